@@ -1,0 +1,98 @@
+//! What an accepted command changes: data for a store to write, and for the next command of the batch to see.
+
+use std::sync::Arc;
+
+use crate::amount::Amount;
+use crate::credit::{Grant, Hold};
+use crate::facts::{Account, AccountFacts, ChargeFact, Facts, Task};
+use crate::id::{LedgerId, OpId, TaskId, TenantId};
+use crate::ledger::{Entry, EntryKind, Operation, StoredOperation};
+use crate::owner::AccountKey;
+
+/// What one accepted command changes. A store writes the changes of a batch all or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The operation row: always new.
+    pub operation: Operation,
+    /// Its entries: always new.
+    pub entries: Vec<Entry>,
+    /// The account, as it stands afterwards.
+    pub account: Account,
+    /// The account had no row before.
+    pub account_is_new: bool,
+    /// Grants that the operation made.
+    pub new_grants: Vec<Grant>,
+    /// Grants that it changed: `state`, `expires_at`, `remaining`, `held`.
+    pub changed_grants: Vec<Grant>,
+    /// Holds that it made.
+    pub new_holds: Vec<Hold>,
+    /// Holds that it changed: `state`, `expires_at`, `draw`, `captured`.
+    pub changed_holds: Vec<Hold>,
+    /// The task, as it stands afterwards; inserted or updated.
+    pub task: Option<(TaskId, Task)>,
+    /// Operations of which more was refunded: their new total.
+    pub refunded: Vec<(LedgerId, Amount)>,
+}
+
+impl Changes {
+    /// The tenant of all these rows.
+    #[must_use]
+    pub fn tenant_id(&self) -> &TenantId {
+        &self.account.key.tenant_id
+    }
+
+    /// The operation.
+    #[must_use]
+    pub fn op_id(&self) -> OpId {
+        self.operation.op_id
+    }
+}
+
+impl Facts {
+    /// Shows the changes of an accepted command to the commands decided after it.
+    pub fn apply(&mut self, changes: &Changes) {
+        let key: &Arc<AccountKey> = &changes.account.key;
+        let tenant_id = &key.tenant_id;
+        if let Some(idempotency_key) = &changes.operation.key {
+            let stored = StoredOperation { operation: changes.operation.clone(), entries: changes.entries.clone(), position: 0 };
+            self.replays.insert((tenant_id.clone(), idempotency_key.clone()), Arc::new(stored));
+        }
+        let account = self.accounts.entry((**key).clone()).or_insert_with(|| AccountFacts::new(Arc::clone(key)));
+        account.account = changes.account.clone();
+        for grant in changes.new_grants.iter().chain(&changes.changed_grants) {
+            if grant.is_open() {
+                account.grants.insert(grant.id, grant.clone());
+            } else {
+                account.grants.remove(&grant.id);
+            }
+            self.grants.insert(grant.id, (Arc::clone(key), grant.clone()));
+        }
+        for hold in changes.new_holds.iter().chain(&changes.changed_holds) {
+            account.due_holds.remove(&hold.id);
+            self.holds.insert(hold.id, (Arc::clone(key), hold.clone()));
+        }
+        if let Some((task_id, task)) = &changes.task {
+            self.tasks.insert((tenant_id.clone(), task_id.clone()), task.clone());
+        }
+        for (ledger_id, refunded) in &changes.refunded {
+            if let Some(charge) = self.charges.get_mut(ledger_id) {
+                charge.refunded = *refunded;
+            }
+        }
+        self.note_charges(changes);
+    }
+
+    /// Charges and captures made in this batch can be refunded in this batch.
+    fn note_charges(&mut self, changes: &Changes) {
+        for entry in changes.entries.iter().filter(|e| matches!(e.kind, EntryKind::Charge | EntryKind::Capture)) {
+            let fact =
+                ChargeFact { entry: entry.clone(), refunded: Amount::ZERO, policy_tag: changes.operation.policy_tag.clone() };
+            self.charges.insert(entry.ledger_id(), fact);
+            if let Some(task_id) = &entry.task_id
+                && let Some(listed) = self.task_charges.get_mut(&((*entry.account).clone(), task_id.clone()))
+            {
+                listed.push(entry.ledger_id());
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Commands that consume credit at once, and give consumed credit back.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::Fields;
+use super::{CommandParts, Metadata, paying_account, shape};
+use crate::amount::Amount;
+use crate::credit::TenantPolicy;
+use crate::denial::Denial;
+use crate::facts::Needs;
+use crate::id::{AppId, LedgerId, Operator, PolicyTag, PriceBasis, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::owner::Owner;
+
+/// Consumes credit at once.
+///
+/// # Errors
+/// `amount_invalid` unless positive; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
+/// `insufficient_balance` with what was needed and what there was.
+///
+/// # Examples
+/// ```
+/// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner};
+/// let engine = Engine::in_memory();
+/// let acme = Context::tenant("acme")?;
+/// let user = Owner::user("u1")?;
+/// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+/// let charge = acme.key("call-1")?.request(Charge::new(user.clone(), "2.5".parse()?));
+/// let charged = engine.execute(charge.clone())?;
+/// assert_eq!((charged.change.to_string(), charged.balance_after.to_string()), ("-2.5".into(), "7.5".into()));
+/// assert!(engine.execute(charge)?.idempotent_replay); // the same key takes effect once
+/// let refused = engine.execute(acme.request(Charge::new(user, "100".parse()?))).unwrap_err();
+/// assert_eq!(refused.denial().unwrap().details()["available"], "7.5");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charge {
+    /// Who pays; by the tenant's policy if none.
+    #[serde(default)]
+    pub payer: Option<Owner>,
+    /// The user who acts, and pays unless the payer or the policy says otherwise.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    /// The unit; the tenant's default if none.
+    #[serde(default)]
+    pub unit: Option<Unit>,
+    /// How much; greater than 0.
+    pub amount: Amount,
+    /// The work that it pays for.
+    #[serde(default)]
+    pub task_id: Option<TaskId>,
+    /// The template that is used.
+    #[serde(default)]
+    pub template_id: Option<TemplateId>,
+    /// The app that is used.
+    #[serde(default)]
+    pub app_id: Option<AppId>,
+    /// The version of the price list that the amount was worked out from.
+    #[serde(default)]
+    pub price_basis: Option<PriceBasis>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<Arc<str>>,
+    /// The label of compliance.
+    #[serde(default)]
+    pub policy_tag: Option<PolicyTag>,
+    /// What the host notes.
+    #[serde(default)]
+    pub metadata: Option<Metadata>,
+}
+
+impl Charge {
+    /// Charges the payer this much.
+    #[must_use]
+    pub fn new(payer: Owner, amount: Amount) -> Charge {
+        Charge { payer: Some(payer), ..Charge::by_policy(None, amount) }
+    }
+
+    /// Charges whoever pays by the tenant's policy.
+    #[must_use]
+    pub fn by_policy(user_id: Option<UserId>, amount: Amount) -> Charge {
+        Charge {
+            payer: None,
+            user_id,
+            unit: None,
+            amount,
+            task_id: None,
+            template_id: None,
+            app_id: None,
+            price_basis: None,
+            reason: None,
+            policy_tag: None,
+            metadata: None,
+        }
+    }
+}
+
+impl CommandParts for Charge {
+    fn fields(&self, fields: &mut Fields) {
+        fields.owner("payer", self.payer.as_ref());
+        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
+        fields.text("user_id", self.user_id.as_ref().map(UserId::as_str));
+        fields.amount("amount", Some(self.amount));
+        fields.text("app_id", self.app_id.as_ref().map(AppId::as_str));
+        fields.text("template_id", self.template_id.as_ref().map(TemplateId::as_str));
+        fields.text("policy_tag", self.policy_tag.as_ref().map(PolicyTag::as_str));
+        fields.text("reason", self.reason.as_deref());
+        fields.text("task_id", self.task_id.as_ref().map(TaskId::as_str));
+        fields.text("price_basis", self.price_basis.as_ref().map(PriceBasis::as_str));
+    }
+
+    fn check(&self, _keyed: bool) -> Result<(), Denial> {
+        shape::positive("amount", self.amount)?;
+        shape::text(self.reason.as_deref(), self.metadata.as_ref())
+    }
+
+    fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
+        let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
+        needs.accounts.push(account);
+        needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
+        Ok(())
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        self.payer.as_ref()
+    }
+}
+
+/// What a refund is against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundOf {
+    /// All that was charged or captured under this task in the account, the latest first.
+    TaskId(TaskId),
+    /// One charge or capture.
+    LedgerId(LedgerId),
+}
+
+/// Gives consumed credit back to the exact grants that it came from, last drawn first.
+///
+/// What came from a grant that has expired or was voided since is reissued for the policy's grace days, or forfeited.
+///
+/// # Errors
+/// `payload_invalid` for a part without a key; `invalid_refund_amount` unless positive and at most the rest;
+/// `refund_duplicate` when nothing is left; `refund_not_allowed` when there is no such charge in the account, the operator is
+/// not allowed, or the refund window has passed.
+///
+/// # Examples
+/// ```
+/// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner, Refund};
+/// let engine = Engine::in_memory();
+/// let acme = Context::tenant("acme")?;
+/// let user = Owner::user("u1")?;
+/// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+/// let charged = engine.execute(acme.request(Charge::new(user.clone(), "4".parse()?)))?;
+/// let refund = Refund::of_charge(user, charged.ledger_id, "ops", "it failed")?;
+/// assert_eq!(engine.execute(acme.request(refund.clone()))?.balance_after.to_string(), "10");
+/// let again = engine.execute(acme.request(refund)).unwrap_err();
+/// assert_eq!(again.denial().unwrap().name(), "refund_duplicate");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// Who paid; by the tenant's policy if none.
+    #[serde(default)]
+    pub payer: Option<Owner>,
+    /// The user who acted, and paid unless the payer or the policy says otherwise.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    /// The unit; the tenant's default if none.
+    #[serde(default)]
+    pub unit: Option<Unit>,
+    /// What is given back: `task_id` or `ledger_id` on the wire.
+    #[serde(flatten)]
+    pub of: RefundOf,
+    /// A part; the whole rest if none.
+    #[serde(default)]
+    pub amount: Option<Amount>,
+    /// Who answers for it.
+    pub operator: Operator,
+    /// Why.
+    pub reason: Arc<str>,
+    /// What the host notes.
+    #[serde(default)]
+    pub metadata: Option<Metadata>,
+}
+
+impl Refund {
+    /// Gives back the rest of one charge or capture.
+    ///
+    /// # Errors
+    /// `payload_invalid` for an operator that is no id.
+    pub fn of_charge(payer: Owner, ledger_id: LedgerId, operator: &str, reason: &str) -> Result<Refund, Denial> {
+        Refund::new(payer, RefundOf::LedgerId(ledger_id), operator, reason)
+    }
+
+    /// Gives back the rest of all that a task consumed.
+    ///
+    /// # Errors
+    /// `payload_invalid` for an operator that is no id.
+    pub fn of_task(payer: Owner, task_id: TaskId, operator: &str, reason: &str) -> Result<Refund, Denial> {
+        Refund::new(payer, RefundOf::TaskId(task_id), operator, reason)
+    }
+
+    fn new(payer: Owner, of: RefundOf, operator: &str, reason: &str) -> Result<Refund, Denial> {
+        let operator = Operator::new(operator)?;
+        Ok(Refund {
+            payer: Some(payer),
+            user_id: None,
+            unit: None,
+            of,
+            amount: None,
+            operator,
+            reason: Arc::from(reason),
+            metadata: None,
+        })
+    }
+}
+
+impl CommandParts for Refund {
+    fn fields(&self, fields: &mut Fields) {
+        fields.owner("payer", self.payer.as_ref());
+        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
+        fields.text("user_id", self.user_id.as_ref().map(UserId::as_str));
+        fields.amount("amount", self.amount);
+        fields.text("reason", Some(&self.reason));
+        fields.text("operator", Some(self.operator.as_str()));
+        match &self.of {
+            RefundOf::TaskId(task_id) => fields.text("task_id", Some(task_id.as_str())),
+            RefundOf::LedgerId(ledger_id) => fields.text("ledger_id", Some(&ledger_id.to_string())),
+        }
+    }
+
+    /// The amount itself is checked against the charge: all its mistakes are `invalid_refund_amount`.
+    fn check(&self, keyed: bool) -> Result<(), Denial> {
+        let _ = keyed;
+        shape::text(Some(&self.reason), self.metadata.as_ref())
+    }
+
+    fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
+        let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
+        match &self.of {
+            RefundOf::TaskId(task_id) => needs.task_charges.push((account.clone(), task_id.clone())),
+            RefundOf::LedgerId(ledger_id) => needs.charges.push((tenant_id.clone(), *ledger_id)),
+        }
+        needs.accounts.push(account);
+        Ok(())
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        self.payer.as_ref()
+    }
+}

@@ -1,0 +1,113 @@
+//! Commands as JSON: one object, `command` naming the kind, the fields of the context and of the command beside it.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{Body, Command, Context, Metadata, Request};
+use crate::denial::{Denial, DenialKind};
+
+/// The fields that every command has.
+const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
+
+/// The largest command, in bytes of JSON: its text, twice escaped, and room for the rest.
+const MAX_JSON_BYTES: usize = 512 * 1024;
+
+impl Request<Body> {
+    /// Reads a command from JSON. Unknown fields are refused.
+    ///
+    /// # Errors
+    /// `payload_invalid` that names the path of the mistake.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::Command;
+    /// let json = r#"{"command": "charge", "tenant_id": "acme", "payer": "user:u1", "amount": 2.5}"#;
+    /// assert!(Command::from_json(json).is_ok());
+    /// let refused = Command::from_json(&json.replace("2.5", "1e400")).unwrap_err();
+    /// assert_eq!(refused.details()["field"], "amount");
+    /// ```
+    pub fn from_json(json: &str) -> Result<Command, Denial> {
+        if json.len() > MAX_JSON_BYTES {
+            return Err(Denial::new(DenialKind::PayloadTooLarge, "the command is too large")
+                .with("given", json.len())
+                .with("allowed", MAX_JSON_BYTES));
+        }
+        let fields: Map<String, Value> =
+            serde_json::from_str(json).map_err(|error| Denial::invalid("command", error, "one JSON object"))?;
+        Command::from_fields(fields)
+    }
+
+    /// Reads a command from the fields of a JSON object.
+    ///
+    /// # Errors
+    /// `payload_invalid` that names the path of the mistake.
+    pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
+        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle";
+        let kind = match fields.remove("command") {
+            Some(Value::String(kind)) => kind,
+            other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
+        };
+        let mut context = Map::new();
+        for name in CONTEXT_FIELDS {
+            if let Some(value) = fields.remove(name) {
+                context.insert(name.to_owned(), value);
+            }
+        }
+        let context: Context = read(Value::Object(context))?;
+        let fields = Value::Object(fields);
+        let body = match kind.as_str() {
+            "grant" => Body::Grant(read(fields)?),
+            "void" => Body::Void(read(fields)?),
+            "amend" => Body::Amend(read(fields)?),
+            "adjust" => Body::Adjust(read(fields)?),
+            "hold" => Body::Hold(read(fields)?),
+            "extend" => Body::Extend(read(fields)?),
+            "capture" => Body::Capture(read(fields)?),
+            "release" => Body::Release(read(fields)?),
+            "charge" => Body::Charge(read(fields)?),
+            "refund" => Body::Refund(read(fields)?),
+            "settle" => Body::Settle(read(fields)?),
+            other => return Err(Denial::invalid("command", other, KINDS)),
+        };
+        Ok(Request { context, body })
+    }
+
+    /// Writes the command as the fields of a JSON object: what [`Command::from_fields`] reads.
+    #[must_use]
+    pub fn to_fields(&self) -> Map<String, Value> {
+        let body = match &self.body {
+            Body::Grant(body) => serde_json::to_value(body),
+            Body::Void(body) => serde_json::to_value(body),
+            Body::Amend(body) => serde_json::to_value(body),
+            Body::Adjust(body) => serde_json::to_value(body),
+            Body::Hold(body) => serde_json::to_value(body),
+            Body::Extend(body) => serde_json::to_value(body),
+            Body::Capture(body) => serde_json::to_value(body),
+            Body::Release(body) => serde_json::to_value(body),
+            Body::Charge(body) => serde_json::to_value(body),
+            Body::Refund(body) => serde_json::to_value(body),
+            Body::Settle(body) => serde_json::to_value(body),
+        };
+        let mut fields = Metadata::new();
+        fields.insert("command".to_owned(), self.body.kind().as_str().into());
+        for part in [serde_json::to_value(&self.context), body] {
+            if let Ok(Value::Object(part)) = part {
+                fields.extend(part.into_iter().filter(|(_, value)| !value.is_null()));
+            }
+        }
+        fields
+    }
+}
+
+/// Reads a value, naming the path of the first mistake.
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.inner().to_string();
+        // A missing field is reported at the top; its name stands in the message.
+        let field = if path == "." { message.split('`').nth(1).unwrap_or("command").to_owned() } else { path };
+        Denial::new(DenialKind::PayloadInvalid, format!("`{field}` cannot be read: {message}"))
+            .with("field", field)
+            .with("allowed", message)
+    })
+}

@@ -1,0 +1,279 @@
+//! What a caller can ask for: typed commands, their fingerprints, and the receipts that answer them.
+
+mod charge;
+mod fingerprint;
+mod grant;
+mod hold;
+mod json;
+mod receipt;
+mod shape;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use charge::{Charge, Refund, RefundOf};
+pub use fingerprint::Fingerprint;
+pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
+pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
+pub use receipt::{
+    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RefundReceipt,
+    ReleaseReceipt, SettleReceipt, VoidReceipt,
+};
+
+use crate::credit::TenantPolicy;
+use crate::denial::Denial;
+use crate::facts::Needs;
+use crate::id::{Actor, IdempotencyKey, RequestId, TenantId, Unit, UserId};
+use crate::ledger::OperationKind;
+use crate::owner::{AccountKey, Owner};
+use fingerprint::Fields;
+
+/// Free text about a command, with metadata: what a person reads later.
+pub type Metadata = Map<String, Value>;
+
+/// What every command comes with: whose it is, and under which key it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Under this key the answer is replayed; without one the command is executed each time it comes.
+    #[serde(default)]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// On whose behalf it comes, for the audit.
+    #[serde(default)]
+    pub actor: Option<Actor>,
+    /// The request that it comes with, for the audit.
+    #[serde(default)]
+    pub request_id: Option<RequestId>,
+}
+
+impl Context {
+    /// Commands of this tenant.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn tenant(tenant_id: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { tenant_id: TenantId::new(tenant_id)?, idempotency_key: None, actor: None, request_id: None })
+    }
+
+    /// The same, under this idempotency key.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no key.
+    pub fn key(&self, key: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { idempotency_key: Some(IdempotencyKey::new(key)?), ..self.clone() })
+    }
+
+    /// A command that asks for `body`.
+    #[must_use]
+    pub fn request<B>(&self, body: B) -> Request<B> {
+        Request { context: self.clone(), body }
+    }
+}
+
+/// A command with its context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<B> {
+    /// Whose it is, and under which key it is remembered.
+    pub context: Context,
+    /// What is asked for.
+    pub body: B,
+}
+
+/// Any command.
+pub type Command = Request<Body>;
+
+/// What a command asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is documented at its type")]
+pub enum Body {
+    Grant(GrantCredit),
+    Void(VoidGrant),
+    Amend(AmendGrant),
+    Adjust(Adjust),
+    Hold(PlaceHold),
+    Extend(ExtendHold),
+    Capture(CaptureHold),
+    Release(ReleaseHold),
+    Charge(Charge),
+    Refund(Refund),
+    Settle(Settle),
+}
+
+/// A kind of command, and the receipt that answers it.
+pub trait Operate: Into<Body> {
+    /// What an accepted command is answered with.
+    type Receipt: for<'a> From<&'a Receipt>;
+}
+
+/// Books what has become due in an account. The engine's `sweep` sends it; every other command settles by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settle {
+    /// The owner of the account.
+    pub owner: Owner,
+    /// The unit; the tenant's default if none.
+    #[serde(default)]
+    pub unit: Option<Unit>,
+}
+
+macro_rules! bodies {
+    ($($variant:ident($body:ty) -> $receipt:ty),+ $(,)?) => {
+        $(
+            impl From<$body> for Body {
+                fn from(body: $body) -> Body {
+                    Body::$variant(body)
+                }
+            }
+
+            impl Operate for $body {
+                type Receipt = $receipt;
+            }
+        )+
+
+        impl Body {
+            /// Which command it is.
+            #[must_use]
+            pub const fn kind(&self) -> OperationKind {
+                match self { $(Body::$variant(_) => OperationKind::$variant),+ }
+            }
+
+            fn parts(&self) -> &dyn CommandParts {
+                match self { $(Body::$variant(body) => body),+ }
+            }
+        }
+    };
+}
+
+bodies! {
+    Grant(GrantCredit) -> GrantReceipt,
+    Void(VoidGrant) -> VoidReceipt,
+    Amend(AmendGrant) -> AmendReceipt,
+    Adjust(Adjust) -> AdjustReceipt,
+    Hold(PlaceHold) -> HoldReceipt,
+    Extend(ExtendHold) -> ExtendReceipt,
+    Capture(CaptureHold) -> CaptureReceipt,
+    Release(ReleaseHold) -> ReleaseReceipt,
+    Charge(Charge) -> ChargeReceipt,
+    Refund(Refund) -> RefundReceipt,
+    Settle(Settle) -> SettleReceipt,
+}
+
+/// What each command says about itself.
+trait CommandParts {
+    /// Writes every field that decides, for the fingerprint.
+    fn fields(&self, fields: &mut Fields);
+
+    /// Checks what can be checked without looking anything up. `keyed`: the command has an idempotency key.
+    fn check(&self, keyed: bool) -> Result<(), Denial>;
+
+    /// Adds the handles of what decides this command.
+    fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial>;
+
+    /// The owner that the request names, where it names one; it spreads ids.
+    fn owner(&self) -> Option<&Owner>;
+}
+
+impl<B: Operate> Request<B> {
+    /// The same command, of any kind.
+    #[must_use]
+    pub fn into_command(self) -> Command {
+        Request { context: self.context, body: self.body.into() }
+    }
+}
+
+impl Request<Body> {
+    /// Checks the shape: everything that can be checked without looking anything up.
+    ///
+    /// # Errors
+    /// `payload_invalid`, `amount_invalid` or `owner_invalid`, naming the field.
+    pub fn check(&self) -> Result<(), Denial> {
+        self.body.parts().check(self.context.idempotency_key.is_some())
+    }
+
+    /// What the command says, so that a repetition can be told from another command under the same key.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut fields = Fields::begin(self.body.kind());
+        self.body.parts().fields(&mut fields);
+        fields.finish()
+    }
+
+    /// Handles to what decides this command.
+    ///
+    /// # Errors
+    /// `owner_invalid` when it is not clear who pays.
+    pub fn needs(&self, policy: &TenantPolicy) -> Result<Needs, Denial> {
+        let mut needs = Needs::default();
+        self.add_needs(policy, &mut needs)?;
+        Ok(needs)
+    }
+
+    /// Adds the handles to those of a batch.
+    ///
+    /// # Errors
+    /// `owner_invalid` when it is not clear who pays.
+    pub fn add_needs(&self, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
+        if let Some(key) = &self.context.idempotency_key {
+            needs.keys.push((self.context.tenant_id.clone(), key.clone()));
+        }
+        self.body.parts().needs(&self.context.tenant_id, policy, needs)
+    }
+
+    /// The owner that the command names, where it names one.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner> {
+        self.body.parts().owner()
+    }
+}
+
+/// The account that pays for a command: the one it names, else the one that the tenant's policy names.
+///
+/// # Errors
+/// `owner_invalid` when neither names one.
+pub(crate) fn paying_account(
+    tenant_id: &TenantId,
+    policy: &TenantPolicy,
+    payer: Option<&Owner>,
+    user_id: Option<&UserId>,
+    unit: Option<&Unit>,
+) -> Result<AccountKey, Denial> {
+    let owner = match (payer, policy.payer, user_id) {
+        (Some(owner), _, _) => owner.clone(),
+        (None, crate::credit::Payer::Tenant, _) => Owner::Pool,
+        (None, crate::credit::Payer::User, Some(user_id)) => Owner::User(user_id.clone()),
+        (None, crate::credit::Payer::User, None) => {
+            return Err(Denial::new(crate::denial::DenialKind::OwnerInvalid, "neither a payer nor a user is named")
+                .with("allowed", "a payer, or a user who pays by the tenant's policy"));
+        }
+    };
+    Ok(AccountKey::new(tenant_id.clone(), owner, unit.unwrap_or(&policy.unit).clone()))
+}
+
+/// The text of a command as its entries keep it.
+pub(crate) fn shared_metadata(metadata: Option<&Metadata>) -> Option<Arc<Metadata>> {
+    metadata.filter(|map| !map.is_empty()).map(|map| Arc::new(map.clone()))
+}
+
+impl CommandParts for Settle {
+    fn fields(&self, fields: &mut Fields) {
+        fields.owner("owner", Some(&self.owner));
+        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
+    }
+
+    fn check(&self, _keyed: bool) -> Result<(), Denial> {
+        Ok(())
+    }
+
+    fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
+        needs.accounts.push(paying_account(tenant_id, policy, Some(&self.owner), None, self.unit.as_ref())?);
+        Ok(())
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        Some(&self.owner)
+    }
+}

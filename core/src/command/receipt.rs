@@ -1,0 +1,368 @@
+//! What an accepted command is answered with. Every receipt is computed from the operation and its entries, the first
+//! time as on every replay, so the two cannot differ.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Amount;
+use crate::credit::HoldState;
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, RefundId, TaskId, TemplateId};
+use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
+use crate::time::Timestamp;
+
+/// The answer to any accepted command: the operation, its entries, and whether it was executed before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The operation and its entries.
+    pub stored: Arc<StoredOperation>,
+    /// The command was executed before: this is the first answer again.
+    pub idempotent_replay: bool,
+}
+
+/// What of an answer the entries do not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AnswerRest {
+    /// What a hold has captured in total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) captured_total: Option<Amount>,
+    /// When the hold expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Where the hold stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<HoldState>,
+    /// What is still held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held: Option<Amount>,
+}
+
+impl Receipt {
+    /// Which command it answers.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        self.stored.operation.kind
+    }
+
+    /// The entries that were booked, settlements included, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.stored.entries
+    }
+
+    /// The answer as JSON, by the names of the typed receipt.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        fn json<R: for<'a> From<&'a Receipt> + Serialize>(receipt: &Receipt) -> serde_json::Value {
+            serde_json::to_value(R::from(receipt)).unwrap_or_default()
+        }
+        match self.kind() {
+            OperationKind::Grant => json::<GrantReceipt>(self),
+            OperationKind::Void => json::<VoidReceipt>(self),
+            OperationKind::Amend => json::<AmendReceipt>(self),
+            OperationKind::Adjust => json::<AdjustReceipt>(self),
+            OperationKind::Hold => json::<HoldReceipt>(self),
+            OperationKind::Extend => json::<ExtendReceipt>(self),
+            OperationKind::Capture => json::<CaptureReceipt>(self),
+            OperationKind::Release => json::<ReleaseReceipt>(self),
+            OperationKind::Charge => json::<ChargeReceipt>(self),
+            OperationKind::Refund => json::<RefundReceipt>(self),
+            OperationKind::Settle => json::<SettleReceipt>(self),
+        }
+    }
+
+    /// The entry that books the command itself: the last of these kinds.
+    fn main(&self, kinds: &[EntryKind]) -> Option<&Entry> {
+        self.entries().iter().rfind(|entry| kinds.contains(&entry.kind))
+    }
+
+    fn rest(&self) -> AnswerRest {
+        self.stored.operation.answer.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+    }
+
+    /// Entries that the command booked itself, not what had become due before.
+    fn own_entries(&self) -> impl Iterator<Item = &Entry> {
+        let settled = usize::from(self.stored.operation.settled_count);
+        self.entries().iter().skip(settled)
+    }
+
+    fn sum(&self, pick: impl Fn(&Entry) -> Option<Amount>) -> Amount {
+        self.own_entries().filter_map(pick).fold(Amount::ZERO, |sum, amount| sum.checked_add(amount).unwrap_or(sum))
+    }
+
+    /// The change of the available balance by the command itself.
+    fn change(&self) -> Amount {
+        self.sum(|entry| Some(entry.change))
+    }
+
+    fn common(&self, kinds: &[EntryKind]) -> Common {
+        let operation = &self.stored.operation;
+        let main = self.main(kinds);
+        let last = self.entries().last();
+        Common {
+            ledger_id: main.map_or_else(|| LedgerId::derive(operation.op_id, 0), Entry::ledger_id),
+            balance_after: last.map_or(Amount::ZERO, |entry| entry.balance_after),
+            frozen_after: last.map_or(Amount::ZERO, |entry| entry.frozen_after),
+            draw: main.map(|entry| entry.draw.clone()).unwrap_or_default(),
+            task_id: main.and_then(|entry| entry.task_id.clone()),
+            template_id: main.and_then(|entry| entry.template_id.clone()),
+            hold_id: main.and_then(|entry| entry.hold_id).unwrap_or_else(|| HoldId::from_uuid(operation.op_id.uuid())),
+            grant_id: main.and_then(|entry| entry.grant_id).unwrap_or_else(|| GrantId::from_uuid(operation.op_id.uuid())),
+            reason: main.and_then(|entry| entry.text.reason.clone()),
+            main_terms: main.and_then(|entry| entry.terms.clone()),
+            policy_tag: operation.policy_tag.clone(),
+            created_at: operation.created_at,
+            audit_id: operation.audit_id(),
+            idempotent_replay: self.idempotent_replay,
+        }
+    }
+}
+
+/// What many receipts say.
+struct Common {
+    ledger_id: LedgerId,
+    balance_after: Amount,
+    frozen_after: Amount,
+    draw: Draw,
+    task_id: Option<TaskId>,
+    template_id: Option<TemplateId>,
+    hold_id: HoldId,
+    grant_id: GrantId,
+    reason: Option<Arc<str>>,
+    main_terms: Option<Terms>,
+    policy_tag: Option<PolicyTag>,
+    created_at: Timestamp,
+    audit_id: AuditId,
+    idempotent_replay: bool,
+}
+
+/// Declares a receipt with the fields that all have, and how its own are computed.
+macro_rules! receipt {
+    (
+        $(#[$doc:meta])* $name:ident from [$($kind:ident),*] as ($receipt:ident, $common:ident) {
+            $($(#[$fdoc:meta])* $field:ident: $ty:ty = $value:expr),* $(,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name {
+            $($(#[$fdoc])* pub $field: $ty,)*
+            /// The available balance after the command.
+            pub balance_after: Amount,
+            /// The frozen balance after the command.
+            pub frozen_after: Amount,
+            /// The label of compliance.
+            pub policy_tag: Option<PolicyTag>,
+            /// When it was booked.
+            pub created_at: Timestamp,
+            /// The audit record.
+            pub audit_id: AuditId,
+            /// The command was executed before: this is the first answer again.
+            pub idempotent_replay: bool,
+        }
+
+        impl From<&Receipt> for $name {
+            fn from($receipt: &Receipt) -> $name {
+                let $common = $receipt.common(&[$(EntryKind::$kind),*]);
+                $name {
+                    $($field: $value,)*
+                    balance_after: $common.balance_after,
+                    frozen_after: $common.frozen_after,
+                    policy_tag: $common.policy_tag,
+                    created_at: $common.created_at,
+                    audit_id: $common.audit_id,
+                    idempotent_replay: $common.idempotent_replay,
+                }
+            }
+        }
+    };
+}
+
+receipt! {
+    /// Answers [`crate::GrantCredit`].
+    GrantReceipt from [Grant] as (receipt, common) {
+        /// The grant.
+        grant_id: GrantId = common.grant_id,
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The change of the balance: 0 when the grant is effective later.
+        change: Amount = receipt.change(),
+        /// From when it can be spent.
+        effective_at: Timestamp = match &common.main_terms {
+            Some(Terms::Grant { terms, .. }) => terms.effective_at,
+            _ => common.created_at,
+        },
+        /// Until when it can be spent.
+        expires_at: Option<Timestamp> = match &common.main_terms {
+            Some(Terms::Grant { expires_at, .. }) => *expires_at,
+            _ => None,
+        },
+    }
+}
+
+receipt! {
+    /// Answers [`crate::VoidGrant`].
+    VoidReceipt from [Void] as (receipt, common) {
+        /// The grant.
+        grant_id: GrantId = common.grant_id,
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// What was forfeited at once: the unheld rest of an effective grant.
+        forfeited: Amount = receipt.sum(|entry| entry.change.checked_neg()),
+    }
+}
+
+receipt! {
+    /// Answers [`crate::AmendGrant`].
+    AmendReceipt from [Amend] as (receipt, common) {
+        /// The grant.
+        grant_id: GrantId = common.grant_id,
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The expiry from now on.
+        expires_at: Timestamp = match (&common.main_terms, receipt) {
+            (Some(Terms::Expiry { expires_at }), _) => *expires_at,
+            _ => common.created_at,
+        },
+    }
+}
+
+receipt! {
+    /// Answers [`crate::Adjust`].
+    AdjustReceipt from [Adjust] as (receipt, common) {
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The change of the balance.
+        change: Amount = receipt.change(),
+        /// Which grants it touched.
+        draw: Draw = common.draw,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::PlaceHold`].
+    HoldReceipt from [Hold] as (receipt, common) {
+        /// The hold; `pre_deduct_id` on the platform.
+        hold_id: HoldId = common.hold_id,
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// What was frozen.
+        frozen_amount: Amount = common.draw.total(),
+        /// Until when.
+        expires_at: Timestamp = match (&common.main_terms, receipt) {
+            (Some(Terms::Hold { expires_at, .. }), _) => *expires_at,
+            _ => common.created_at,
+        },
+        /// The task.
+        task_id: Option<TaskId> = common.task_id,
+        /// Which grants it is frozen against, the first drawn first.
+        draw: Draw = common.draw,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::ExtendHold`].
+    ExtendReceipt from [Extend] as (receipt, common) {
+        /// The hold.
+        hold_id: HoldId = common.hold_id,
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The expiry from now on.
+        expires_at: Timestamp = match (&common.main_terms, receipt) {
+            (Some(Terms::Expiry { expires_at }), _) => *expires_at,
+            _ => common.created_at,
+        },
+    }
+}
+
+receipt! {
+    /// Answers [`crate::CaptureHold`].
+    CaptureReceipt from [Capture] as (receipt, common) {
+        /// The hold.
+        hold_id: HoldId = common.hold_id,
+        /// The entry of the capture: what a refund names.
+        ledger_id: LedgerId = common.ledger_id,
+        /// What this command captured.
+        captured: Amount = common.draw.total(),
+        /// What the hold captured in total; `frozen_amount` on the platform.
+        captured_total: Amount = receipt.rest().captured_total.unwrap_or_default(),
+        /// What is still held.
+        held: Amount = receipt.rest().held.unwrap_or_default(),
+        /// Where the hold stands.
+        status: HoldState = receipt.rest().status.unwrap_or(HoldState::Committed),
+        /// When the hold expires, or would have.
+        expires_at: Timestamp = receipt.rest().expires_at.unwrap_or(common.created_at),
+        /// The change of the balance: what came back, less an excess.
+        change: Amount = receipt.change(),
+        /// The task.
+        task_id: Option<TaskId> = common.task_id,
+        /// The template.
+        template_id: Option<TemplateId> = common.template_id,
+        /// Which grants it came from.
+        draw: Draw = common.draw,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::ReleaseHold`].
+    ReleaseReceipt from [Release] as (receipt, common) {
+        /// The hold.
+        hold_id: HoldId = common.hold_id,
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// What this command released.
+        released: Amount = common.draw.total(),
+        /// What is still held.
+        held: Amount = receipt.rest().held.unwrap_or_default(),
+        /// Where the hold stands.
+        status: HoldState = receipt.rest().status.unwrap_or(HoldState::Cancelled),
+        /// The change of the balance: less than `released` where a grant has expired or was voided since.
+        change: Amount = receipt.change(),
+        /// Why.
+        reason: Option<Arc<str>> = common.reason,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::Charge`].
+    ChargeReceipt from [Charge] as (receipt, common) {
+        /// The entry: what a refund names.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The change of the balance: negative.
+        change: Amount = receipt.change(),
+        /// The task.
+        task_id: Option<TaskId> = common.task_id,
+        /// The template.
+        template_id: Option<TemplateId> = common.template_id,
+        /// Why.
+        reason: Option<Arc<str>> = common.reason,
+        /// Which grants paid, the first drawn first.
+        draw: Draw = common.draw,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::Refund`].
+    RefundReceipt from [Refund, Reissue] as (receipt, common) {
+        /// The refund.
+        refund_id: RefundId = RefundId::derive(receipt.stored.operation.op_id, common.ledger_id.operation().1),
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// What came back to the balance.
+        change: Amount = receipt.change(),
+        /// What was refunded in all: `change` and `forfeited`.
+        refunded: Amount = receipt.sum(|entry| matches!(entry.kind, EntryKind::Refund | EntryKind::Reissue).then_some(entry.change)),
+        /// What came from grants that have ended since, and is lost by the policy.
+        forfeited: Amount = receipt.sum(|entry| matches!(entry.kind, EntryKind::Expire | EntryKind::Void).then_some(entry.change).and_then(Amount::checked_neg)),
+        /// Why.
+        reason: Option<Arc<str>> = common.reason,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::Settle`].
+    SettleReceipt from [] as (receipt, common) {
+        /// How many entries were booked.
+        booked: u32 = u32::try_from(receipt.entries().len()).unwrap_or(u32::MAX),
+    }
+}

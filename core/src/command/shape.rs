@@ -1,0 +1,75 @@
+//! Checks that look nothing up.
+
+use super::Metadata;
+use crate::amount::Amount;
+use crate::credit::MAX_TEXT_BYTES;
+use crate::denial::{Denial, DenialKind};
+
+/// Amounts that a command gives or takes at once.
+pub(super) fn positive(field: &str, amount: Amount) -> Result<(), Denial> {
+    if amount.is_positive() { Ok(()) } else { Err(Denial::amount(field, amount, "an amount greater than 0")) }
+}
+
+/// Amounts that may be nothing: free work.
+pub(super) fn not_negative(field: &str, amount: Amount) -> Result<(), Denial> {
+    if amount.is_negative() { Err(Denial::amount(field, amount, "an amount of 0 or more")) } else { Ok(()) }
+}
+
+/// A part can be repeated by mistake, so it needs a key.
+pub(super) fn key_required(keyed: bool, what: &str) -> Result<(), Denial> {
+    if keyed {
+        return Ok(());
+    }
+    Err(Denial::new(
+        DenialKind::PayloadInvalid,
+        format!("{what} needs an idempotency key: a repetition could not be told from a second one"),
+    )
+    .with("field", "idempotency_key")
+    .with("given", serde_json::Value::Null)
+    .with("allowed", "1 to 255 bytes of text"))
+}
+
+/// Text and metadata of a command together, and no U+0000, which PostgreSQL cannot keep.
+pub(super) fn text(reason: Option<&str>, metadata: Option<&Metadata>) -> Result<(), Denial> {
+    const NO_NUL: &str = "text without U+0000";
+    if reason.is_some_and(|reason| reason.contains('\0')) {
+        return Err(Denial::invalid("reason", "U+0000", NO_NUL));
+    }
+    let metadata = metadata.map(|map| serde_json::to_string(map).unwrap_or_default()).unwrap_or_default();
+    // In JSON text U+0000 can only stand escaped; an escaped backslash before `u0000` is none.
+    if has_escaped_nul(&metadata) {
+        return Err(Denial::invalid("metadata", "U+0000", NO_NUL));
+    }
+    let bytes = reason.map_or(0, str::len) + metadata.len();
+    if bytes > MAX_TEXT_BYTES {
+        return Err(Denial::new(
+            DenialKind::PayloadTooLarge,
+            format!("the text and metadata have {bytes} bytes, more than {MAX_TEXT_BYTES}"),
+        )
+        .with("field", "metadata")
+        .with("given", bytes)
+        .with("allowed", MAX_TEXT_BYTES));
+    }
+    Ok(())
+}
+
+fn has_escaped_nul(json: &str) -> bool {
+    let mut bytes = json.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        if byte == b'\\' {
+            if json.get(at..at + 6) == Some("\\u0000") {
+                return true;
+            }
+            bytes.next();
+        }
+    }
+    false
+}
+
+/// How long a hold can be asked to last.
+pub(super) fn expire_in(seconds: u32) -> Result<(), Denial> {
+    if (1..=super::hold::MAX_EXPIRE_IN).contains(&seconds) {
+        return Ok(());
+    }
+    Err(Denial::invalid("expire_in", seconds, "1 to 604800 seconds"))
+}

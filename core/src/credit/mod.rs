@@ -1,0 +1,31 @@
+//! Grants and holds, and the rules by which credit is granted, drawn, held, captured, charged and refunded.
+
+pub(crate) mod adjust;
+pub(crate) mod charge;
+pub(crate) mod draw;
+#[macro_use]
+mod grant;
+pub(crate) mod grants;
+mod hold;
+pub(crate) mod holds;
+mod order;
+mod policy;
+pub(crate) mod refund;
+
+pub use draw::{ExplainedGrant, Explanation, Unusable, UnusableGrant};
+pub(crate) use grant::named_enum;
+pub use grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
+pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
+pub use order::ConsumptionOrder;
+pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
+
+/// Open grants that an account can have.
+pub const MAX_OPEN_GRANTS: usize = 1_000;
+/// Grants that one amount can be drawn from.
+pub const MAX_DRAW_GRANTS: usize = 256;
+/// Open holds that an account can have.
+pub const MAX_OPEN_HOLDS: usize = 10_000;
+/// Charges and captures that can be booked under one task.
+pub const MAX_TASK_CHARGES: usize = 1_000;
+/// Bytes of text and metadata that a command can carry.
+pub const MAX_TEXT_BYTES: usize = 64 * 1024;

@@ -1,0 +1,100 @@
+//! What a tenant decides about its credit.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::order::ConsumptionOrder;
+use crate::id::{Operator, TenantId, Unit};
+
+named_enum! {
+    /// Who pays for a call that names no payer itself.
+    #[derive(Default)]
+    Payer {
+        /// The user whom it names.
+        #[default]
+        User = "user",
+        /// The tenant's pool; the user is recorded.
+        Tenant = "tenant",
+    }
+}
+
+named_enum! {
+    /// What happens to the part of a refund that came from a grant which has expired or was voided since.
+    #[derive(Default)]
+    ExpiredRefund {
+        /// It is reissued for `grace_days`, as a grant of the same type and scope.
+        #[default]
+        Reissue = "reissue",
+        /// It is forfeited.
+        Forfeit = "forfeit",
+    }
+}
+
+/// The policy of a tenant. Immutable while the engine runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantPolicy {
+    /// The unit of a command that names none.
+    pub unit: Unit,
+    /// Who pays for a call that names no payer.
+    pub payer: Payer,
+    /// In which order types of grants are drawn.
+    pub consumption_order: ConsumptionOrder,
+    /// What happens to refunds of expired credit.
+    pub expired_refund: ExpiredRefund,
+    /// Days that a reissued grant lasts (default 7).
+    pub grace_days: u16,
+    /// Days after a charge in which it can be refunded; none for ever.
+    pub refund_window_days: Option<u16>,
+    /// Who may refund; none for anyone whom the host lets through.
+    pub refund_operators: Option<BTreeSet<Operator>>,
+}
+
+impl Default for TenantPolicy {
+    fn default() -> TenantPolicy {
+        TenantPolicy {
+            unit: default_unit(),
+            payer: Payer::default(),
+            consumption_order: ConsumptionOrder::default(),
+            expired_refund: ExpiredRefund::default(),
+            grace_days: 7,
+            refund_window_days: None,
+            refund_operators: None,
+        }
+    }
+}
+
+fn default_unit() -> Unit {
+    #[expect(clippy::expect_used, reason = "a literal that is an id")]
+    Unit::new("credit").expect("`credit` is an id")
+}
+
+/// The policies of all tenants: one by default, others by name.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    default: Arc<TenantPolicy>,
+    tenants: HashMap<TenantId, Arc<TenantPolicy>>,
+}
+
+impl Policies {
+    /// The same policy for every tenant.
+    #[must_use]
+    pub fn new(default: TenantPolicy) -> Policies {
+        Policies { default: Arc::new(default), tenants: HashMap::new() }
+    }
+
+    /// Gives one tenant a policy of its own.
+    #[must_use]
+    pub fn tenant(mut self, tenant_id: TenantId, policy: TenantPolicy) -> Policies {
+        self.tenants.insert(tenant_id, Arc::new(policy));
+        self
+    }
+
+    /// The policy of a tenant.
+    #[must_use]
+    pub fn of(&self, tenant_id: &TenantId) -> &Arc<TenantPolicy> {
+        self.tenants.get(tenant_id).unwrap_or(&self.default)
+    }
+}

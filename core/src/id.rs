@@ -1,0 +1,274 @@
+//! Typed identifiers: UUIDv7 made by the engine, and text given by the host.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+use crate::denial::Denial;
+use crate::owner::Owner;
+use crate::time::Timestamp;
+
+/// The identity of one accepted command. Every id that the command makes derives from it.
+///
+/// A UUIDv7: 48 bits of milliseconds, 12 bits (`rand_a`) of a hash of tenant and owner, 46 random bits, and 16 bits that
+/// count what the operation makes (0 for the operation itself). So an id leads back to its operation without an index.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(Uuid);
+
+impl OpId {
+    /// The id for a command of `tenant` and `owner` that begins at `now`, with `random` bits from the host.
+    #[must_use]
+    pub fn new(now: Timestamp, tenant: &TenantId, owner: Option<&Owner>, random: u64) -> OpId {
+        let millis = u64::try_from(now.micros().max(0) / 1_000).unwrap_or(0);
+        let shard = shard_bits(tenant, owner);
+        let high = (millis << 16) | 0x7000 | u64::from(shard);
+        let low = (random << 16) & 0x3fff_ffff_ffff_0000 | 0x8000_0000_0000_0000;
+        OpId(Uuid::from_u64_pair(high, low))
+    }
+
+    /// The id of the `ordinal`-th thing that this operation makes.
+    #[must_use]
+    pub fn derive(self, ordinal: u16) -> Uuid {
+        let (high, low) = self.0.as_u64_pair();
+        Uuid::from_u64_pair(high, low & !0xffff | u64::from(ordinal))
+    }
+
+    /// The operation that made `id`, and which of its things it is.
+    #[must_use]
+    pub fn of_derived(id: Uuid) -> (OpId, u16) {
+        let (high, low) = id.as_u64_pair();
+        #[expect(clippy::cast_possible_truncation, reason = "masked to 16 bits")]
+        let ordinal = (low & 0xffff) as u16;
+        (OpId(Uuid::from_u64_pair(high, low & !0xffff)), ordinal)
+    }
+
+    /// The bare UUID.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+
+    /// The operation id with this UUID, as a store keeps it.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> OpId {
+        OpId(uuid)
+    }
+}
+
+impl fmt::Display for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "op_{}", self.0)
+    }
+}
+
+impl fmt::Debug for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The 12 bits that let one tenant's owners be spread later.
+fn shard_bits(tenant: &TenantId, owner: Option<&Owner>) -> u16 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(tenant.as_str().as_bytes());
+    if let Some(owner) = owner {
+        hasher.update(&[0, owner.kind_code()]);
+        hasher.update(owner.id().unwrap_or_default().as_bytes());
+    }
+    let bytes = hasher.finalize();
+    let [first, second, ..] = *bytes.as_bytes();
+    u16::from_be_bytes([first, second]) & 0x0fff
+}
+
+macro_rules! derived_ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The id of the `ordinal`-th thing made by `operation`.
+            #[must_use]
+            pub fn derive(operation: OpId, ordinal: u16) -> $name {
+                $name(operation.derive(ordinal))
+            }
+
+            /// The operation that made this, and its ordinal there.
+            #[must_use]
+            pub fn operation(self) -> (OpId, u16) {
+                OpId::of_derived(self.0)
+            }
+
+            /// The bare UUID.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+
+            /// The id with this UUID, as a store keeps it.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> $name {
+                $name(uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "_{}"), self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{self}")
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Denial;
+
+            fn from_str(text: &str) -> Result<$name, Denial> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(|uuid| Uuid::try_parse(uuid).ok())
+                    .map($name)
+                    .filter(|id| id.to_string() == text)
+                    .ok_or_else(|| Denial::invalid(concat!($prefix, "_id"), text, concat!("`", $prefix, "_` and a UUID in lower case")))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+                text.parse().map_err(|denial: Denial| de::Error::custom(denial.message()))
+            }
+        }
+    )+};
+}
+
+derived_ids! {
+    /// Names a grant: `grt_` and a UUIDv7.
+    GrantId = "grt",
+    /// Names a hold: `hold_` and a UUIDv7.
+    HoldId = "hold",
+    /// Names an entry of the ledger: `led_` and a UUIDv7.
+    LedgerId = "led",
+    /// Names an audit record: `aud_` and a UUIDv7. Of a money operation it is the operation's own.
+    AuditId = "aud",
+    /// Names a refund: `ref_` and a UUIDv7.
+    RefundId = "ref",
+}
+
+/// The longest text id, in bytes.
+pub const TEXT_ID_MAX_BYTES: usize = 255;
+
+fn check_text_id(field: &'static str, text: &str) -> Result<(), Denial> {
+    const ALLOWED: &str = "1 to 255 bytes of UTF-8 without control characters";
+    if text.is_empty() || text.len() > TEXT_ID_MAX_BYTES || text.chars().any(char::is_control) {
+        return Err(Denial::invalid(field, text, ALLOWED));
+    }
+    Ok(())
+}
+
+macro_rules! text_ids {
+    ($($(#[$doc:meta])* $name:ident = $field:literal),+ $(,)?) => {$(
+        $(#[$doc])*
+        ///
+        /// 1 to 255 bytes of UTF-8 without control characters; compared as bytes.
+        ///
+        /// # Errors
+        /// `payload_invalid`, naming the field, for any other text.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks and takes the text.
+            ///
+            /// # Errors
+            /// `payload_invalid` for text that is empty, longer than 255 bytes, or has a control character.
+            pub fn new(text: impl AsRef<str>) -> Result<$name, Denial> {
+                let text = text.as_ref();
+                check_text_id($field, text)?;
+                Ok($name(Arc::from(text)))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Denial;
+
+            fn from_str(text: &str) -> Result<$name, Denial> {
+                $name::new(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+                $name::new(&text).map_err(|denial| de::Error::custom(denial.message()))
+            }
+        }
+    )+};
+}
+
+text_ids! {
+    /// Names a tenant: the border that nothing crosses.
+    TenantId = "tenant_id",
+    /// Names a user of a tenant.
+    UserId = "user_id",
+    /// Names an organization of a tenant.
+    OrganizationId = "organization_id",
+    /// Names a task: the work that a hold or a charge pays for.
+    TaskId = "task_id",
+    /// Names a template.
+    TemplateId = "template_id",
+    /// Names an app.
+    AppId = "app_id",
+    /// Names one intent of a caller, unique in the tenant for ever.
+    IdempotencyKey = "idempotency_key",
+    /// Names the unit of a balance (`credit`, `UC`, `CNY`).
+    Unit = "unit",
+    /// Names the caller on whose behalf a command comes.
+    Actor = "actor",
+    /// Names a request, for tracing.
+    RequestId = "request_id",
+    /// Names the person who answers for a manual operation.
+    Operator = "operator",
+    /// A label of compliance that passes through every answer unchanged.
+    PolicyTag = "policy_tag",
+    /// Names the version of the price list that an amount was worked out from.
+    PriceBasis = "price_basis",
+    /// Names a scene of the platform.
+    Scene = "scene",
+}

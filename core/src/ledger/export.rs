@@ -1,0 +1,5 @@
+//! x
+/// s
+pub fn export_csv() {}
+/// s
+pub fn export_json_lines() {}

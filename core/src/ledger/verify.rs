@@ -1,0 +1,7 @@
+//! x
+/// s
+pub struct Fault;
+/// s
+pub struct FaultKind;
+/// s
+pub struct VerifyReport;

@@ -1,0 +1,152 @@
+//! Who owns an account.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::denial::{Denial, DenialKind};
+use crate::id::{OrganizationId, TenantId, Unit, UserId};
+
+/// Who owns an account: exactly one of the tenant's pool, a user, an organization.
+///
+/// # Errors
+/// [`Owner::from_parts`] answers `owner_invalid` when both a user and an organization are named.
+///
+/// # Examples
+/// ```
+/// use drawdown::Owner;
+/// assert_eq!(Owner::user("u1")?.to_string(), "user:u1");
+/// assert_eq!(Owner::from_parts(Some("u1"), Some("o1")).unwrap_err().name(), "owner_invalid");
+/// # Ok::<(), drawdown::Denial>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Owner {
+    /// The tenant's own account, shared by all its users.
+    Pool,
+    /// One user.
+    User(UserId),
+    /// One organization.
+    Organization(OrganizationId),
+}
+
+impl Owner {
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn user(id: impl AsRef<str>) -> Result<Owner, Denial> {
+        UserId::new(id).map(Owner::User)
+    }
+
+    /// The organization with this id.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn organization(id: impl AsRef<str>) -> Result<Owner, Denial> {
+        OrganizationId::new(id).map(Owner::Organization)
+    }
+
+    /// The owner that a request names by a user, or by an organization.
+    ///
+    /// # Errors
+    /// `owner_invalid` when both or neither are given; `payload_invalid` for text that is no id.
+    pub fn from_parts(user: Option<&str>, organization: Option<&str>) -> Result<Owner, Denial> {
+        match (user, organization) {
+            (Some(user), None) => Owner::user(user),
+            (None, Some(organization)) => Owner::organization(organization),
+            (Some(_), Some(_)) => Err(Owner::invalid("both a user and an organization are named")),
+            (None, None) => Err(Owner::invalid("neither a user nor an organization is named")),
+        }
+    }
+
+    fn invalid(why: &str) -> Denial {
+        Denial::new(DenialKind::OwnerInvalid, format!("the owner is not clear: {why}"))
+            .with("allowed", "exactly one of a user and an organization")
+    }
+
+    /// The number of this kind of owner in ids, hashes and stores.
+    #[must_use]
+    pub const fn kind_code(&self) -> u8 {
+        match self {
+            Owner::Pool => 0,
+            Owner::User(_) => 1,
+            Owner::Organization(_) => 2,
+        }
+    }
+
+    /// The id of the user or organization; none for the pool.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Owner::Pool => None,
+            Owner::User(id) => Some(id.as_str()),
+            Owner::Organization(id) => Some(id.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::Pool => f.write_str("pool"),
+            Owner::User(id) => write!(f, "user:{id}"),
+            Owner::Organization(id) => write!(f, "organization:{id}"),
+        }
+    }
+}
+
+impl FromStr for Owner {
+    type Err = Denial;
+
+    fn from_str(text: &str) -> Result<Owner, Denial> {
+        match text.split_once(':') {
+            None if text == "pool" => Ok(Owner::Pool),
+            Some(("user", id)) => Owner::user(id),
+            Some(("organization", id)) => Owner::organization(id),
+            _ => Err(Denial::new(DenialKind::OwnerInvalid, "the owner cannot be read")
+                .with("given", text.chars().take(64).collect::<String>())
+                .with("allowed", "`pool`, `user:<id>` or `organization:<id>`")),
+        }
+    }
+}
+
+impl TryFrom<String> for Owner {
+    type Error = Denial;
+
+    fn try_from(text: String) -> Result<Owner, Denial> {
+        text.parse()
+    }
+}
+
+impl From<Owner> for String {
+    fn from(owner: Owner) -> String {
+        owner.to_string()
+    }
+}
+
+/// Names one account: a tenant, an owner, and the unit that it counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AccountKey {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Who owns the credit.
+    pub owner: Owner,
+    /// What is counted.
+    pub unit: Unit,
+}
+
+impl AccountKey {
+    /// The account of `owner` in `tenant_id` for `unit`.
+    #[must_use]
+    pub const fn new(tenant_id: TenantId, owner: Owner, unit: Unit) -> AccountKey {
+        AccountKey { tenant_id, owner, unit }
+    }
+}
+
+impl fmt::Display for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.tenant_id, self.owner, self.unit)
+    }
+}

@@ -1,0 +1,197 @@
+//! Where the books are kept: a trait of two calls, and the stores that implement it.
+
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sql;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use crate::changes::Changes;
+use crate::credit::{Grant, Hold};
+use crate::facts::{AccountFacts, Facts, Needs, Task};
+use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, TaskId, TenantId};
+use crate::ledger::{Entry, EntryPage, EntryQuery, StoredOperation};
+use crate::owner::AccountKey;
+use crate::time::{Clock, Timestamp};
+
+/// A batch of commands as a store sees it: what it needs, and a pure function from facts to changes.
+pub trait Batch {
+    /// Handles to what decides the batch.
+    fn needs(&self) -> &Needs;
+
+    /// Where the present is read, once the anchors are locked.
+    fn clock(&self) -> &dyn Clock;
+
+    /// Decides all commands of the batch in order. A store calls it once a try, with everything locked and loaded; a later
+    /// call, after a rolled back try, starts afresh. Returns what is to be written, in order; nothing may be left out.
+    fn decide(&mut self, facts: Facts) -> Vec<Changes>;
+}
+
+/// Keeps the books.
+///
+/// # Laws
+/// The conformance suite (feature `testing`) proves them for any store.
+/// 1. **Atomic.** After `run` answers `Ok`, every change of the batch is durable; after `Err`, none is, unless
+///    [`StoreError::may_have_applied`] says that this is not known.
+/// 2. **Serial.** Two batches that lock a common anchor (account, task) are decided one after the other, each on what the
+///    one before it committed. Operations by key are looked up after the locks are held.
+/// 3. **Clock.** [`Facts::now`] is [`crate::facts::batch_now`] of the clock and the `last_at` of every anchor locked, read
+///    after the locks; a clock too far behind is [`StoreErrorKind::ClockBehind`], and nothing is decided.
+/// 4. **op_id.** An operation id is in the store at most once; a second insert fails as [`StoreErrorKind::Conflict`].
+/// 5. **Keys.** `(tenant, idempotency key)` is in the store at most once, likewise.
+/// 6. **Feed.** No operation ever appears behind a position already handed out by [`Query::Feed`].
+/// 7. **Closed world.** No handle of one tenant finds a row of another's. What is not found is absent.
+/// 8. **Reads** see a state that was committed, whole, and never wait for a writer longer than an in-memory copy.
+pub trait Store: Send + Sync {
+    /// Locks the anchors, loads the facts, has the batch decided, writes its changes, commits.
+    ///
+    /// # Errors
+    /// [`StoreError`]; its kind says what happened to the batch.
+    fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError>;
+
+    /// Answers a question in one consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn query(&self, query: &Query) -> Result<Answer, StoreError>;
+}
+
+/// A question to a store. Each has the [`Answer`] of the same name.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Query {
+    /// An account with its open grants and the holds due at this instant; `None` if it never had an entry.
+    Account(AccountKey, Timestamp),
+    /// An account with all its open grants and all its frozen holds, whatever their expiry.
+    AccountImage(AccountKey),
+    /// A hold and its account.
+    Hold(TenantId, HoldId),
+    /// A grant and its account, open or not.
+    Grant(TenantId, GrantId),
+    /// A task.
+    Task(TenantId, TaskId),
+    /// The operation under a key.
+    OperationByKey(TenantId, IdempotencyKey),
+    /// Those of these operations that exist, in any order.
+    Operations(TenantId, Vec<OpId>),
+    /// A page of entries.
+    Entries(EntryQuery),
+    /// The last entry of the account booked by this instant, and the settlements booked after it that were effective by then.
+    EntriesAt(AccountKey, Timestamp),
+    /// Accounts in which something is due at this instant, the longest due first.
+    DueAccounts(Timestamp, usize),
+    /// When the next account becomes due.
+    NextDue,
+    /// Accounts of all tenants after this one, in their order.
+    Accounts(Option<AccountKey>, usize),
+    /// Operations after this position, in the order of the feed; of one tenant or of all.
+    Feed {
+        /// Only this tenant's.
+        tenant_id: Option<TenantId>,
+        /// After this position; 0 for the first.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+/// What a store answers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each variant answers the query of the same name")]
+pub enum Answer {
+    Account(Option<Box<AccountFacts>>),
+    AccountImage(Option<Box<AccountImage>>),
+    Hold(Option<(Arc<AccountKey>, Hold)>),
+    Grant(Option<(Arc<AccountKey>, Grant)>),
+    Task(Option<Task>),
+    OperationByKey(Option<Arc<StoredOperation>>),
+    Operations(Vec<Arc<StoredOperation>>),
+    Entries(EntryPage),
+    EntriesAt(Option<EntriesAt>),
+    DueAccounts(Vec<AccountKey>),
+    NextDue(Option<Timestamp>),
+    Accounts(Vec<AccountKey>),
+    Feed(Vec<Arc<StoredOperation>>),
+}
+
+/// An account as verification compares it.
+#[derive(Clone, Debug)]
+pub struct AccountImage {
+    /// The row and all open grants; its `due_holds` are empty.
+    pub facts: AccountFacts,
+    /// All frozen holds.
+    pub open_holds: Vec<Hold>,
+}
+
+/// What decides a balance at a past time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntriesAt {
+    /// The last entry booked by then; none if the account was empty.
+    pub last: Option<Entry>,
+    /// Whether an entry was booked after it: then the settlements due by then are booked, and listed here.
+    pub superseded: bool,
+    /// Settlements booked later that were effective by then, in order.
+    pub settlements: Vec<Entry>,
+}
+
+/// What went wrong in a store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    /// What the engine does about it.
+    pub kind: StoreErrorKind,
+    /// The batch may have been committed although the store says otherwise: the engine looks for its operations.
+    pub may_have_applied: bool,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What the engine does about a store's error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// Contention or a lost connection: tried again.
+    Transient,
+    /// A unique key was taken meanwhile: a lost race, decided again at once.
+    Conflict,
+    /// An anchor is ahead of the clock: answered as it is.
+    ClockBehind {
+        /// What the clock said.
+        now: Timestamp,
+        /// The last booking of the anchor.
+        last_at: Timestamp,
+    },
+    /// The rows contradict themselves: answered as it is.
+    Corrupt,
+    /// Everything else (disk full, read-only, no such file): answered as it is.
+    Permanent,
+}
+
+impl StoreError {
+    /// An error of this kind, with nothing applied.
+    #[must_use]
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> StoreError {
+        StoreError { kind, may_have_applied: false, message: message.into() }
+    }
+
+    /// Whether trying again can help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Transient | StoreErrorKind::Conflict)
+    }
+}
+
+impl From<StoreError> for crate::Error {
+    fn from(error: StoreError) -> crate::Error {
+        match error.kind {
+            _ if error.may_have_applied => crate::Error::Unknown(error.message),
+            StoreErrorKind::Transient | StoreErrorKind::Conflict => crate::Error::Busy(error.message),
+            StoreErrorKind::ClockBehind { now, last_at } => crate::Error::ClockBehind { now, last_at },
+            StoreErrorKind::Corrupt => crate::Error::Corrupt(error.message),
+            StoreErrorKind::Permanent => crate::Error::Store(error.message),
+        }
+    }
+}
