@@ -39,5 +39,5 @@ pub use id::{
     RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner};
-pub use surface::{Surface, SurfaceCode, UsedBy};
+pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
