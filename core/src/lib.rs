@@ -32,7 +32,7 @@ pub use credit::{
     OverCapture, Payer, Policies, Scope, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, Ticket};
+pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis,
