@@ -395,6 +395,27 @@ impl Flow {
     }
 }
 
+/// Books an entry that was read in an account that is rebuilt, and says what does not add up.
+pub(crate) fn book_entry(account: &mut Account, entry: &Entry) -> Result<(), String> {
+    let flow = Flow::of(entry.kind, entry.change.is_negative());
+    let total = entry.draw.total();
+    let wrong = |_: Stop| format!("the entry {} takes a balance out of range", entry.seq);
+    let (change, frozen_change) = (flow.available.of(total).map_err(wrong)?, flow.frozen.of(total).map_err(wrong)?);
+    let (available, frozen) = (sum(account.available, change).map_err(wrong)?, sum(account.frozen, frozen_change).map_err(wrong)?);
+    flow.book_contra(&mut account.totals, total).map_err(wrong)?;
+    if (change, frozen_change) != (entry.change, entry.frozen_change) {
+        return Err(format!(
+            "the entry {} changes ({}, {}), its draw ({change}, {frozen_change})",
+            entry.seq, entry.change, entry.frozen_change
+        ));
+    }
+    if (available, frozen) != (entry.balance_after, entry.frozen_after) {
+        let says = (entry.balance_after, entry.frozen_after);
+        return Err(format!("the entry {} leaves ({}, {}), and should leave ({available}, {frozen})", entry.seq, says.0, says.1));
+    }
+    Ok(())
+}
+
 /// Moves a part of an entry through its grant. Verification rebuilds grants with the same function.
 pub(crate) fn move_in_grant(grant: &mut Grant, kind: EntryKind, outgoing: bool, amount: Amount) -> Result<(), Stop> {
     let short = |id: GrantId| Stop::Contradiction(format!("the grant {id} has less than is taken from it"));
