@@ -1,5 +1,5 @@
 //! The engine over stores that stall, fail, lose their connection and panic, and over the store in memory.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, missing_docs)]
 
 mod batching;
 mod failures;

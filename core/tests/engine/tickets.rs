@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Instant;
 
 use drawdown::Engine;
 
@@ -88,6 +89,29 @@ fn a_waker_that_panics_harms_no_other_ticket() {
     store.open_gate();
     polite.wait().unwrap();
     assert_eq!(engine.submit(grant("u1", "1")).unwrap().wait().unwrap().to_json()["balance_after"], "3");
+}
+
+#[test]
+fn the_last_engine_can_be_dropped_by_what_a_ticket_wakes() {
+    struct Last(Mutex<Option<Engine>>);
+    impl Wake for Last {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+    let store = Scripted::new([]);
+    let engine = store.engine(SECOND);
+    store.shut_gate();
+    let mut ticket = pin!(engine.submit(grant("u1", "1")).unwrap());
+    let waker = Waker::from(Arc::new(Last(Mutex::new(Some(engine)))));
+    assert!(ticket.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    store.open_gate();
+    let begun = Instant::now();
+    while Arc::strong_count(&store) > 1 {
+        assert!(begun.elapsed() < SECOND * 10, "the thread of the lane has ended and let go of the store");
+        thread::yield_now();
+    }
+    assert!(ticket.try_take().is_some_and(|answer| answer.is_ok()));
 }
 
 #[test]
