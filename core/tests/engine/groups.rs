@@ -1,6 +1,7 @@
 //! All-or-nothing groups.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use drawdown::store::StoreErrorKind;
 use drawdown::{Engine, Error, Failure};
@@ -41,6 +42,33 @@ fn a_refused_group_disturbs_nobody_in_its_batch() {
     });
     assert!(first.wait().is_ok() && before.wait().is_ok());
     assert_eq!(available(&engine, "u1"), "4");
+}
+
+/// In whatever order they queue: the refused groups leave nothing, and of the two who want all there is one gets it.
+#[test]
+fn a_group_shows_what_it_changed_to_the_commands_after_it() {
+    let store = Scripted::new([]);
+    let engine = store.engine(SECOND);
+    engine.run(grant("u1", "5")).unwrap();
+    store.shut_gate();
+    let first = engine.submit(grant("u2", "1")).unwrap();
+    store.wait_for_runs(2);
+    std::thread::scope(|scope| {
+        let refused = || engine.execute_all(vec![charge("u1", "5"), charge("u1", "1")]).unwrap_err().index;
+        let refused: Vec<_> = (0..3).map(|_| scope.spawn(refused)).collect();
+        std::thread::sleep(Duration::from_millis(20));
+        let group = scope.spawn(|| engine.execute_all(vec![charge("u1", "3"), charge("u1", "2")]));
+        std::thread::sleep(Duration::from_millis(20));
+        let single = engine.submit(charge("u1", "5")).unwrap();
+        store.open_gate();
+        assert_ne!(group.join().unwrap().is_ok(), single.wait().is_ok());
+        for group in refused {
+            assert!(group.join().unwrap().is_some());
+        }
+    });
+    first.wait().unwrap();
+    assert_eq!(available(&engine, "u1"), "0");
+    assert_eq!(store.runs().len(), 3, "one batch decided them all");
 }
 
 #[test]
