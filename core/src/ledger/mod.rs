@@ -14,8 +14,7 @@ pub use draw::{Draw, DrawLine};
 pub use entry::{Entry, EntryKind, EntryText, Terms};
 pub use export::{export_csv, export_json_lines};
 pub use operation::{Operation, OperationKind, StoredOperation};
-pub(crate) use query::MAX_PAGE;
-pub use query::{EntryCursor, EntryFilter, EntryPage, EntryQuery, EntryScope, PageOrder};
+pub use query::{EntryCursor, EntryFilter, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder};
 pub use verify::{Fault, FaultKind, VerifyReport};
 
 mod operation;
