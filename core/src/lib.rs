@@ -27,9 +27,9 @@ pub use command::{
     RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt, VoidGrant, VoidReceipt,
 };
 pub use credit::{
-    ConsumptionOrder, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState,
-    HoldTerms, LateCommit, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES, MAX_TEXT_BYTES, OverCapture, Payer,
-    Policies, Scope, TenantPolicy, Unusable, UnusableGrant,
+    ConsumptionOrder, Criterion, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType, Hold,
+    HoldState, HoldTerms, LateCommit, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES, MAX_TEXT_BYTES,
+    OverCapture, Payer, Policies, Scope, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{Balance, Engine, EngineBuilder, Ticket};
