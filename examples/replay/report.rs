@@ -111,6 +111,11 @@ pub(crate) fn print(
         writeln!(out, "{:<12}{granted:>14}{consumed:>14}{expired:>14}{remaining:>14}", grant_type.as_str())?;
     }
     let report = replay.engine.verify()?;
-    writeln!(out, "verify      {report:?}")?;
-    Ok(true)
+    if report.is_clean() {
+        writeln!(out, "verify      {} entries of {} accounts agree with the books", report.entries, report.accounts)?;
+    }
+    for fault in &report.faults {
+        writeln!(out, "verify      {fault}")?;
+    }
+    Ok(report.is_clean())
 }

@@ -1,1 +1,3 @@
-//! The workspace's tests.
+//! What the workspace's tests share.
+
+pub mod load;
