@@ -32,12 +32,12 @@ pub use credit::{
     OverCapture, Payer, Policies, Scope, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, Ticket};
+pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis,
     RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner};
-pub use surface::{Surface, SurfaceCode, UsedBy};
+pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -1,3 +1,5 @@
-//! What the workspace's tests share.
+//! The workspace's tests, and the pages that are generated from the core.
 
+pub mod errors_page;
 pub mod load;
+pub mod repository;
