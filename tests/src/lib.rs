@@ -1,6 +1,7 @@
 //! What the workspace's tests share, and the pages that are generated from the core.
 
 pub mod errors_page;
+pub mod load;
 pub mod repository;
 pub mod script;
 
