@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::denial::{Denial, DenialKind};
+use crate::denial::{Denial, DenialKind, shown};
 
 pub use exact::Amount;
 
@@ -129,7 +129,7 @@ impl Amount {
     }
 
     fn invalid(given: &str, why: &str) -> Denial {
-        let shown: String = given.chars().take(64).collect();
+        let shown = shown(given);
         Denial::new(DenialKind::AmountInvalid, format!("`{shown}` is not an amount: {why}")).with("given", shown).with(
             "allowed",
             "a decimal number with at most 6 decimal places, between -9223372036854.775808 and 9223372036854.775807",
@@ -217,15 +217,11 @@ impl TryFrom<Decimal> for Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.micros();
-        let sign = if micros < 0 { "-" } else { "" };
-        let magnitude = micros.unsigned_abs();
+        let magnitude = self.micros().unsigned_abs();
         let (whole, fraction) = (magnitude / 1_000_000, magnitude % 1_000_000);
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        let digits = format!("{fraction:06}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        let digits = format!("{whole}.{fraction:06}");
+        // Width and sign are the caller's; a precision is not, it would cut digits off.
+        f.pad_integral(self.micros() >= 0, "", digits.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 

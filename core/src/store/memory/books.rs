@@ -1,0 +1,91 @@
+//! The rows, and how they are found.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::credit::{Grant, Hold};
+use crate::facts::{Account, Task};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, TaskId, TenantId};
+use crate::ledger::{Entry, StoredOperation};
+use crate::owner::AccountKey;
+use crate::time::Timestamp;
+
+/// All rows.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub(super) accounts: BTreeMap<Arc<AccountKey>, AccountRow>,
+    pub(super) grants: HashMap<GrantId, (Arc<AccountKey>, Grant)>,
+    pub(super) holds: HashMap<HoldId, (Arc<AccountKey>, Hold)>,
+    pub(super) tasks: HashMap<(TenantId, TaskId), Task>,
+    /// In the order of the feed: the position of an operation is its index and 1.
+    pub(super) operations: Vec<Arc<StoredOperation>>,
+    pub(super) by_op_id: HashMap<OpId, usize>,
+    pub(super) by_key: HashMap<(TenantId, IdempotencyKey), usize>,
+    pub(super) by_tenant: HashMap<TenantId, TenantIndex>,
+    pub(super) by_task: HashMap<(TenantId, TaskId), Vec<Place>>,
+    /// Accounts in which something becomes due.
+    pub(super) due: BTreeSet<(Timestamp, Arc<AccountKey>)>,
+}
+
+/// An account with its open rows and its entries.
+#[derive(Debug)]
+pub(super) struct AccountRow {
+    pub(super) account: Account,
+    pub(super) open_grants: BTreeSet<GrantId>,
+    /// The first to expire first.
+    pub(super) frozen_holds: BTreeSet<(Timestamp, HoldId)>,
+    pub(super) entries: Vec<Place>,
+}
+
+/// Operations and entries of a tenant.
+#[derive(Debug, Default)]
+pub(super) struct TenantIndex {
+    /// Indexes in `operations`.
+    pub(super) operations: Vec<usize>,
+    pub(super) entries: Vec<Place>,
+}
+
+/// Where an entry stands: the index of its operation, and its own there. Places are in the order of the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) operation: usize,
+    pub(super) entry: usize,
+}
+
+impl Books {
+    /// The operation at an index.
+    pub(super) fn operation(&self, index: usize) -> Option<&Arc<StoredOperation>> {
+        self.operations.get(index)
+    }
+
+    /// The operation and the entry at a place.
+    pub(super) fn entry(&self, place: Place) -> Option<(&StoredOperation, &Entry)> {
+        let stored = self.operation(place.operation)?;
+        Some((stored, stored.entries.get(place.entry)?))
+    }
+
+    /// Where the entry of this name stands, if it is this tenant's.
+    pub(super) fn place_of(&self, tenant_id: &TenantId, ledger_id: LedgerId) -> Option<Place> {
+        let (op_id, ordinal) = ledger_id.operation();
+        let operation = *self.by_op_id.get(&op_id)?;
+        let stored = self.operation(operation)?;
+        let entry = stored.entries.iter().position(|entry| entry.ordinal == ordinal)?;
+        (stored.operation.account.tenant_id == *tenant_id).then_some(Place { operation, entry })
+    }
+
+    /// The grant of this name, if it is this tenant's.
+    pub(super) fn grant_of(&self, tenant_id: &TenantId, grant_id: GrantId) -> Option<&(Arc<AccountKey>, Grant)> {
+        self.grants.get(&grant_id).filter(|(key, _)| key.tenant_id == *tenant_id)
+    }
+
+    /// The hold of this name, if it is this tenant's.
+    pub(super) fn hold_of(&self, tenant_id: &TenantId, hold_id: HoldId) -> Option<&(Arc<AccountKey>, Hold)> {
+        self.holds.get(&hold_id).filter(|(key, _)| key.tenant_id == *tenant_id)
+    }
+}
+
+impl AccountRow {
+    pub(super) fn new(account: Account) -> AccountRow {
+        AccountRow { account, open_grants: BTreeSet::new(), frozen_holds: BTreeSet::new(), entries: Vec::new() }
+    }
+}

@@ -1,0 +1,144 @@
+//! Loads what a batch is decided from.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::{StoreError, StoreErrorKind};
+use super::books::{AccountRow, Books, Place};
+use crate::credit::{Grant, Hold};
+use crate::error::Error;
+use crate::facts::{AccountFacts, ChargeFact, Facts, Needs, Task, batch_now};
+use crate::id::{GrantId, LedgerId, TaskId, TenantId};
+use crate::ledger::EntryKind;
+use crate::owner::AccountKey;
+use crate::time::{Clock, Timestamp};
+
+impl Books {
+    /// The facts for these needs, at the instant that the clock and the anchors make.
+    pub(super) fn load(&self, needs: &Needs, clock: &dyn Clock) -> Result<Facts, StoreError> {
+        let mut facts = Facts::default();
+        let mut accounts: BTreeSet<AccountKey> = needs.accounts.iter().cloned().collect();
+        self.load_replays(needs, &mut facts);
+        self.load_holds_and_tasks(needs, &mut facts, &mut accounts);
+        self.load_grants(needs, &mut facts, &mut accounts);
+        self.load_charges(needs, &mut facts, &mut accounts);
+        let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
+        let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
+        facts.now = batch_now(clock.now(), anchors).map_err(clock_behind)?;
+        for (key, row) in rows {
+            facts.accounts.insert(key, self.account_facts(row, facts.now));
+        }
+        Ok(facts)
+    }
+
+    /// An account with its open grants and the holds due at `now`.
+    pub(super) fn account_facts(&self, row: &AccountRow, now: Timestamp) -> AccountFacts {
+        let mut facts = AccountFacts::new(Arc::clone(&row.account.key));
+        facts.account = row.account.clone();
+        facts.grants = row.open_grants.iter().filter_map(|id| Some((*id, self.grants.get(id)?.1.clone()))).collect();
+        if row.account.hold_due_at.is_some_and(|at| at <= now) {
+            let due = row.frozen_holds.iter().take_while(|(expires_at, _)| *expires_at <= now);
+            facts.due_holds = due.filter_map(|(_, id)| Some((*id, self.holds.get(id)?.1.clone()))).collect();
+            facts.next_hold_at = row.frozen_holds.iter().map(|(expires_at, _)| *expires_at).find(|at| *at > now);
+        }
+        facts
+    }
+
+    fn load_replays(&self, needs: &Needs, facts: &mut Facts) {
+        for key in &needs.keys {
+            if let Some(stored) = self.by_key.get(key).and_then(|index| self.operation(*index)) {
+                facts.replays.insert(key.clone(), Arc::clone(stored));
+            }
+        }
+    }
+
+    fn load_holds_and_tasks(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+        for (tenant_id, hold_id) in &needs.holds {
+            let Some((key, hold)) = self.hold_of(tenant_id, *hold_id) else { continue };
+            accounts.insert((**key).clone());
+            if let Some(task_id) = &hold.terms.task_id {
+                self.load_task(tenant_id, task_id, facts);
+            }
+            facts.holds.insert(hold.id, (Arc::clone(key), hold.clone()));
+        }
+        for (tenant_id, task_id) in &needs.tasks {
+            let named = self.load_task(tenant_id, task_id, facts).and_then(|task| task.hold_id);
+            if let Some((key, hold)) = named.and_then(|hold_id| self.hold_of(tenant_id, hold_id)) {
+                facts.holds.insert(hold.id, (Arc::clone(key), Hold::clone(hold)));
+            }
+        }
+    }
+
+    fn load_task(&self, tenant_id: &TenantId, task_id: &TaskId, facts: &mut Facts) -> Option<&Task> {
+        let name = (tenant_id.clone(), task_id.clone());
+        let task = self.tasks.get(&name)?;
+        facts.tasks.insert(name, task.clone());
+        Some(task)
+    }
+
+    fn load_grants(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+        for (tenant_id, grant_id) in &needs.grants {
+            if let Some(key) = self.load_grant(tenant_id, *grant_id, facts) {
+                accounts.insert((**key).clone());
+            }
+        }
+    }
+
+    fn load_grant(&self, tenant_id: &TenantId, grant_id: GrantId, facts: &mut Facts) -> Option<&Arc<AccountKey>> {
+        let (key, grant) = self.grant_of(tenant_id, grant_id)?;
+        facts.grants.insert(grant_id, (Arc::clone(key), Grant::clone(grant)));
+        Some(key)
+    }
+
+    fn load_charges(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+        for (tenant_id, ledger_id) in &needs.charges {
+            if let Some(place) = self.place_of(tenant_id, *ledger_id)
+                && let Some(key) = self.load_charge(place, facts)
+            {
+                accounts.insert((**key).clone());
+            }
+        }
+        for (key, task_id) in &needs.task_charges {
+            let places = self.charges_of_task(key, task_id);
+            let listed = places.iter().filter_map(|place| Some(self.entry(*place)?.1.ledger_id())).collect::<Vec<LedgerId>>();
+            for place in places {
+                self.load_charge(place, facts);
+            }
+            accounts.insert(key.clone());
+            facts.task_charges.insert((key.clone(), task_id.clone()), listed);
+        }
+    }
+
+    /// Charges and captures of a task in an account, the first booked first.
+    fn charges_of_task(&self, key: &AccountKey, task_id: &TaskId) -> Vec<Place> {
+        let places = self.by_task.get(&(key.tenant_id.clone(), task_id.clone()));
+        let of_account = |place: &Place| {
+            self.entry(*place)
+                .is_some_and(|(_, entry)| *entry.account == *key && matches!(entry.kind, EntryKind::Charge | EntryKind::Capture))
+        };
+        places.into_iter().flatten().copied().filter(of_account).collect()
+    }
+
+    /// The charge or capture at a place, with the grants that it drew.
+    fn load_charge(&self, place: Place, facts: &mut Facts) -> Option<&Arc<AccountKey>> {
+        let (stored, entry) = self.entry(place)?;
+        if !matches!(entry.kind, EntryKind::Charge | EntryKind::Capture) {
+            return None;
+        }
+        for line in entry.draw.lines() {
+            self.load_grant(&entry.account.tenant_id, line.grant_id, facts);
+        }
+        let operation = &stored.operation;
+        let fact = ChargeFact { entry: entry.clone(), refunded: operation.refunded, policy_tag: operation.policy_tag.clone() };
+        facts.charges.insert(entry.ledger_id(), fact);
+        Some(&entry.account)
+    }
+}
+
+fn clock_behind(error: Error) -> StoreError {
+    let message = error.to_string();
+    match error {
+        Error::ClockBehind { now, last_at } => StoreError::new(StoreErrorKind::ClockBehind { now, last_at }, message),
+        _ => StoreError::new(StoreErrorKind::Permanent, message),
+    }
+}

@@ -1,0 +1,114 @@
+//! Answers questions.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::super::{AccountImage, Answer, EntriesAt, Query};
+use super::books::{Books, Place};
+use crate::id::{OpId, TenantId};
+use crate::ledger::{Entry, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder, StoredOperation};
+use crate::owner::AccountKey;
+use crate::time::Timestamp;
+
+impl Books {
+    /// The answer of the same name.
+    pub(super) fn answer(&self, query: &Query) -> Answer {
+        match query {
+            Query::Account(key, now) => Answer::Account(self.accounts.get(key).map(|row| Box::new(self.account_facts(row, *now)))),
+            Query::AccountImage(key) => Answer::AccountImage(self.image(key).map(Box::new)),
+            Query::Hold(tenant_id, hold_id) => Answer::Hold(self.hold_of(tenant_id, *hold_id).cloned()),
+            Query::Grant(tenant_id, grant_id) => Answer::Grant(self.grant_of(tenant_id, *grant_id).cloned()),
+            Query::Task(tenant_id, task_id) => Answer::Task(self.tasks.get(&(tenant_id.clone(), task_id.clone())).cloned()),
+            Query::OperationByKey(tenant_id, key) => {
+                let index = self.by_key.get(&(tenant_id.clone(), key.clone()));
+                Answer::OperationByKey(index.and_then(|index| self.operation(*index)).cloned())
+            }
+            Query::Operations(tenant_id, op_ids) => Answer::Operations(self.operations_of(tenant_id, op_ids)),
+            Query::Entries(query) => Answer::Entries(self.page(query)),
+            Query::EntriesAt(key, at) => Answer::EntriesAt(self.entries_at(key, *at)),
+            Query::DueAccounts(now, limit) => {
+                let due = self.due.iter().take_while(|(at, _)| at <= now).take(*limit);
+                Answer::DueAccounts(due.map(|(_, key)| (**key).clone()).collect())
+            }
+            Query::NextDue => Answer::NextDue(self.due.first().map(|(at, _)| *at)),
+            Query::Accounts(after, limit) => Answer::Accounts(self.accounts_after(after.as_ref(), *limit)),
+            Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
+        }
+    }
+
+    fn image(&self, key: &AccountKey) -> Option<AccountImage> {
+        let row = self.accounts.get(key)?;
+        let open_holds = row.frozen_holds.iter().filter_map(|(_, id)| Some(self.holds.get(id)?.1.clone())).collect();
+        // No hold is due before the first instant, so none is loaded.
+        Some(AccountImage { facts: self.account_facts(row, Timestamp::MIN), open_holds })
+    }
+
+    fn operations_of(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Vec<Arc<StoredOperation>> {
+        let found = op_ids.iter().filter_map(|op_id| self.operation(*self.by_op_id.get(op_id)?));
+        found.filter(|stored| stored.operation.account.tenant_id == *tenant_id).cloned().collect()
+    }
+
+    fn page(&self, query: &EntryQuery) -> EntryPage {
+        let tenant_id = query.tenant_id();
+        let places: &[Place] = match &query.scope {
+            EntryScope::Account(key) => self.accounts.get(key).map_or(&[], |row| &row.entries),
+            EntryScope::Task(_, task_id) => self.by_task.get(&(tenant_id.clone(), task_id.clone())).map_or(&[], Vec::as_slice),
+            EntryScope::Tenant(_) => self.by_tenant.get(tenant_id).map_or(&[], |tenant| &tenant.entries),
+        };
+        let cursor = match query.cursor.map(|cursor| self.place_of(tenant_id, cursor)) {
+            // Nothing comes after an entry that is not there.
+            Some(None) => return EntryPage::default(),
+            Some(place) => place,
+            None => None,
+        };
+        match query.order {
+            PageOrder::Asc => {
+                let start = cursor.map_or(0, |cursor| places.partition_point(|place| *place <= cursor));
+                self.first_page(query, places.get(start..).unwrap_or_default().iter())
+            }
+            PageOrder::Desc => {
+                let end = cursor.map_or(places.len(), |cursor| places.partition_point(|place| *place < cursor));
+                self.first_page(query, places.get(..end).unwrap_or_default().iter().rev())
+            }
+        }
+    }
+
+    fn first_page<'a>(&self, query: &EntryQuery, places: impl Iterator<Item = &'a Place>) -> EntryPage {
+        let mut admitted = places.filter_map(|place| Some(self.entry(*place)?.1)).filter(|entry| query.filter.admits(entry));
+        let entries: Vec<Entry> = admitted.by_ref().take(query.limit.min(MAX_PAGE)).cloned().collect();
+        let next_cursor = admitted.next().and(entries.last()).map(Entry::ledger_id);
+        EntryPage { entries, next_cursor }
+    }
+
+    fn entries_at(&self, key: &AccountKey, at: Timestamp) -> Option<EntriesAt> {
+        let row = self.accounts.get(key)?;
+        let entries = row.entries.iter().filter_map(|place| self.entry(*place));
+        let (booked, later): (Vec<_>, Vec<_>) = entries.partition(|(_, entry)| entry.created_at <= at);
+        // The first entries of an operation book what had become due before its command.
+        let settled = later.iter().filter(|(stored, entry)| entry.ordinal <= stored.operation.settled_count);
+        Some(EntriesAt {
+            last: booked.last().map(|(_, entry)| Entry::clone(entry)),
+            superseded: !later.is_empty(),
+            settlements: settled.filter(|(_, entry)| entry.effective_at <= at).map(|(_, entry)| Entry::clone(entry)).collect(),
+        })
+    }
+
+    fn accounts_after(&self, after: Option<&AccountKey>, limit: usize) -> Vec<AccountKey> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.accounts.range::<AccountKey, _>((start, Bound::Unbounded)).take(limit).map(|(key, _)| (**key).clone()).collect()
+    }
+
+    fn feed(&self, tenant_id: Option<&TenantId>, after: u64, limit: usize) -> Vec<Arc<StoredOperation>> {
+        // The operation after position n stands at index n.
+        let start = usize::try_from(after).unwrap_or(usize::MAX);
+        match tenant_id {
+            None => self.operations.iter().skip(start).take(limit).cloned().collect(),
+            Some(tenant_id) => {
+                let indexes = self.by_tenant.get(tenant_id).map_or(&[][..], |tenant| &tenant.operations);
+                let from = indexes.partition_point(|index| *index < start);
+                let indexes = indexes.get(from..).unwrap_or_default().iter();
+                indexes.take(limit).filter_map(|index| self.operation(*index).cloned()).collect()
+            }
+        }
+    }
+}

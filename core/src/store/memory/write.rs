@@ -1,0 +1,186 @@
+//! Checks the changes of a batch, then puts them in their place.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::super::{StoreError, StoreErrorKind};
+use super::books::{AccountRow, Books, Place};
+use crate::changes::Changes;
+use crate::credit::{Grant, Hold, HoldState};
+use crate::facts::Account;
+use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, TenantId};
+use crate::ledger::StoredOperation;
+use crate::owner::AccountKey;
+
+/// What the changes checked so far would add.
+#[derive(Default)]
+struct Ahead<'a> {
+    op_ids: HashSet<OpId>,
+    keys: HashSet<(&'a TenantId, &'a IdempotencyKey)>,
+    seqs: HashMap<&'a AccountKey, u64>,
+    grants: HashSet<GrantId>,
+    holds: HashSet<HoldId>,
+}
+
+impl Books {
+    /// Whether all changes of a batch can be written: after this, writing cannot fail.
+    pub(super) fn check(&self, batch: &[Changes]) -> Result<(), StoreError> {
+        let mut ahead = Ahead::default();
+        for changes in batch {
+            self.check_unique(changes, &mut ahead)?;
+            self.check_account(changes, &mut ahead)?;
+            self.check_rows(changes, &mut ahead)?;
+        }
+        Ok(())
+    }
+
+    fn check_unique<'a>(&self, changes: &'a Changes, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
+        let op_id = changes.op_id();
+        if self.by_op_id.contains_key(&op_id) || !ahead.op_ids.insert(op_id) {
+            return Err(StoreError::new(StoreErrorKind::Conflict, format!("the operation `{op_id}` exists")));
+        }
+        if let Some(key) = &changes.operation.key {
+            let taken = self.by_key.contains_key(&(changes.tenant_id().clone(), key.clone()));
+            if taken || !ahead.keys.insert((changes.tenant_id(), key)) {
+                return Err(StoreError::new(StoreErrorKind::Conflict, format!("the idempotency key `{key}` is taken")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_account<'a>(&self, changes: &'a Changes, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
+        let account = &changes.account;
+        let booked = self.accounts.get(&account.key).map(|row| row.account.seq);
+        let last = ahead.seqs.get(&*account.key).copied().or(booked);
+        if changes.account_is_new == last.is_some() {
+            return Err(StoreError::new(StoreErrorKind::Conflict, format!("the account `{}` is not as it was", account.key)));
+        }
+        let first = changes.operation.first_seq;
+        let follow = (first..).zip(&changes.entries).all(|(seq, entry)| entry.seq == seq && entry.account == account.key);
+        let end = last.unwrap_or(0).saturating_add(u64::try_from(changes.entries.len()).unwrap_or(u64::MAX));
+        if !follow || first != last.unwrap_or(0).saturating_add(1) || account.seq != end {
+            return Err(corrupt(format!("the entries of `{}` do not follow on one another", account.key)));
+        }
+        if !balances(account) {
+            return Err(corrupt(format!("the totals of `{}` do not add up", account.key)));
+        }
+        ahead.seqs.insert(&account.key, account.seq);
+        Ok(())
+    }
+
+    fn check_rows(&self, changes: &Changes, ahead: &mut Ahead<'_>) -> Result<(), StoreError> {
+        let grants = changes.new_grants.iter().chain(&changes.changed_grants);
+        if let Some(grant) = grants.clone().find(|grant| grant.remaining.is_negative() || grant.held.is_negative()) {
+            return Err(corrupt(format!("the grant `{}` is below zero", grant.id)));
+        }
+        ahead.grants.extend(changes.new_grants.iter().map(|grant| grant.id));
+        ahead.holds.extend(changes.new_holds.iter().map(|hold| hold.id));
+        let known_grant = |grant: &Grant| ahead.grants.contains(&grant.id) || self.grants.contains_key(&grant.id);
+        let known_hold = |hold: &Hold| ahead.holds.contains(&hold.id) || self.holds.contains_key(&hold.id);
+        if !changes.changed_grants.iter().all(known_grant) || !changes.changed_holds.iter().all(known_hold) {
+            return Err(corrupt("a grant or hold that is not there would be changed".to_owned()));
+        }
+        let known_operation = |op_id: OpId| ahead.op_ids.contains(&op_id) || self.by_op_id.contains_key(&op_id);
+        if !changes.refunded.iter().all(|(ledger_id, _)| known_operation(ledger_id.operation().0)) {
+            return Err(corrupt("an operation that is not there would be refunded".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Writes the changes of a batch, in order.
+    pub(super) fn write(&mut self, batch: Vec<Changes>) {
+        for changes in batch {
+            self.write_one(changes);
+        }
+    }
+
+    fn write_one(&mut self, changes: Changes) {
+        let key = Arc::clone(&changes.account.key);
+        self.write_account(changes.account);
+        for grant in changes.new_grants.into_iter().chain(changes.changed_grants) {
+            self.write_grant(&key, grant);
+        }
+        for hold in changes.new_holds.into_iter().chain(changes.changed_holds) {
+            self.write_hold(&key, hold);
+        }
+        if let Some((task_id, task)) = changes.task {
+            self.tasks.insert((key.tenant_id.clone(), task_id), task);
+        }
+        for (ledger_id, refunded) in changes.refunded {
+            let index = self.by_op_id.get(&ledger_id.operation().0);
+            if let Some(stored) = index.and_then(|index| self.operations.get_mut(*index)) {
+                Arc::make_mut(stored).operation.refunded = refunded;
+            }
+        }
+        let position = u64::try_from(self.operations.len()).map_or(u64::MAX, |count| count.saturating_add(1));
+        self.append(StoredOperation { operation: changes.operation, entries: changes.entries, position });
+    }
+
+    fn write_account(&mut self, account: Account) {
+        let key = Arc::clone(&account.key);
+        let due_at = account.due_at;
+        let row = self.accounts.entry(Arc::clone(&key)).or_insert_with(|| AccountRow::new(Account::new(Arc::clone(&key))));
+        let before = std::mem::replace(&mut row.account, account);
+        if let Some(at) = before.due_at {
+            self.due.remove(&(at, Arc::clone(&key)));
+        }
+        if let Some(at) = due_at {
+            self.due.insert((at, key));
+        }
+    }
+
+    fn write_grant(&mut self, key: &Arc<AccountKey>, grant: Grant) {
+        if let Some(row) = self.accounts.get_mut(key) {
+            if grant.is_open() {
+                row.open_grants.insert(grant.id);
+            } else {
+                row.open_grants.remove(&grant.id);
+            }
+        }
+        self.grants.insert(grant.id, (Arc::clone(key), grant));
+    }
+
+    fn write_hold(&mut self, key: &Arc<AccountKey>, hold: Hold) {
+        let now = (hold.state == HoldState::Frozen).then_some((hold.expires_at, hold.id));
+        let before = self.holds.insert(hold.id, (Arc::clone(key), hold));
+        let Some(row) = self.accounts.get_mut(key) else { return };
+        if let Some((_, before)) = before {
+            row.frozen_holds.remove(&(before.expires_at, before.id));
+        }
+        row.frozen_holds.extend(now);
+    }
+
+    fn append(&mut self, stored: StoredOperation) {
+        let operation = self.operations.len();
+        let tenant_id = &stored.operation.account.tenant_id;
+        self.by_op_id.insert(stored.operation.op_id, operation);
+        if let Some(key) = &stored.operation.key {
+            self.by_key.insert((tenant_id.clone(), key.clone()), operation);
+        }
+        let tenant = self.by_tenant.entry(tenant_id.clone()).or_default();
+        tenant.operations.push(operation);
+        for (entry, row) in stored.entries.iter().enumerate() {
+            let place = Place { operation, entry };
+            tenant.entries.push(place);
+            if let Some(task_id) = &row.task_id {
+                self.by_task.entry((tenant_id.clone(), task_id.clone())).or_default().push(place);
+            }
+            if let Some(account) = self.accounts.get_mut(&stored.operation.account) {
+                account.entries.push(place);
+            }
+        }
+        self.operations.push(Arc::new(stored));
+    }
+}
+
+/// `issued + adjusted_in = available + frozen + consumed + expired + forfeited + adjusted_out`.
+fn balances(account: &Account) -> bool {
+    let totals = &account.totals;
+    let sum = |parts: &[crate::Amount]| parts.iter().map(|part| i128::from(part.micros())).sum::<i128>();
+    sum(&[totals.issued, totals.adjusted_in])
+        == sum(&[account.available, account.frozen, totals.consumed, totals.expired, totals.forfeited, totals.adjusted_out])
+}
+
+fn corrupt(message: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, message)
+}
