@@ -168,6 +168,14 @@ pub(super) fn entry(row: Row) -> Result<Entry, StoreError> {
     entry_columns(&mut Columns::of("entries", row))
 }
 
+/// An entry, and whether it booked what had become due before the command of its operation.
+pub(super) fn settlement(row: Row) -> Result<(Entry, bool), StoreError> {
+    let mut columns = Columns::of("entries", row);
+    let entry = entry_columns(&mut columns)?;
+    let is_settlement = columns.integer("settled_count")? >= i64::from(entry.ordinal);
+    Ok((entry, is_settlement))
+}
+
 /// An entry with what stands behind its columns: what was refunded, and the label.
 pub(super) fn charge(row: Row) -> Result<ChargeFact, StoreError> {
     let mut columns = Columns::of("entries", row);
@@ -180,6 +188,7 @@ pub(super) fn charge(row: Row) -> Result<ChargeFact, StoreError> {
 
 fn entry_columns(columns: &mut Columns) -> Result<Entry, StoreError> {
     columns.integer("entry_row")?;
+    columns.integer("position")?;
     let account = columns.account_key()?;
     let op_id = OpId::from_uuid(columns.uuid("op_id")?);
     let ordinal = columns.number("ordinal")?;
@@ -223,6 +232,7 @@ fn entry_columns(columns: &mut Columns) -> Result<Entry, StoreError> {
 /// Where an entry stands.
 pub(super) struct CursorRow {
     pub(super) entry_row: i64,
+    pub(super) position: i64,
     pub(super) account_id: i64,
     pub(super) seq: i64,
     pub(super) task_id: Value,
@@ -232,6 +242,7 @@ pub(super) fn cursor(row: Row) -> Result<CursorRow, StoreError> {
     let mut columns = Columns::of("entries", row);
     Ok(CursorRow {
         entry_row: columns.integer("entry_row")?,
+        position: columns.integer("position")?,
         account_id: columns.integer("account_id")?,
         seq: columns.integer("seq")?,
         task_id: columns.optional_text("task_id")?.into(),

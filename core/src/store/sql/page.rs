@@ -1,6 +1,6 @@
 //! Pages of entries. A page reads chunks of bounded size along one index, and keeps what the filter admits.
 
-use super::query::{all, first, rows_limit};
+use super::query::{first, rows_limit};
 use super::statements as sql;
 use super::{Row, Source, Statement, Value, codec, params};
 use crate::id::{LedgerId, TenantId};
@@ -62,13 +62,11 @@ enum Path {
     Tenant(Value),
 }
 
-/// After which entry.
-#[derive(Clone)]
-enum Place {
-    /// This sequence number, or row.
-    Number(i64),
-    /// This entry of this operation.
-    Entry(LedgerId),
+/// After which entry: its number along an account, its row along a task, or its row and its operation along a tenant.
+#[derive(Clone, Copy)]
+struct Place {
+    position: i64,
+    number: i64,
 }
 
 impl Walk {
@@ -84,10 +82,10 @@ impl Walk {
             EntryScope::Task(tenant, task) => Path::Task(tenant.as_str().into(), task.as_str().into()),
             EntryScope::Tenant(tenant) => Path::Tenant(tenant.as_str().into()),
         };
-        let place = match (&path, query.cursor) {
-            (Path::Tenant(_), cursor) => Some(Place::Entry(cursor.unwrap_or_else(|| end_of_ids(order)))),
-            (_, None) => Some(Place::Number(if order == PageOrder::Asc { 0 } else { i64::MAX })),
-            (path, Some(cursor)) => place_of(source, tenant_id, path, cursor)?,
+        let place = match query.cursor {
+            None if order == PageOrder::Asc => Some(Place { position: 0, number: 0 }),
+            None => Some(Place { position: i64::MAX, number: i64::MAX }),
+            Some(cursor) => place_of(source, tenant_id, &path, cursor)?,
         };
         Ok(place.map(|place| Walk { path, order, place }))
     }
@@ -96,56 +94,46 @@ impl Walk {
     fn next(&mut self, source: &mut dyn Source, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
         let limit = rows_limit(limit);
         let ascending = self.order == PageOrder::Asc;
-        let statement = match (&self.path, &self.place) {
-            (Path::Account(account_id), Place::Number(seq)) => {
+        let Place { position, number } = self.place;
+        let statement = match &self.path {
+            Path::Account(account_id) => {
                 let sql = if ascending { sql::ENTRIES_ASC } else { sql::ENTRIES_DESC };
-                Statement::new(sql, vec![(*account_id).into(), (*seq).into(), limit])
+                Statement::new(sql, vec![(*account_id).into(), number.into(), limit])
             }
-            (Path::Task(tenant, task), Place::Number(row)) => {
+            Path::Task(tenant, task) => {
                 let sql = if ascending { sql::TASK_ENTRIES_ASC } else { sql::TASK_ENTRIES_DESC };
-                Statement::new(sql, vec![tenant.clone(), task.clone(), (*row).into(), limit])
+                Statement::new(sql, vec![tenant.clone(), task.clone(), number.into(), limit])
             }
-            (Path::Tenant(tenant), Place::Entry(ledger_id)) => {
+            Path::Tenant(tenant) => {
                 let sql = if ascending { sql::TENANT_ENTRIES_ASC } else { sql::TENANT_ENTRIES_DESC };
-                let (op_id, ordinal) = ledger_id.operation();
-                Statement::new(sql, vec![tenant.clone(), op_id.uuid().into(), i64::from(ordinal).into(), limit])
+                Statement::new(sql, vec![tenant.clone(), position.into(), number.into(), limit])
             }
-            _ => return Ok(Vec::new()),
         };
         source.rows(statement)?.into_iter().map(|row| self.placed(row)).collect()
     }
 
     fn placed(&self, row: Row) -> Result<(Place, Entry), StoreError> {
-        let entry_row = match row.first() {
-            Some(Value::Integer(number)) => *number,
-            _ => 0,
-        };
+        let mut numbers = row.iter().map(|value| if let Value::Integer(number) = value { *number } else { 0 });
+        let (entry_row, position) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        drop(numbers);
         let entry = codec::entry(row)?;
-        let place = match &self.path {
-            Path::Account(_) => Place::Number(i64::try_from(entry.seq).unwrap_or(i64::MAX)),
-            Path::Task(..) => Place::Number(entry_row),
-            Path::Tenant(_) => Place::Entry(entry.ledger_id()),
+        let number = match &self.path {
+            Path::Account(_) => i64::try_from(entry.seq).unwrap_or(i64::MAX),
+            Path::Task(..) | Path::Tenant(_) => entry_row,
         };
-        Ok((place, entry))
+        Ok((Place { position, number }, entry))
     }
-}
-
-/// Before every id, or after.
-fn end_of_ids(order: PageOrder) -> LedgerId {
-    LedgerId::from_uuid(match order {
-        PageOrder::Asc => uuid::Uuid::nil(),
-        PageOrder::Desc => uuid::Uuid::max(),
-    })
 }
 
 /// Where an entry stands on the path; none if it does not.
 fn place_of(source: &mut dyn Source, tenant_id: &TenantId, path: &Path, cursor: LedgerId) -> Result<Option<Place>, StoreError> {
     let (op_id, ordinal) = cursor.operation();
     let bound = params![tenant_id.as_str(), op_id.uuid(), i64::from(ordinal)];
-    let found = all(source, sql::CURSOR, bound, codec::cursor)?;
-    Ok(found.into_iter().next().and_then(|found| match path {
-        Path::Account(account_id) => (found.account_id == *account_id).then_some(Place::Number(found.seq)),
-        Path::Task(_, task) => (found.task_id == *task).then_some(Place::Number(found.entry_row)),
-        Path::Tenant(_) => Some(Place::Entry(cursor)),
-    }))
+    let Some(found) = first(source, sql::CURSOR, bound, codec::cursor)? else { return Ok(None) };
+    let number = match path {
+        Path::Account(account_id) => (found.account_id == *account_id).then_some(found.seq),
+        Path::Task(_, task) => (found.task_id == *task).then_some(found.entry_row),
+        Path::Tenant(_) => Some(found.entry_row),
+    };
+    Ok(number.map(|number| Place { position: found.position, number }))
 }

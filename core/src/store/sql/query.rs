@@ -149,14 +149,16 @@ fn last_booked(source: &mut dyn Source, account_id: i64, newest: u64, at: Timest
     Ok(booked)
 }
 
-/// The settlements right after `seq` that were effective by `at`.
+/// The settlements right after `seq` that were effective by `at`. Every write books all that is due before anything else, in
+/// the order in which it became due, so the first other entry ends them.
 fn settlements(source: &mut dyn Source, account_id: i64, mut seq: u64, at: Timestamp) -> Result<Vec<Entry>, StoreError> {
     let mut settlements = Vec::new();
     loop {
-        let chunk = entries_after(source, account_id, seq, page::CHUNK)?;
+        let bound = params![account_id, count(seq), rows_limit(page::CHUNK)];
+        let chunk = all(source, sql::SETTLEMENTS, bound, codec::settlement)?;
         let is_last = chunk.len() < page::CHUNK;
-        for entry in chunk {
-            if !entry.kind.is_settlement() || entry.effective_at > at {
+        for (entry, is_settlement) in chunk {
+            if !is_settlement || entry.effective_at > at {
                 return Ok(settlements);
             }
             seq = entry.seq;

@@ -77,7 +77,7 @@ macro_rules! operation {
 macro_rules! entry_columns {
     () => {
         concat!(
-            "SELECT e.entry_row, ",
+            "SELECT e.entry_row, e.position, ",
             account_key!(),
             ", o.op_id, e.ordinal, e.seq, e.kind, e.change, e.frozen_change, ",
             "e.balance_after, e.frozen_after, e.created_at, e.effective_at, e.hash, e.draw, e.terms, e.hold_id, e.grant_id, ",
@@ -133,8 +133,7 @@ statements! {
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
     OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
     FEED = operation!("WHERE o.position > ?1 ORDER BY o.position LIMIT ?2");
-    // The `+` keeps to the order of the feed: an index on the tenant would have to sort all of its history.
-    FEED_OF_TENANT = operation!("WHERE o.position > ?1 AND +o.tenant_id = ?2 ORDER BY o.position LIMIT ?3");
+    FEED_OF_TENANT = operation!("WHERE o.tenant_id = ?2 AND o.position > ?1 ORDER BY o.position LIMIT ?3");
     LAST_POSITION = "SELECT max(position) FROM operations";
 
     ENTRIES_OF_OPERATION = entry!("WHERE e.account_id = ?1 AND e.seq >= ?2 AND e.seq < ?3 ORDER BY e.seq");
@@ -143,17 +142,23 @@ statements! {
     TASK_ENTRIES_ASC = entry!("WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.entry_row > ?3 ORDER BY e.entry_row LIMIT ?4");
     TASK_ENTRIES_DESC =
         entry!("WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.entry_row < ?3 ORDER BY e.entry_row DESC LIMIT ?4");
+    // Rows of entries ascend with the positions of their operations.
     TENANT_ENTRIES_ASC = operation_entry!(
-        "WHERE o.tenant_id = ?1 AND o.op_id >= ?2 AND (o.op_id > ?2 OR e.ordinal > ?3) ORDER BY o.op_id, e.seq LIMIT ?4"
+        "WHERE o.tenant_id = ?1 AND o.position >= ?2 AND e.entry_row > ?3 ORDER BY o.position, e.seq LIMIT ?4"
     );
     TENANT_ENTRIES_DESC = operation_entry!(
-        "WHERE o.tenant_id = ?1 AND o.op_id <= ?2 AND (o.op_id < ?2 OR e.ordinal < ?3) \
-         ORDER BY o.op_id DESC, e.seq DESC LIMIT ?4"
+        "WHERE o.tenant_id = ?1 AND o.position <= ?2 AND e.entry_row < ?3 ORDER BY o.position DESC, e.seq DESC LIMIT ?4"
     );
-    CURSOR = "SELECT e.entry_row, e.account_id, e.seq, e.task_id FROM operations o \
+    CURSOR = "SELECT e.entry_row, e.position, e.account_id, e.seq, e.task_id FROM operations o \
         CROSS JOIN entries e ON e.account_id = o.account_id AND e.seq = o.first_seq + ?3 - 1 \
         WHERE o.tenant_id = ?1 AND o.op_id = ?2 AND ?3 BETWEEN 1 AND o.entry_count";
     BOOKED_AT = "SELECT created_at FROM entries WHERE account_id = ?1 AND seq = ?2";
+
+    // How many entries of the operation are settlements stands behind the columns of the entry.
+    SETTLEMENTS = concat!(
+        entry_columns!(), ", o.settled_count FROM entries e CROSS JOIN operations o ON o.position = e.position ",
+        "CROSS JOIN accounts a ON a.account_id = e.account_id WHERE e.account_id = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?3"
+    );
 
     // What was refunded of the operation, and its label, stand behind the columns of the entry.
     CHARGE = concat!(
