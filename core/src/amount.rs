@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::denial::{Denial, DenialKind};
+use crate::denial::{Denial, DenialKind, shown};
 
 pub use exact::Amount;
 
@@ -129,7 +129,7 @@ impl Amount {
     }
 
     fn invalid(given: &str, why: &str) -> Denial {
-        let shown: String = given.chars().take(64).collect();
+        let shown = shown(given);
         Denial::new(DenialKind::AmountInvalid, format!("`{shown}` is not an amount: {why}")).with("given", shown).with(
             "allowed",
             "a decimal number with at most 6 decimal places, between -9223372036854.775808 and 9223372036854.775807",

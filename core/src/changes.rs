@@ -12,7 +12,8 @@ use crate::owner::AccountKey;
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// The operation row: always new.
+    /// The operation row: always new. Not written when there are no entries: a settle that found nothing due only makes
+    /// [`Account::due_at`] exact.
     pub operation: Operation,
     /// Its entries: always new.
     pub entries: Vec<Entry>,

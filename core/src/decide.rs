@@ -1,11 +1,20 @@
-//! The decision: pure and total. The order of checks is this file.
+//! The decision: pure and total. No clock, no I/O, no randomness, no panic; the same facts give the same answer anywhere.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::amount::Amount;
 use crate::changes::Changes;
-use crate::command::{Command, Receipt};
-use crate::credit::TenantPolicy;
-use crate::denial::Denial;
-use crate::facts::Facts;
-use crate::id::OpId;
+use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
+use crate::credit::{TenantPolicy, adjust, charge, grants, holds, refund};
+use crate::denial::{Denial, DenialKind};
+use crate::facts::{AccountFacts, Facts, Task};
+use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
+use crate::ledger::posting::{Booked, Posting, Stop};
+use crate::ledger::{Operation, OperationKind, StoredOperation};
+use crate::owner::AccountKey;
+use crate::settle::settle;
+use crate::time::Timestamp;
 
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +25,155 @@ pub enum Decision {
     Replayed(Receipt),
     /// The command is refused.
     Denied(Denial),
+    /// The facts contradict themselves; nothing is decided.
+    Contradiction(String),
 }
 
-/// Decides a command from facts.
+/// Decides a command from facts. The order of checks: shape, replay, owner, target, capacity, balance; within a command of
+/// a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
-    let _ = (command, op_id, policy, facts);
-    Decision::Denied(Denial::invalid("command", "?", "not yet"))
+    if let Err(denial) = command.check() {
+        return Decision::Denied(denial);
+    }
+    let fingerprint = command.fingerprint();
+    if let Some(earlier) = earlier(&command.context, facts) {
+        return replay(earlier, &fingerprint);
+    }
+    let case = Case { context: &command.context, op_id, policy, facts };
+    let booking = match &command.body {
+        Body::Grant(body) => grants::give(&case, body),
+        Body::Void(body) => grants::void(&case, body),
+        Body::Amend(body) => grants::amend(&case, body),
+        Body::Adjust(body) => adjust::adjust(&case, body),
+        Body::Hold(body) => holds::place(&case, body),
+        Body::Extend(body) => holds::extend(&case, body),
+        Body::Capture(body) => holds::capture(&case, body),
+        Body::Release(body) => holds::release(&case, body),
+        Body::Charge(body) => charge::charge(&case, body),
+        Body::Refund(body) => refund::refund(&case, body),
+        Body::Settle(body) => settle_account(&case, body),
+    };
+    match booking {
+        Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
+        Err(Stop::Denied(denial)) => Decision::Denied(denial),
+        Err(Stop::Contradiction(what)) => Decision::Contradiction(what),
+    }
+}
+
+/// The operation that the command's key stands for, if it was accepted before.
+fn earlier<'a>(context: &Context, facts: &'a Facts) -> Option<&'a Arc<StoredOperation>> {
+    let key = context.idempotency_key.as_ref()?;
+    facts.replays.get(&(context.tenant_id.clone(), key.clone()))
+}
+
+/// The first answer again; or, for another command under the same key, what differs.
+fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint) -> Decision {
+    match earlier.operation.fingerprint.first_difference(fingerprint) {
+        None => Decision::Replayed(Receipt { stored: Arc::clone(earlier), idempotent_replay: true }),
+        Some(field) => Decision::Denied(
+            Denial::new(DenialKind::IdempotencyConflict, format!("the idempotency key was used before with another `{field}`"))
+                .with("field", field)
+                .with("audit_id", earlier.operation.audit_id().to_string()),
+        ),
+    }
+}
+
+/// A command under decision, with what decides it.
+pub(crate) struct Case<'a> {
+    context: &'a Context,
+    pub(crate) op_id: OpId,
+    pub(crate) policy: &'a TenantPolicy,
+    pub(crate) facts: &'a Facts,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn tenant_id(&self) -> &'a TenantId {
+        &self.context.tenant_id
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.facts.now
+    }
+
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.context.idempotency_key.is_some()
+    }
+
+    pub(crate) fn task(&self, task_id: &TaskId) -> Option<&'a Task> {
+        self.facts.tasks.get(&(self.context.tenant_id.clone(), task_id.clone()))
+    }
+
+    /// Opens an account to book in, with everything due booked first.
+    pub(crate) fn open(&self, key: &AccountKey) -> Result<Posting<'a>, Stop> {
+        let before = match self.facts.accounts.get(key) {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(AccountFacts::new(Arc::new(key.clone()))),
+        };
+        let mut posting = Posting::new(before, Some(self.facts), self.op_id, self.facts.now);
+        settle(&mut posting)?;
+        posting.mark_settled();
+        Ok(posting)
+    }
+}
+
+/// What a family's function books.
+pub(crate) struct Booking<'a> {
+    pub(crate) posting: Posting<'a>,
+    pub(crate) answer: Option<AnswerRest>,
+    pub(crate) policy_tag: Option<PolicyTag>,
+    pub(crate) task: Option<(TaskId, Task)>,
+    pub(crate) refunded: Vec<(LedgerId, Amount)>,
+}
+
+impl<'a> Booking<'a> {
+    pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
+        Booking { posting, answer: None, policy_tag: None, task: None, refunded: Vec::new() }
+    }
+}
+
+/// Booking what is due is all that this command does.
+fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, Stop> {
+    let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
+    if !case.facts.accounts.contains_key(&key) {
+        return Err(Denial::new(DenialKind::AccountNotFound, format!("there is no account `{key}`")).into());
+    }
+    case.open(&key).map(Booking::of)
+}
+
+fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
+    let Booking { posting, answer, policy_tag, task, refunded } = booking;
+    let settled_count = posting.settled_count();
+    let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds } = posting.finish();
+    let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+    let operation = Operation {
+        op_id: case.op_id,
+        kind,
+        account: Arc::clone(&account.key),
+        key: case.context.idempotency_key.clone(),
+        fingerprint,
+        first_seq: account.seq + 1 - u64::from(entry_count),
+        entry_count,
+        settled_count,
+        actor: case.context.actor.clone(),
+        request_id: case.context.request_id.clone(),
+        policy_tag,
+        created_at: case.now(),
+        refunded: Amount::ZERO,
+        answer: answer.and_then(|rest| serde_json::to_string(&rest).ok()).map(Arc::from),
+    };
+    let stored = StoredOperation { operation: operation.clone(), entries: entries.clone(), position: 0 };
+    let changes = Changes {
+        operation,
+        entries,
+        account,
+        account_is_new,
+        new_grants: made_grants,
+        changed_grants,
+        new_holds: made_holds,
+        changed_holds,
+        task,
+        refunded,
+    };
+    Decision::Accepted(Box::new(changes), Receipt { stored: Arc::new(stored), idempotent_replay: false })
 }

@@ -10,13 +10,13 @@ use crate::id::PolicyTag;
 use crate::time::Timestamp;
 
 macro_rules! denial_kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal, retryable: $retryable:literal;)+) => {
+    ($(#[doc = $meaning:literal] $kind:ident = $name:literal, retryable: $retryable:literal;)+) => {
         /// The name of an expected refusal. The order of the variants is the order of precedence.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum DenialKind {
-            $($(#[$doc])* $kind,)+
+            $(#[doc = $meaning] $kind,)+
         }
 
         impl DenialKind {
@@ -27,6 +27,12 @@ macro_rules! denial_kinds {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(DenialKind::$kind => $name,)+ }
+            }
+
+            /// One sentence that says when it occurs.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(DenialKind::$kind => $meaning.trim_ascii(),)+ }
             }
 
             /// Whether the same command can succeed later without being changed.
@@ -249,7 +255,7 @@ impl Denial {
 }
 
 /// At most 64 characters of user input, control characters escaped.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown: String =
         text.chars().take(64).flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
     if text.chars().count() > 64 {

@@ -25,6 +25,9 @@ pub enum Error {
         /// When the account was last booked.
         last_at: Timestamp,
     },
+    /// A statement could not be written where the caller wanted it. The books are not touched.
+    #[error("the statement could not be written: {0}")]
+    Output(String),
     /// The engine is closed.
     #[error("the engine is closed")]
     Closed,

@@ -27,17 +27,17 @@ pub use command::{
     RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt, VoidGrant, VoidReceipt,
 };
 pub use credit::{
-    ConsumptionOrder, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState,
-    HoldTerms, LateCommit, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES, MAX_TEXT_BYTES, OverCapture, Payer,
-    Policies, Scope, TenantPolicy, Unusable, UnusableGrant,
+    ConsumptionOrder, Criterion, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType, Hold,
+    HoldState, HoldTerms, LateCommit, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES, MAX_TEXT_BYTES,
+    OverCapture, Payer, Policies, Scope, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, Ticket};
+pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
 pub use error::{Error, Failure};
 pub use id::{
-    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis,
-    RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
+    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
+    PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner};
-pub use surface::{Surface, SurfaceCode, UsedBy};
+pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

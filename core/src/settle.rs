@@ -1,1 +1,129 @@
-//! To come.
+//! Books what has become due: the release of holds whose time is over, the expiry of grants, the beginning of those that
+//! become effective.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use uuid::Uuid;
+
+use crate::credit::{GrantState, HoldState};
+use crate::error::Error;
+use crate::facts::AccountFacts;
+use crate::id::{GrantId, HoldId, OpId};
+use crate::ledger::posting::{Line, Posting, Stop};
+use crate::ledger::{Draw, EntryKind, EntryText};
+use crate::time::Timestamp;
+
+/// What becomes due. At one instant a release comes before an expiry, and an expiry before a beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Release,
+    End,
+    Begin,
+}
+
+/// Due events, the first first: by time, kind, id.
+type Events = BinaryHeap<Reverse<(Timestamp, Due, Uuid)>>;
+
+/// Books everything due by the posting's `now`, in order of (effective time, release before expire before begin, id).
+pub(crate) fn settle(posting: &mut Posting<'_>) -> Result<(), Stop> {
+    if posting.account.due_at.is_none_or(|due| due > posting.now) {
+        return Ok(());
+    }
+    let mut events = due_events(posting);
+    if posting.account.hold_due_at.is_some_and(|due| due <= posting.now) {
+        posting.account.hold_due_at = posting.next_hold_at();
+    }
+    while let Some(Reverse((at, due, id))) = events.pop() {
+        match due {
+            Due::Release => release_hold(posting, HoldId::from_uuid(id), at, &mut events)?,
+            Due::End => end_grant(posting, GrantId::from_uuid(id), at)?,
+            Due::Begin => begin_grant(posting, GrantId::from_uuid(id), at, &mut events)?,
+        }
+    }
+    Ok(())
+}
+
+/// An account as it stands at `at`, everything due by then settled. The result is for reading; nothing is booked.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the facts contradict themselves.
+pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, Error> {
+    let mut posting = Posting::new(Cow::Borrowed(facts), None, OpId::from_uuid(Uuid::nil()), at);
+    settle(&mut posting).map_err(|stop| match stop {
+        Stop::Denied(denial) => Error::Corrupt(denial.message().to_owned()),
+        Stop::Contradiction(what) => Error::Corrupt(what),
+    })?;
+    let booked = posting.finish();
+    let mut settled = facts.clone();
+    settled.account = booked.account;
+    settled.account.last_at = facts.account.last_at;
+    for grant in booked.changed_grants {
+        if grant.is_open() {
+            settled.grants.insert(grant.id, grant);
+        } else {
+            settled.grants.remove(&grant.id);
+        }
+    }
+    for hold in booked.changed_holds {
+        settled.due_holds.remove(&hold.id);
+    }
+    Ok(settled)
+}
+
+fn due_events(posting: &Posting<'_>) -> Events {
+    let now = posting.now;
+    let holds = posting.due_holds().map(|hold| Reverse((hold.expires_at, Due::Release, hold.id.uuid())));
+    let grants = posting.open_grants().filter_map(|grant| {
+        let due = if grant.state == GrantState::Pending { Due::Begin } else { Due::End };
+        grant.due_at().filter(|at| *at <= now).map(|at| Reverse((at, due, grant.id.uuid())))
+    });
+    holds.chain(grants).collect()
+}
+
+fn release_hold(posting: &mut Posting<'_>, id: HoldId, at: Timestamp, events: &mut Events) -> Result<(), Stop> {
+    let Some(mut hold) = posting.hold(id).cloned() else { return Ok(()) };
+    let all = hold.held();
+    let draw = hold.draw.take_last(all);
+    hold.state = HoldState::Expired;
+    // What comes back to a grant whose time is over, or that was voided, ends at the same instant.
+    for line in draw.lines() {
+        let ended =
+            posting.grant(line.grant_id).is_some_and(|grant| grant.state == GrantState::Voided || grant.is_expired(posting.now));
+        if ended {
+            let expires_at = posting.grant(line.grant_id).and_then(|grant| grant.expires_at).unwrap_or(at);
+            let voided = posting.grant(line.grant_id).is_some_and(|grant| grant.state == GrantState::Voided);
+            let ends_at = if voided { at } else { expires_at.max(at) };
+            events.push(Reverse((ends_at, Due::End, line.grant_id.uuid())));
+        }
+    }
+    let text = EntryText { user_id: hold.terms.user_id.clone(), ..EntryText::default() };
+    let line = Line::new(EntryKind::Release, draw, at)
+        .about_hold(&hold)
+        .terms(crate::ledger::Terms::HoldState { state: HoldState::Expired })
+        .text(text);
+    posting.put_hold(hold);
+    posting.post(line)
+}
+
+/// Ends what remains of a grant that has expired or was voided. Nothing remaining: nothing to book.
+pub(crate) fn end_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp) -> Result<(), Stop> {
+    let Some(grant) = posting.grant(id).filter(|grant| grant.remaining.is_positive()) else { return Ok(()) };
+    let kind = match grant.state {
+        GrantState::Voided => EntryKind::Void,
+        GrantState::Active if grant.is_expired(posting.now) => EntryKind::Expire,
+        GrantState::Active | GrantState::Pending => return Ok(()),
+    };
+    let draw = Draw::single(id, grant.terms.grant_type, grant.remaining);
+    posting.post(Line::new(kind, draw, at).about_grant(id))
+}
+
+fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, events: &mut Events) -> Result<(), Stop> {
+    let Some(grant) = posting.grant(id) else { return Ok(()) };
+    let draw = Draw::single(id, grant.terms.grant_type, grant.remaining);
+    if let Some(expires_at) = grant.expires_at.filter(|expires_at| *expires_at <= posting.now) {
+        events.push(Reverse((expires_at.max(at), Due::End, id.uuid())));
+    }
+    posting.post(Line::new(EntryKind::Grant, draw, at).about_grant(id))
+}

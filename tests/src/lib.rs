@@ -1,1 +1,4 @@
-//! The workspace's tests.
+//! The workspace's tests, and the pages that are generated from the core.
+
+pub mod errors_page;
+pub mod repository;

@@ -129,8 +129,7 @@ impl CommandParts for Charge {
 }
 
 /// What a refund is against.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundOf {
     /// All that was charged or captured under this task in the account, the latest first.
     TaskId(TaskId),
@@ -162,29 +161,72 @@ pub enum RefundOf {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RefundOnTheWire", into = "RefundOnTheWire")]
 pub struct Refund {
     /// Who paid; by the tenant's policy if none.
-    #[serde(default)]
     pub payer: Option<Owner>,
     /// The user who acted, and paid unless the payer or the policy says otherwise.
-    #[serde(default)]
     pub user_id: Option<UserId>,
     /// The unit; the tenant's default if none.
-    #[serde(default)]
     pub unit: Option<Unit>,
     /// What is given back: `task_id` or `ledger_id` on the wire.
-    #[serde(flatten)]
     pub of: RefundOf,
     /// A part; the whole rest if none.
-    #[serde(default)]
     pub amount: Option<Amount>,
     /// Who answers for it.
     pub operator: Operator,
     /// Why.
     pub reason: Arc<str>,
     /// What the host notes.
-    #[serde(default)]
     pub metadata: Option<Metadata>,
+}
+
+/// A refund as JSON: `of` is one of two fields, and unknown fields are refused, which serde cannot do beside a flattened one.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefundOnTheWire {
+    #[serde(default)]
+    payer: Option<Owner>,
+    #[serde(default)]
+    user_id: Option<UserId>,
+    #[serde(default)]
+    unit: Option<Unit>,
+    #[serde(default)]
+    task_id: Option<TaskId>,
+    #[serde(default)]
+    ledger_id: Option<LedgerId>,
+    #[serde(default)]
+    amount: Option<Amount>,
+    operator: Operator,
+    reason: Arc<str>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+}
+
+impl TryFrom<RefundOnTheWire> for Refund {
+    type Error = &'static str;
+
+    fn try_from(wire: RefundOnTheWire) -> Result<Refund, &'static str> {
+        let of = match (wire.task_id, wire.ledger_id) {
+            (Some(task_id), None) => RefundOf::TaskId(task_id),
+            (None, Some(ledger_id)) => RefundOf::LedgerId(ledger_id),
+            (Some(_), Some(_)) => return Err("`task_id` and `ledger_id` are both given, exactly one is needed"),
+            (None, None) => return Err("neither `task_id` nor `ledger_id` is given, exactly one is needed"),
+        };
+        let RefundOnTheWire { payer, user_id, unit, amount, operator, reason, metadata, .. } = wire;
+        Ok(Refund { payer, user_id, unit, of, amount, operator, reason, metadata })
+    }
+}
+
+impl From<Refund> for RefundOnTheWire {
+    fn from(refund: Refund) -> RefundOnTheWire {
+        let Refund { payer, user_id, unit, of, amount, operator, reason, metadata } = refund;
+        let (task_id, ledger_id) = match of {
+            RefundOf::TaskId(task_id) => (Some(task_id), None),
+            RefundOf::LedgerId(ledger_id) => (None, Some(ledger_id)),
+        };
+        RefundOnTheWire { payer, user_id, unit, task_id, ledger_id, amount, operator, reason, metadata }
+    }
 }
 
 impl Refund {

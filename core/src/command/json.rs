@@ -1,22 +1,30 @@
 //! Commands as JSON: one object, `command` naming the kind, the fields of the context and of the command beside it.
 
-use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{Body, Command, Context, Metadata, Request};
-use crate::denial::{Denial, DenialKind};
+use crate::amount::Amount;
+use crate::denial::{Denial, DenialKind, shown};
 
 /// The fields that every command has.
 const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
+
+/// The fields that hold amounts: their mistakes are `amount_invalid`.
+const AMOUNT_FIELDS: [&str; 2] = ["amount", "actual_cost"];
 
 /// The largest command, in bytes of JSON: its text, twice escaped, and room for the rest.
 const MAX_JSON_BYTES: usize = 512 * 1024;
 
 impl Request<Body> {
-    /// Reads a command from JSON. Unknown fields are refused.
+    /// Reads a command from JSON. Unknown fields are refused, and fields that stand twice.
     ///
     /// # Errors
-    /// `payload_invalid` that names the path of the mistake.
+    /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount;
+    /// `payload_too_large` above 512 KiB.
     ///
     /// # Examples
     /// ```
@@ -24,7 +32,7 @@ impl Request<Body> {
     /// let json = r#"{"command": "charge", "tenant_id": "acme", "payer": "user:u1", "amount": 2.5}"#;
     /// assert!(Command::from_json(json).is_ok());
     /// let refused = Command::from_json(&json.replace("2.5", "1e400")).unwrap_err();
-    /// assert_eq!(refused.details()["field"], "amount");
+    /// assert_eq!((refused.name(), &refused.details()["field"]), ("amount_invalid", &"amount".into()));
     /// ```
     pub fn from_json(json: &str) -> Result<Command, Denial> {
         if json.len() > MAX_JSON_BYTES {
@@ -32,15 +40,19 @@ impl Request<Body> {
                 .with("given", json.len())
                 .with("allowed", MAX_JSON_BYTES));
         }
-        let fields: Map<String, Value> =
-            serde_json::from_str(json).map_err(|error| Denial::invalid("command", error, "one JSON object"))?;
-        Command::from_fields(fields)
+        let unreadable = |error: serde_json::Error| {
+            Denial::new(DenialKind::PayloadInvalid, format!("the command cannot be read: {error}"))
+                .with("field", "command")
+                .with("allowed", "one JSON object, each field once")
+        };
+        serde_json::from_str::<EachFieldOnce>(json).map_err(unreadable)?;
+        Command::from_fields(serde_json::from_str(json).map_err(unreadable)?)
     }
 
     /// Reads a command from the fields of a JSON object.
     ///
     /// # Errors
-    /// `payload_invalid` that names the path of the mistake.
+    /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle";
         let kind = match fields.remove("command") {
@@ -54,6 +66,7 @@ impl Request<Body> {
             }
         }
         let context: Context = read(Value::Object(context))?;
+        read_amounts(&mut fields)?;
         let fields = Value::Object(fields);
         let body = match kind.as_str() {
             "grant" => Body::Grant(read(fields)?),
@@ -99,6 +112,18 @@ impl Request<Body> {
     }
 }
 
+/// Reads the amounts before the rest, so that their mistakes get their own name, and from the digits as they were written:
+/// a number on its way through a `Value` can become a binary float.
+fn read_amounts(fields: &mut Map<String, Value>) -> Result<(), Denial> {
+    for name in AMOUNT_FIELDS {
+        let Some(value) = fields.get_mut(name).filter(|value| !value.is_null()) else { continue };
+        let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let amount: Amount = digits.parse().map_err(|denial: Denial| denial.at(name))?;
+        *value = Value::String(amount.to_string());
+    }
+    Ok(())
+}
+
 /// Reads a value, naming the path of the first mistake.
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
     serde_path_to_error::deserialize(value).map_err(|error| {
@@ -110,4 +135,61 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
             .with("field", field)
             .with("allowed", message)
     })
+}
+
+/// JSON in which no object has a field twice. Which of two values counts would be an accident.
+struct EachFieldOnce;
+
+impl<'de> Deserialize<'de> for EachFieldOnce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<EachFieldOnce, D::Error> {
+        deserializer.deserialize_any(EachFieldOnce)
+    }
+}
+
+impl<'de> Visitor<'de> for EachFieldOnce {
+    type Value = EachFieldOnce;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<EachFieldOnce, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<EachFieldOnce, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<EachFieldOnce, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<EachFieldOnce, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<EachFieldOnce, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<EachFieldOnce, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<EachFieldOnce, A::Error> {
+        while items.next_element::<EachFieldOnce>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<EachFieldOnce, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            fields.next_value::<EachFieldOnce>()?;
+            if let Some(twice) = seen.replace(name) {
+                return Err(de::Error::custom(format_args!("the field `{}` stands twice", shown(&twice))));
+            }
+        }
+        Ok(self)
+    }
 }

@@ -1,5 +1,7 @@
 //! Checks that look nothing up.
 
+use serde_json::Value;
+
 use super::Metadata;
 use crate::amount::Amount;
 use crate::credit::MAX_TEXT_BYTES;
@@ -29,12 +31,19 @@ pub(super) fn key_required(keyed: bool, what: &str) -> Result<(), Denial> {
     .with("allowed", "1 to 255 bytes of text"))
 }
 
+/// How deep metadata can be nested: well below the 128 levels at which a JSON reader stops, wherever it is kept.
+const MAX_METADATA_DEPTH: usize = 64;
+
+/// A name that the JSON reader keeps for itself: what is written under it would not be read back.
+const RESERVED_NAMES: [&str; 2] = ["$serde_json::private::Number", "$serde_json::private::RawValue"];
+
 /// Text and metadata of a command together, and no U+0000, which PostgreSQL cannot keep.
 pub(super) fn text(reason: Option<&str>, metadata: Option<&Metadata>) -> Result<(), Denial> {
     const NO_NUL: &str = "text without U+0000";
     if reason.is_some_and(|reason| reason.contains('\0')) {
         return Err(Denial::invalid("reason", "U+0000", NO_NUL));
     }
+    metadata.map_or(Ok(()), nesting)?;
     let metadata = metadata.map(|map| serde_json::to_string(map).unwrap_or_default()).unwrap_or_default();
     // In JSON text U+0000 can only stand escaped; an escaped backslash before `u0000` is none.
     if has_escaped_nul(&metadata) {
@@ -51,6 +60,34 @@ pub(super) fn text(reason: Option<&str>, metadata: Option<&Metadata>) -> Result<
         .with("allowed", MAX_TEXT_BYTES));
     }
     Ok(())
+}
+
+/// Whether metadata can be written and read back. The walk keeps its own stack: the one of the thread could be too short.
+fn nesting(metadata: &Metadata) -> Result<(), Denial> {
+    free_names(metadata)?;
+    let mut to_visit: Vec<(usize, &Value)> = metadata.values().map(|value| (2, value)).collect();
+    while let Some((depth, value)) = to_visit.pop() {
+        let children: Vec<&Value> = match value {
+            Value::Object(map) => {
+                free_names(map)?;
+                map.values().collect()
+            }
+            Value::Array(items) => items.iter().collect(),
+            _ => continue,
+        };
+        if depth > MAX_METADATA_DEPTH {
+            return Err(Denial::invalid("metadata", format_args!("{depth} levels"), "at most 64 levels"));
+        }
+        to_visit.extend(children.into_iter().map(|child| (depth + 1, child)));
+    }
+    Ok(())
+}
+
+fn free_names(map: &Metadata) -> Result<(), Denial> {
+    match RESERVED_NAMES.iter().find(|name| map.contains_key(**name)) {
+        Some(name) => Err(Denial::invalid("metadata", name, "names that JSON readers leave free")),
+        None => Ok(()),
+    }
 }
 
 fn has_escaped_nul(json: &str) -> bool {

@@ -1,1 +1,41 @@
-//! To come.
+//! Charging: drawing and booking at once.
+
+use super::MAX_TASK_CHARGES;
+use super::draw::draw;
+use crate::command::{Charge, paying_account, shared_metadata};
+use crate::decide::{Booking, Case};
+use crate::denial::Denial;
+use crate::facts::Task;
+use crate::id::TaskId;
+use crate::ledger::posting::{Line, Stop};
+use crate::ledger::{EntryKind, EntryText};
+
+pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a>, Stop> {
+    let tenant_id = case.tenant_id();
+    let key = paying_account(tenant_id, case.policy, command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref())?;
+    let mut posting = case.open(&key)?;
+    let task = command.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
+    let drawn = draw(&posting, case.policy, command.amount, command.app_id.as_ref(), command.template_id.as_ref())?;
+    let text = EntryText {
+        user_id: command.user_id.clone(),
+        operator: None,
+        reason: command.reason.clone(),
+        metadata: shared_metadata(command.metadata.as_ref()),
+    };
+    let line = Line::new(EntryKind::Charge, drawn, case.now())
+        .work(command.task_id.as_ref(), command.template_id.as_ref(), command.app_id.as_ref())
+        .text(text);
+    posting.post(line)?;
+    Ok(Booking { task, policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
+}
+
+/// The task after one more charge or capture.
+pub(super) fn count_charge(case: &Case<'_>, task_id: &TaskId) -> Result<(TaskId, Task), Denial> {
+    let mut task = case.task(task_id).cloned().unwrap_or_default();
+    if usize::try_from(task.charges).is_ok_and(|charges| charges >= MAX_TASK_CHARGES) {
+        return Err(Denial::capacity("charges_per_task", MAX_TASK_CHARGES));
+    }
+    task.charges += 1;
+    task.last_at = case.now();
+    Ok((task_id.clone(), task))
+}

@@ -1,9 +1,208 @@
-//! To come.
-/// s
-pub struct Explanation;
-/// s
-pub struct ExplainedGrant;
-/// s
-pub struct Unusable;
-/// s
-pub struct UnusableGrant;
+//! Which grants pay, in the one order, and why.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use serde::{Deserialize, Serialize};
+
+use super::MAX_DRAW_GRANTS;
+use super::grant::{Grant, GrantState, GrantType, Scope, named_enum};
+use super::order::{Criterion, OrderKey};
+use super::policy::TenantPolicy;
+use crate::amount::Amount;
+use crate::denial::{Denial, DenialKind};
+use crate::facts::AccountFacts;
+use crate::id::{AppId, GrantId, TemplateId};
+use crate::ledger::posting::{Posting, Stop};
+use crate::ledger::{Draw, DrawLine};
+use crate::time::Timestamp;
+
+/// Chooses the grants that pay `amount` for work in this app and template.
+///
+/// # Errors
+/// `capacity_exceeded` when more than 256 grants would be needed, `insufficient_balance` when they do not cover it.
+pub(crate) fn draw(
+    posting: &Posting<'_>,
+    policy: &TenantPolicy,
+    amount: Amount,
+    app: Option<&AppId>,
+    template: Option<&TemplateId>,
+) -> Result<Draw, Stop> {
+    let mut drawn = Draw::default();
+    if amount.is_zero() {
+        return Ok(drawn);
+    }
+    let spendable =
+        posting.open_grants().filter(|grant| grant.is_spendable(posting.now) && grant.terms.scope.admits(app, template));
+    // A heap, not a sort: most draws need the first few of many grants.
+    let mut queue: BinaryHeap<Reverse<Candidate>> = spendable.map(|grant| Reverse(Candidate::of(grant, policy))).collect();
+    let mut missing = amount;
+    while let Some(Reverse(candidate)) = queue.pop() {
+        if drawn.lines().len() == MAX_DRAW_GRANTS {
+            return Err(Denial::capacity("grants_per_draw", MAX_DRAW_GRANTS).into());
+        }
+        let part = candidate.remaining.min(missing);
+        drawn.push(DrawLine { grant_id: candidate.id, grant_type: candidate.grant_type, amount: part });
+        missing = missing.checked_sub(part).unwrap_or(Amount::ZERO);
+        if missing.is_zero() {
+            return Ok(drawn);
+        }
+    }
+    Err(insufficient(amount, drawn.total(), posting.account.available).into())
+}
+
+fn insufficient(needed: Amount, available: Amount, balance: Amount) -> Denial {
+    Denial::new(DenialKind::InsufficientBalance, format!("`{needed}` is needed, and the grants that could pay have `{available}`"))
+        .with("needed", needed.to_string())
+        .with("available", available.to_string())
+        .with("balance", balance.to_string())
+}
+
+/// A grant that could pay, by its place in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    key: OrderKey,
+    id: GrantId,
+    grant_type: GrantType,
+    remaining: Amount,
+}
+
+impl Candidate {
+    fn of(grant: &Grant, policy: &TenantPolicy) -> Candidate {
+        Candidate {
+            key: policy.consumption_order.key(grant),
+            id: grant.id,
+            grant_type: grant.terms.grant_type,
+            remaining: grant.remaining,
+        }
+    }
+}
+
+/// Which grants an amount would be drawn from, and why in that order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The amount that was asked about.
+    pub amount: Amount,
+    /// What the grants that could pay have.
+    pub available: Amount,
+    /// What is missing; 0 when they cover it.
+    pub missing: Amount,
+    /// The grants that could pay, in the order of consumption.
+    pub grants: Vec<ExplainedGrant>,
+    /// The open grants that could not, and why.
+    pub unusable: Vec<UnusableGrant>,
+}
+
+/// A grant that could pay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedGrant {
+    /// Its place, from 1.
+    pub position: usize,
+    /// The grant.
+    pub grant_id: GrantId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub grant_type: GrantType,
+    /// What it can still pay.
+    pub remaining: Amount,
+    /// What it would pay of this amount.
+    pub take: Amount,
+    /// Until when it can be spent.
+    pub expires_at: Option<Timestamp>,
+    /// Its priority number.
+    pub priority: i32,
+    /// What it can pay for.
+    pub scope: Scope,
+    /// What puts it before the next; none for the last.
+    pub before_next_by: Option<Criterion>,
+}
+
+named_enum! {
+    /// Why an open grant could not pay.
+    Unusable {
+        /// It is not effective yet.
+        Pending = "pending",
+        /// Its time is over; what is held of it stays capturable.
+        Expired = "expired",
+        /// It was taken back; what is held of it stays capturable.
+        Voided = "voided",
+        /// Everything that remains of it is held.
+        Held = "held",
+        /// It is for another app or template.
+        OutOfScope = "out_of_scope",
+    }
+}
+
+/// An open grant that could not pay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnusableGrant {
+    /// The grant.
+    pub grant_id: GrantId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub grant_type: GrantType,
+    /// What remains of it.
+    pub remaining: Amount,
+    /// What open holds keep of it.
+    pub held: Amount,
+    /// Why.
+    pub why: Unusable,
+}
+
+/// Explains from which grants of a settled account `amount` would be drawn.
+pub(crate) fn explain(
+    facts: &AccountFacts,
+    policy: &TenantPolicy,
+    amount: Amount,
+    app: Option<&AppId>,
+    template: Option<&TemplateId>,
+    now: Timestamp,
+) -> Explanation {
+    let mut unusable = Vec::new();
+    let mut usable: Vec<(OrderKey, &Grant)> = Vec::new();
+    for grant in facts.grants.values() {
+        match why_not(grant, app, template, now) {
+            None => usable.push((policy.consumption_order.key(grant), grant)),
+            Some(why) => unusable.push(UnusableGrant {
+                grant_id: grant.id,
+                grant_type: grant.terms.grant_type,
+                remaining: grant.remaining,
+                held: grant.held,
+                why,
+            }),
+        }
+    }
+    usable.sort_unstable_by_key(|(key, _)| *key);
+    unusable.sort_unstable_by_key(|grant| grant.grant_id);
+    let mut missing = amount.max(Amount::ZERO);
+    let mut available = Amount::ZERO;
+    let mut grants = Vec::with_capacity(usable.len());
+    for (index, (key, grant)) in usable.iter().enumerate() {
+        let take = grant.remaining.min(missing);
+        missing = missing.checked_sub(take).unwrap_or(Amount::ZERO);
+        available = available.checked_add(grant.remaining).unwrap_or(Amount::MAX);
+        grants.push(ExplainedGrant {
+            position: index + 1,
+            grant_id: grant.id,
+            grant_type: grant.terms.grant_type,
+            remaining: grant.remaining,
+            take,
+            expires_at: grant.expires_at,
+            priority: grant.terms.priority,
+            scope: grant.terms.scope.clone(),
+            before_next_by: usable.get(index + 1).map(|(next, _)| key.decided_by(next)),
+        });
+    }
+    Explanation { amount, available, missing, grants, unusable }
+}
+
+fn why_not(grant: &Grant, app: Option<&AppId>, template: Option<&TemplateId>, now: Timestamp) -> Option<Unusable> {
+    match grant.state {
+        GrantState::Pending => Some(Unusable::Pending),
+        GrantState::Voided => Some(Unusable::Voided),
+        GrantState::Active if grant.is_expired(now) => Some(Unusable::Expired),
+        GrantState::Active if !grant.remaining.is_positive() => Some(Unusable::Held),
+        GrantState::Active if !grant.terms.scope.admits(app, template) => Some(Unusable::OutOfScope),
+        GrantState::Active => None,
+    }
+}

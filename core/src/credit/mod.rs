@@ -12,11 +12,12 @@ mod order;
 mod policy;
 pub(crate) mod refund;
 
+pub(crate) use draw::explain;
 pub use draw::{ExplainedGrant, Explanation, Unusable, UnusableGrant};
 pub(crate) use grant::named_enum;
 pub use grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
 pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
-pub use order::ConsumptionOrder;
+pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
 
 /// Open grants that an account can have.

@@ -86,3 +86,41 @@ pub struct OrderKey {
     effective_at: Timestamp,
     id: GrantId,
 }
+
+super::grant::named_enum! {
+    /// What puts one grant before another.
+    Criterion {
+        /// The position of its type.
+        Type = "type",
+        /// The lower priority number.
+        Priority = "priority",
+        /// It has a scope, the other has none.
+        Scope = "scope",
+        /// It expires sooner.
+        Expiry = "expiry",
+        /// It became effective earlier.
+        EffectiveAt = "effective_at",
+        /// Its id is lower; nothing else differs.
+        Id = "id",
+    }
+}
+
+impl OrderKey {
+    /// The first criterion in which this grant differs from another.
+    #[must_use]
+    pub(crate) fn decided_by(&self, other: &OrderKey) -> Criterion {
+        if self.rank != other.rank {
+            Criterion::Type
+        } else if self.priority != other.priority {
+            Criterion::Priority
+        } else if self.unscoped != other.unscoped {
+            Criterion::Scope
+        } else if (self.expires_at, self.never_expires) != (other.expires_at, other.never_expires) {
+            Criterion::Expiry
+        } else if self.effective_at != other.effective_at {
+            Criterion::EffectiveAt
+        } else {
+            Criterion::Id
+        }
+    }
+}

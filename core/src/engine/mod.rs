@@ -1,9 +1,251 @@
-//! To come.
-/// s
-pub struct Balance;
-/// s
-pub struct Engine;
-/// s
-pub struct EngineBuilder;
-/// s
-pub struct Ticket;
+//! The engine: the only loop over a store.
+//!
+//! A command is checked and named (`job`), waits in a queue or runs in place (`lane`), is decided and committed with
+//! whatever else has queued (`commit`), and is answered through its ticket (`ticket`). Reads (`reads`) ask the store
+//! and settle what they get.
+
+mod audit;
+mod builder;
+mod commit;
+mod job;
+mod lane;
+mod pause;
+mod reads;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use builder::EngineBuilder;
+pub use reads::Balance;
+pub use sweep::SweepReport;
+pub use ticket::Ticket;
+
+use crate::command::{Command, Operate, Receipt, Request};
+use crate::credit::{Policies, TenantPolicy};
+use crate::denial::{Denial, DenialKind};
+use crate::error::{Error, Failure};
+use crate::id::{OpId, TenantId};
+use crate::time::Timestamp;
+use job::{Job, Prepared};
+use lane::{Lane, MAX_BATCH};
+
+/// The credits engine over one store.
+///
+/// Cheap to clone; every clone is the same engine. Commands of many threads are committed together, each takes effect at most
+/// once, and each is answered. Dropping the last clone closes the engine.
+///
+/// # Examples
+/// ```
+/// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, Owner, PlaceHold};
+/// let engine = Engine::in_memory();
+/// let acme = Context::tenant("acme")?;
+/// let user = Owner::user("u1")?;
+/// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+/// let balance = engine.balance(&AccountKey::new("acme".parse()?, user.clone(), "credit".parse()?))?;
+/// assert_eq!(balance.available.to_string(), "10");
+/// let refused = engine.execute(acme.request(PlaceHold::new(user, "11".parse()?))).unwrap_err();
+/// assert_eq!(refused.denial().unwrap().name(), "insufficient_balance");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    lane: Arc<Lane>,
+    policies: Policies,
+    deadline: Duration,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.lane.close();
+    }
+}
+
+/// Why a group of commands was not accepted. None of them took effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct GroupFailure {
+    /// The command that was not accepted, from 0; none when no single one is to blame.
+    pub index: Option<usize>,
+    /// Why.
+    pub failure: Failure,
+}
+
+impl Engine {
+    /// An engine whose books are in memory and end with it.
+    #[must_use]
+    pub fn in_memory() -> Engine {
+        EngineBuilder::default().build_in_memory()
+    }
+
+    /// The engine whose books are at this address: `sqlite:///absolute/path.db`, `sqlite://relative.db`, a path that ends in
+    /// `.db`, or `memory://`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the address names no store, or the store cannot be opened.
+    pub fn open(url: &str) -> Result<Engine, Error> {
+        EngineBuilder::default().url(url).build()
+    }
+
+    /// An engine with a store, a clock or policies of its own.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Executes a command, and waits for its typed receipt.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`] when the rules refuse it: nothing changed. [`Failure::Failed`] when the machinery failed.
+    pub fn execute<B: Operate>(&self, request: Request<B>) -> Result<B::Receipt, Failure> {
+        self.run(request.into_command()).map(|receipt| B::Receipt::from(&receipt))
+    }
+
+    /// Executes a command of any kind, and waits for its receipt.
+    ///
+    /// # Errors
+    /// As [`Engine::execute`].
+    pub fn run(&self, command: Command) -> Result<Receipt, Failure> {
+        let (job, ticket) = self.job(command)?;
+        self.inner.lane.run_or_queue(vec![job], None)?;
+        ticket.wait()
+    }
+
+    /// Queues a command, and promises its answer. It is executed even if the ticket is dropped.
+    ///
+    /// # Errors
+    /// A denial of its shape, at once; [`Error::Busy`] when too many commands wait; [`Error::Closed`].
+    pub fn submit(&self, command: Command) -> Result<Ticket, Failure> {
+        let (job, ticket) = self.job(command)?;
+        self.inner.lane.queue(job)?;
+        Ok(ticket)
+    }
+
+    /// Executes any number of commands in this order, 256 at a time; each is accepted or refused by itself.
+    ///
+    /// The answers stand in the order of the commands.
+    #[must_use]
+    pub fn execute_many(&self, commands: Vec<Command>) -> Vec<Result<Receipt, Failure>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while commands.peek().is_some() {
+            self.execute_chunk(commands.by_ref().take(MAX_BATCH), &mut answers);
+        }
+        answers
+    }
+
+    /// Executes at most 256 commands as one: all take effect, or none.
+    ///
+    /// # Errors
+    /// [`GroupFailure`] with the first command that was refused; `batch_too_large` above 256.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{AccountKey, Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// let grant = acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)).into_command();
+    /// let charge = acme.request(Charge::new(user.clone(), "11".parse()?)).into_command();
+    /// let refused = engine.execute_all(vec![grant.clone(), charge]).unwrap_err();
+    /// assert_eq!(refused.index, Some(1));
+    /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// assert_eq!(engine.balance(&account)?.available.to_string(), "0");
+    /// assert_eq!(engine.execute_all(vec![grant])?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn execute_all(&self, commands: Vec<Command>) -> Result<Vec<Receipt>, GroupFailure> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        if commands.len() > MAX_BATCH {
+            return Err(GroupFailure { index: None, failure: too_large(commands.len()).into() });
+        }
+        let prepare = |(index, command)| self.prepare(command).map_err(|denial| GroupFailure::at(index, denial.into()));
+        let items = commands.into_iter().enumerate().map(prepare).collect::<Result<Vec<_>, _>>()?;
+        let (job, ticket) = Job::new(items, self.deadline());
+        self.inner.lane.run_or_queue(vec![job], None)?;
+        ticket.wait_all()
+    }
+
+    /// Takes no more commands, and returns once those that it took are answered. Also what dropping the last clone does.
+    pub fn close(&self) {
+        self.inner.lane.close();
+    }
+
+    /// The policy of a tenant.
+    #[must_use]
+    pub fn policy(&self, tenant_id: &TenantId) -> &TenantPolicy {
+        self.inner.policies.of(tenant_id)
+    }
+
+    /// The instant by the engine's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.lane.bench.clock.now()
+    }
+
+    fn execute_chunk(&self, commands: impl Iterator<Item = Command>, answers: &mut Vec<Result<Receipt, Failure>>) {
+        let mut jobs = Vec::new();
+        let tickets: Vec<Result<Ticket, Failure>> = commands
+            .map(|command| {
+                let (job, ticket) = self.job(command)?;
+                jobs.push(job);
+                Ok(ticket)
+            })
+            .collect();
+        let refused = if jobs.is_empty() { None } else { self.inner.lane.run_or_queue(jobs, Some(self.deadline())).err() };
+        answers.extend(tickets.into_iter().map(|ticket| match (&refused, ticket?) {
+            (Some(error), _) => Err(error.clone().into()),
+            (None, ticket) => ticket.wait(),
+        }));
+    }
+
+    fn job(&self, command: Command) -> Result<(Job, Ticket), Denial> {
+        Ok(Job::new(vec![self.prepare(command)?], self.deadline()))
+    }
+
+    fn prepare(&self, command: Command) -> Result<Prepared, Denial> {
+        let bench = &self.inner.lane.bench;
+        let tenant_id = &command.context.tenant_id;
+        let policy = Arc::clone(self.inner.policies.of(tenant_id));
+        let op_id = OpId::new(bench.clock.now(), tenant_id, command.owner(), bench.pause.random());
+        Prepared::new(command, op_id, policy)
+    }
+
+    /// Until when what begins now is tried.
+    fn deadline(&self) -> Instant {
+        self.inner.lane.bench.pause.now() + self.inner.deadline
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("deadline", &self.inner.deadline).finish_non_exhaustive()
+    }
+}
+
+impl GroupFailure {
+    const fn at(index: usize, failure: Failure) -> GroupFailure {
+        GroupFailure { index: Some(index), failure }
+    }
+}
+
+impl From<Error> for GroupFailure {
+    fn from(error: Error) -> GroupFailure {
+        GroupFailure { index: None, failure: error.into() }
+    }
+}
+
+fn too_large(given: usize) -> Denial {
+    Denial::new(DenialKind::BatchTooLarge, format!("the group has {given} commands, more than {MAX_BATCH}"))
+        .with("given", given)
+        .with("allowed", MAX_BATCH)
+}

@@ -3,18 +3,16 @@
 mod chain;
 mod draw;
 mod entry;
-mod export;
+pub(crate) mod export;
+mod operation;
 pub(crate) mod posting;
 mod query;
-mod statement;
-mod verify;
+pub(crate) mod verify;
 
 pub use chain::{ChainHash, text_hash};
 pub use draw::{Draw, DrawLine};
 pub use entry::{Entry, EntryKind, EntryText, Terms};
-pub use export::{export_csv, export_json_lines};
+pub use export::{StatementFormat, StatementLine};
 pub use operation::{Operation, OperationKind, StoredOperation};
 pub use query::{EntryCursor, EntryFilter, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder};
 pub use verify::{Fault, FaultKind, VerifyReport};
-
-mod operation;

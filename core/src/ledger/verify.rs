@@ -1,7 +1,351 @@
-//! x
-/// s
-pub struct Fault;
-/// s
-pub struct FaultKind;
-/// s
-pub struct VerifyReport;
+//! Verification: the ledger read again from its first entry, and compared with what the books say now.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::chain::{ChainHash, text_hash};
+use super::entry::{Entry, EntryKind, Terms};
+use super::posting::{Stop, book_entry, move_in_grant};
+use crate::amount::Amount;
+use crate::credit::{Grant, GrantState, Hold, HoldState};
+use crate::facts::{Account, Totals};
+use crate::id::{GrantId, HoldId, LedgerId};
+use crate::ledger::Draw;
+use crate::owner::AccountKey;
+use crate::store::AccountImage;
+
+/// What verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Accounts read.
+    pub accounts: u64,
+    /// Entries read.
+    pub entries: u64,
+    /// Where the books part from the ledger; empty when they agree.
+    pub faults: Vec<Fault>,
+}
+
+impl VerifyReport {
+    /// Whether the books agree with the ledger.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// One place where the books part from the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// In this account.
+    pub account: Arc<AccountKey>,
+    /// What is wrong.
+    pub kind: FaultKind,
+    /// The place in the account.
+    pub seq: Option<u64>,
+    /// The entry, where there is one.
+    pub ledger_id: Option<LedgerId>,
+    /// One sentence: what is there, and what should be.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.account, self.message)
+    }
+}
+
+super::super::credit::named_enum! {
+    /// What is wrong.
+    FaultKind {
+        /// An entry does not have the hash that its content and the entry before it give.
+        TamperedEntry = "tampered_entry",
+        /// An entry is not there.
+        MissingEntry = "missing_entry",
+        /// An entry does not add up: its change, its draw or its balance.
+        WrongBalance = "wrong_balance",
+        /// The row of the account says something else than its entries.
+        WrongAccount = "wrong_account",
+        /// A grant says something else than its entries.
+        WrongGrant = "wrong_grant",
+        /// A hold says something else than its entries.
+        WrongHold = "wrong_hold",
+        /// The operation of an entry is not there, or does not list it.
+        WrongOperation = "wrong_operation",
+        /// A row cannot be read.
+        Unreadable = "unreadable",
+    }
+}
+
+/// An account rebuilt from its entries.
+pub(crate) struct Rebuilt {
+    account: Account,
+    grants: HashMap<GrantId, Grant>,
+    holds: HashMap<HoldId, Hold>,
+    faults: Vec<Fault>,
+}
+
+impl Rebuilt {
+    pub(crate) fn new(key: Arc<AccountKey>) -> Rebuilt {
+        Rebuilt { account: Account::new(key), grants: HashMap::new(), holds: HashMap::new(), faults: Vec::new() }
+    }
+
+    pub(crate) fn seq(&self) -> u64 {
+        self.account.seq
+    }
+
+    pub(crate) fn fault(&mut self, kind: FaultKind, seq: Option<u64>, entry: Option<&Entry>, message: String) {
+        let account = Arc::clone(&self.account.key);
+        self.faults.push(Fault { account, kind, seq, ledger_id: entry.map(Entry::ledger_id), message });
+    }
+
+    /// Reads the next entry: its place, its hash, its sums, and what it did to its grants and its hold.
+    pub(crate) fn read(&mut self, entry: &Entry) {
+        let expected = self.account.seq + 1;
+        if entry.seq > expected {
+            let last = entry.seq - 1;
+            let message = if last == expected {
+                format!("the entry {expected} is missing")
+            } else {
+                format!("the entries {expected} to {last} are missing")
+            };
+            self.fault(FaultKind::MissingEntry, Some(expected), None, message);
+        } else {
+            self.check_hash(entry);
+        }
+        let clean = self.faults.is_empty();
+        let booked = book_entry(&mut self.account, entry);
+        match booked {
+            Err(message) if clean => self.fault(FaultKind::WrongBalance, Some(entry.seq), Some(entry), message),
+            _ => {}
+        }
+        // From here on the entry is believed, so that one fault is named once.
+        self.account.seq = entry.seq;
+        self.account.available = entry.balance_after;
+        self.account.frozen = entry.frozen_after;
+        self.account.head = entry.hash;
+        self.account.last_at = entry.created_at;
+        if let Err(message) = self.rebuild(entry)
+            && self.faults.is_empty()
+        {
+            self.fault(FaultKind::WrongBalance, Some(entry.seq), Some(entry), message);
+        }
+    }
+
+    fn check_hash(&mut self, entry: &Entry) {
+        if entry.chain_after(&self.account.head, &text_hash(&entry.text)) != entry.hash {
+            let message =
+                format!("the entry {} ({}) was changed, or does not follow the one before it", entry.seq, entry.ledger_id());
+            self.fault(FaultKind::TamperedEntry, Some(entry.seq), Some(entry), message);
+        }
+    }
+
+    /// Grants and holds as the entry leaves them.
+    fn rebuild(&mut self, entry: &Entry) -> Result<(), String> {
+        if let (Some(Terms::Grant { expires_at, terms }), Some(id)) = (&entry.terms, entry.grant_id) {
+            let pending = terms.effective_at > entry.created_at;
+            let state = if pending { GrantState::Pending } else { GrantState::Active };
+            let remaining = if pending { terms.amount } else { Amount::ZERO };
+            let grant = Grant { id, terms: Arc::clone(terms), expires_at: *expires_at, state, remaining, held: Amount::ZERO };
+            self.grants.insert(id, grant);
+        }
+        let outgoing = entry.change.is_negative();
+        for line in entry.draw.lines() {
+            let grant = self
+                .grants
+                .get_mut(&line.grant_id)
+                .ok_or_else(|| format!("the entry {} draws from a grant that no entry made", entry.seq))?;
+            move_in_grant(grant, entry.kind, outgoing, line.amount).map_err(|stop| sentence(&stop))?;
+        }
+        self.end_or_amend_grant(entry);
+        self.rebuild_hold(entry);
+        Ok(())
+    }
+
+    fn end_or_amend_grant(&mut self, entry: &Entry) {
+        let Some(grant) = entry.grant_id.and_then(|id| self.grants.get_mut(&id)) else { return };
+        match (entry.kind, &entry.terms) {
+            (EntryKind::Void, _) => {
+                if grant.state == GrantState::Pending {
+                    grant.remaining = Amount::ZERO;
+                }
+                grant.state = GrantState::Voided;
+            }
+            (EntryKind::Amend, Some(Terms::Expiry { expires_at })) => grant.expires_at = Some(*expires_at),
+            _ => {}
+        }
+    }
+
+    fn rebuild_hold(&mut self, entry: &Entry) {
+        let Some(id) = entry.hold_id else { return };
+        if let Some(Terms::Hold { expires_at, terms }) = &entry.terms {
+            let (terms, draw) = (Arc::clone(terms), entry.draw.clone());
+            self.holds
+                .insert(id, Hold { id, terms, state: HoldState::Frozen, expires_at: *expires_at, draw, captured: Amount::ZERO });
+            return;
+        }
+        let Some(hold) = self.holds.get_mut(&id) else { return };
+        let total = entry.draw.total();
+        match entry.kind {
+            EntryKind::Hold => hold.draw.extend(&entry.draw),
+            EntryKind::Capture => {
+                let _: Draw = hold.draw.take_first(total);
+                hold.captured = hold.captured.checked_add(total).unwrap_or(Amount::MAX);
+            }
+            EntryKind::Release => {
+                let _: Draw = hold.draw.take_last(total);
+            }
+            _ => {}
+        }
+        match &entry.terms {
+            Some(Terms::Expiry { expires_at }) => hold.expires_at = *expires_at,
+            Some(Terms::HoldState { state }) => hold.state = *state,
+            _ => {}
+        }
+    }
+
+    /// What was found before there was anything to compare with.
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// Compares with the books, and ends with what is wrong.
+    pub(crate) fn compare(mut self, image: &AccountImage) -> Vec<Fault> {
+        let row = &image.facts.account;
+        if self.account.seq < row.seq {
+            let (first, last) = (self.account.seq + 1, row.seq);
+            let message = if first == last {
+                format!("the entry {first} is missing")
+            } else {
+                format!("the entries {first} to {last} are missing")
+            };
+            self.fault(FaultKind::MissingEntry, Some(first), None, message);
+        }
+        // Once an entry is wrong, everything that follows from it would be reported again.
+        if !self.faults.is_empty() {
+            return self.faults;
+        }
+        self.compare_row(row);
+        self.compare_grants(image);
+        self.compare_holds(image);
+        self.faults
+    }
+
+    fn compare_row(&mut self, row: &Account) {
+        let numbers = |account: &Account| (account.available, account.frozen, Sums(account.totals));
+        if numbers(&self.account) != numbers(row) {
+            let message = format!("the row says {:?}, its entries {:?}", numbers(row), numbers(&self.account));
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
+        if self.account.head != row.head {
+            let message = format!("the row ends its chain with {}, its entries with {}", Short(row.head), Short(self.account.head));
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
+    }
+
+    fn compare_grants(&mut self, image: &AccountImage) {
+        let rebuilt: HashMap<GrantId, Grant> =
+            std::mem::take(&mut self.grants).into_iter().filter(|(_, grant)| grant.is_open()).collect();
+        if row_count_differs(image.facts.account.open_grants, rebuilt.len()) {
+            let message = format!("the row counts {} open grants, its entries {}", image.facts.account.open_grants, rebuilt.len());
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
+        for id in union(rebuilt.keys(), image.facts.grants.keys()) {
+            let (ours, theirs) = (rebuilt.get(&id).map(GrantNumbers::of), image.facts.grants.get(&id).map(GrantNumbers::of));
+            if ours != theirs {
+                let message = format!("the grant {id} is {theirs:?}, its entries say {ours:?}");
+                self.fault(FaultKind::WrongGrant, None, None, message);
+            }
+        }
+    }
+
+    fn compare_holds(&mut self, image: &AccountImage) {
+        let frozen = |hold: &&Hold| hold.state == HoldState::Frozen;
+        let numbers = |hold: &Hold| (hold.expires_at, hold.captured, hold.draw.clone());
+        let rebuilt: HashMap<HoldId, _> = self.holds.values().filter(frozen).map(|hold| (hold.id, numbers(hold))).collect();
+        let stored: HashMap<HoldId, _> = image.open_holds.iter().map(|hold| (hold.id, numbers(hold))).collect();
+        if row_count_differs(image.facts.account.open_holds, rebuilt.len()) {
+            let message = format!("the row counts {} open holds, its entries {}", image.facts.account.open_holds, rebuilt.len());
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
+        for id in union(rebuilt.keys(), stored.keys()) {
+            if rebuilt.get(&id) != stored.get(&id) {
+                let message = format!("the hold {id} is {:?}, its entries say {:?}", stored.get(&id), rebuilt.get(&id));
+                self.fault(FaultKind::WrongHold, None, None, message);
+            }
+        }
+    }
+}
+
+/// The totals, shown with their names.
+#[derive(PartialEq, Eq)]
+struct Sums(Totals);
+
+impl fmt::Debug for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals { issued, adjusted_in, consumed, expired, forfeited, adjusted_out } = self.0;
+        write!(
+            f,
+            "issued {issued} adjusted in {adjusted_in} consumed {consumed} expired {expired} forfeited {forfeited} adjusted out {adjusted_out}"
+        )
+    }
+}
+
+/// What verification compares of a grant.
+#[derive(Debug, PartialEq, Eq)]
+struct GrantNumbers {
+    state: GrantState,
+    amount: Amount,
+    remaining: Amount,
+    held: Amount,
+    effective_at: crate::time::Timestamp,
+    expires_at: Option<crate::time::Timestamp>,
+    priority: i32,
+    scope: crate::credit::Scope,
+    grant_type: crate::credit::GrantType,
+}
+
+impl GrantNumbers {
+    fn of(grant: &Grant) -> GrantNumbers {
+        GrantNumbers {
+            state: grant.state,
+            amount: grant.terms.amount,
+            remaining: grant.remaining,
+            held: grant.held,
+            effective_at: grant.terms.effective_at,
+            expires_at: grant.expires_at,
+            priority: grant.terms.priority,
+            scope: grant.terms.scope.clone(),
+            grant_type: grant.terms.grant_type,
+        }
+    }
+}
+
+/// The first bytes of a hash: enough to tell two apart by eye.
+struct Short(ChainHash);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn row_count_differs(row: u32, count: usize) -> bool {
+    usize::try_from(row).is_ok_and(|row| row != count)
+}
+
+fn union<'a, T: Copy + Ord + 'a>(one: impl Iterator<Item = &'a T>, other: impl Iterator<Item = &'a T>) -> Vec<T> {
+    let mut all: Vec<T> = one.chain(other).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn sentence(stop: &Stop) -> String {
+    match stop {
+        Stop::Denied(denial) => denial.message().to_owned(),
+        Stop::Contradiction(what) => what.clone(),
+    }
+}

@@ -1,5 +1,8 @@
-//! For those who write stores, and for the engine's own tests: the laws of a store as tests, and a store that fails when it
-//! is told to.
+//! Tools that prove a store and the engine: the laws of a store as tests, a store that fails when it is told to, the model of
+//! the rules, and random commands.
 
 pub mod conformance;
+pub mod fault;
+pub mod generate;
+pub mod model;
 pub mod scripted;

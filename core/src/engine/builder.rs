@@ -1,0 +1,111 @@
+//! How an engine is put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commit::Bench;
+use super::lane::Lane;
+use super::pause::Pause;
+use super::{Engine, Inner};
+use crate::credit::Policies;
+use crate::error::Error;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::time::{Clock, SystemClock};
+
+/// How long a command is tried again after contention or a lost connection.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest deadline: a day. What is longer can overflow a stopwatch.
+const MAX_DEADLINE: Duration = Duration::from_secs(86_400);
+
+/// Puts an [`Engine`] together.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use drawdown::{Engine, ManualClock, Policies, TenantPolicy};
+/// let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse()?));
+/// let policies = Policies::new(TenantPolicy { grace_days: 30, ..TenantPolicy::default() });
+/// let engine = Engine::builder().url("memory://").clock(clock).policies(policies).build()?;
+/// assert_eq!(engine.now().to_string(), "2026-01-01T00:00:00.000000Z");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+#[must_use]
+pub struct EngineBuilder {
+    store: Option<Arc<dyn Store>>,
+    url: Option<String>,
+    clock: Option<Arc<dyn Clock>>,
+    policies: Policies,
+    deadline: Option<Duration>,
+}
+
+impl EngineBuilder {
+    /// Keeps the books in this store. Goes before an address.
+    pub fn store(self, store: Arc<dyn Store>) -> EngineBuilder {
+        EngineBuilder { store: Some(store), ..self }
+    }
+
+    /// Keeps the books at this address, as [`Engine::open`] reads it. In memory if neither is given.
+    pub fn url(self, url: impl Into<String>) -> EngineBuilder {
+        EngineBuilder { url: Some(url.into()), ..self }
+    }
+
+    /// Reads the present here. The operating system's clock by default.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> EngineBuilder {
+        EngineBuilder { clock: Some(clock), ..self }
+    }
+
+    /// Decides by these policies.
+    pub fn policies(self, policies: Policies) -> EngineBuilder {
+        EngineBuilder { policies, ..self }
+    }
+
+    /// How long a command is tried again after contention or a lost connection: 10 seconds by default, a day at most.
+    pub fn deadline(self, deadline: Duration) -> EngineBuilder {
+        EngineBuilder { deadline: Some(deadline), ..self }
+    }
+
+    /// Opens the store, and the engine over it.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the address names no store, or the store cannot be opened.
+    pub fn build(mut self) -> Result<Engine, Error> {
+        let store = match (self.store.take(), self.url.take()) {
+            (Some(store), _) => store,
+            (None, Some(url)) => open(&url)?,
+            (None, None) => return Ok(self.build_in_memory()),
+        };
+        Ok(self.build_over(store))
+    }
+
+    pub(super) fn build_in_memory(self) -> Engine {
+        self.build_over(Arc::new(MemoryStore::new()))
+    }
+
+    fn build_over(self, store: Arc<dyn Store>) -> Engine {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let lane = Lane::new(Bench { store, clock, pause: Pause::new() });
+        let deadline = self.deadline.unwrap_or(DEADLINE).min(MAX_DEADLINE);
+        Engine { inner: Arc::new(Inner { lane, policies: self.policies, deadline }) }
+    }
+}
+
+/// The store at an address. An address can hold a password, so an error repeats its scheme alone.
+fn open(url: &str) -> Result<Arc<dyn Store>, Error> {
+    const ALLOWED: &str = "`sqlite:///absolute/path.db`, `sqlite://relative.db`, a path that ends in `.db`, or `memory://`";
+    match url.split_once("://") {
+        Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
+        Some(("sqlite", path)) if !path.is_empty() => open_sqlite(path),
+        None if url.len() > 3 && url.ends_with(".db") => open_sqlite(url),
+        Some((scheme @ ("memory" | "sqlite"), _)) => {
+            Err(Error::Store(format!("an address that begins with `{scheme}://` goes on otherwise: it is one of {ALLOWED}")))
+        }
+        Some((scheme, _)) => Err(Error::Store(format!("no store is called `{scheme}`: an address is one of {ALLOWED}"))),
+        None => Err(Error::Store(format!("the address names no store: it is one of {ALLOWED}"))),
+    }
+}
+
+fn open_sqlite(_path: &str) -> Result<Arc<dyn Store>, Error> {
+    Err(Error::Store("this build has no SQLite: yet".to_owned()))
+}

@@ -1,0 +1,204 @@
+//! One batch against the store: tried until it is committed, refused, or out of time; and every job answered.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::job::{Job, panic_text};
+use super::pause::Pause;
+use crate::changes::Changes;
+use crate::error::Error;
+use crate::facts::{Facts, Needs};
+use crate::id::OpId;
+use crate::ledger::StoredOperation;
+use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::time::Clock;
+
+/// What a batch is run with.
+pub(super) struct Bench {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) pause: Pause,
+}
+
+impl Bench {
+    /// Runs these jobs as one batch and answers each of them.
+    pub(super) fn run(&self, jobs: Vec<Job>) {
+        self.run_in_doubt(jobs, false);
+    }
+
+    /// `in_doubt`: an earlier try may have been committed, or may yet be.
+    fn run_in_doubt(&self, mut jobs: Vec<Job>, mut in_doubt: bool) {
+        let mut tries = 0;
+        while !jobs.is_empty() {
+            let failed = match self.try_once(&mut jobs) {
+                Ok(()) if in_doubt => return self.confirm(jobs),
+                Ok(()) => return jobs.into_iter().for_each(Job::answer_decided),
+                Err(failed) => failed,
+            };
+            in_doubt |= failed.error.may_have_applied && !failed.panicked;
+            if failed.error.may_have_applied || (in_doubt && failed.error.kind == StoreErrorKind::Conflict) {
+                jobs = match self.find(&jobs) {
+                    Ok(found) => jobs.into_iter().filter_map(|job| job.answer_found(&found)).collect(),
+                    Err(error) => return answer_all(jobs, &error),
+                };
+            }
+            if !failed.can_be_tried_again() {
+                return self.isolate(jobs, failed.error, in_doubt);
+            }
+            jobs = expire(jobs, self.pause.now(), &failed.error, in_doubt);
+            if !jobs.is_empty() {
+                self.pause.sleep(tries);
+                tries += 1;
+            }
+        }
+    }
+
+    /// One call of the store. A panic in it is a failure whose effect is not known.
+    fn try_once(&self, jobs: &mut [Job]) -> Result<(), Failed> {
+        let mut batch = DecideBatch::new(jobs, &*self.clock);
+        match catch_unwind(AssertUnwindSafe(|| self.store.run(&mut batch))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failed { error, panicked: false }),
+            Err(panic) => {
+                let message = format!("the store gave up: {}", panic_text(&*panic));
+                let error = StoreError { kind: StoreErrorKind::Permanent, may_have_applied: true, message };
+                Err(Failed { error, panicked: true })
+            }
+        }
+    }
+
+    /// Answers a committed batch of which an earlier try may have been committed too: what was refused this time may
+    /// have been accepted then.
+    fn confirm(&self, jobs: Vec<Job>) {
+        match self.find(&jobs) {
+            Ok(found) => jobs.into_iter().filter_map(|job| job.answer_found(&found)).for_each(Job::answer_decided),
+            Err(error) => {
+                let (accepted, refused) = jobs.into_iter().partition(Job::is_accepted);
+                answer_all(refused, &error);
+                Vec::<Job>::into_iter(accepted).for_each(Job::answer_decided);
+            }
+        }
+    }
+
+    /// Runs each job of a failed batch alone, once, so that only the culprit is answered with the error.
+    fn isolate(&self, jobs: Vec<Job>, error: StoreError, in_doubt: bool) {
+        if jobs.len() > 1 {
+            return jobs.into_iter().for_each(|job| self.run_in_doubt(vec![job], in_doubt));
+        }
+        answer_all(jobs, &settled_error(error, in_doubt));
+    }
+
+    /// Those operations of the jobs that are in the store. Asked until the deadline.
+    fn find(&self, jobs: &[Job]) -> Result<HashMap<OpId, Arc<StoredOperation>>, Error> {
+        let deadline = jobs.iter().map(Job::deadline).max().unwrap_or_else(|| self.pause.now());
+        let mut op_ids = HashMap::new();
+        jobs.iter().for_each(|job| job.add_op_ids(&mut op_ids));
+        let mut found = HashMap::new();
+        for (tenant_id, op_ids) in op_ids {
+            let answer =
+                self.ask(&Query::Operations(tenant_id, op_ids), deadline).map_err(|error| Error::Unknown(error.message))?;
+            let Answer::Operations(operations) = answer else {
+                return Err(Error::Unknown("the store answered another question".to_owned()));
+            };
+            found.extend(operations.into_iter().map(|stored| (stored.operation.op_id, stored)));
+        }
+        Ok(found)
+    }
+
+    /// Asks the store, again after a transient failure until the deadline.
+    pub(super) fn ask(&self, query: &Query, deadline: Instant) -> Result<Answer, StoreError> {
+        let mut tries = 0;
+        loop {
+            let error = match catch_unwind(AssertUnwindSafe(|| self.store.query(query))) {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(panic) => StoreError::new(StoreErrorKind::Permanent, format!("the store gave up: {}", panic_text(&*panic))),
+            };
+            if !error.is_transient() || self.pause.now() >= deadline {
+                return Err(error);
+            }
+            self.pause.sleep(tries);
+            tries += 1;
+        }
+    }
+}
+
+/// A try that failed.
+struct Failed {
+    error: StoreError,
+    panicked: bool,
+}
+
+impl Failed {
+    const fn can_be_tried_again(&self) -> bool {
+        !self.panicked && (self.error.is_transient() || self.error.may_have_applied)
+    }
+}
+
+/// Answers the jobs that are out of time; the others are tried again.
+fn expire(jobs: Vec<Job>, now: Instant, error: &StoreError, in_doubt: bool) -> Vec<Job> {
+    let (late, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.deadline() <= now);
+    answer_all(late, &settled_error(error.clone(), in_doubt));
+    rest
+}
+
+fn answer_all(jobs: Vec<Job>, error: &Error) {
+    jobs.into_iter().for_each(|job| job.answer_error(error.clone()));
+}
+
+/// The error that the caller gets once the store was asked for what it has: only a lost commit leaves a doubt.
+fn settled_error(mut error: StoreError, in_doubt: bool) -> Error {
+    error.may_have_applied = in_doubt;
+    error.into()
+}
+
+/// The jobs as a store sees them.
+struct DecideBatch<'a> {
+    jobs: &'a mut [Job],
+    needs: Needs,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> DecideBatch<'a> {
+    fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
+        let mut needs = Needs::default();
+        for job in &mut *jobs {
+            job.forget();
+            job.add_needs(&mut needs);
+        }
+        unique(&mut needs.keys);
+        unique(&mut needs.accounts);
+        unique(&mut needs.tasks);
+        unique(&mut needs.holds);
+        unique(&mut needs.grants);
+        unique(&mut needs.charges);
+        unique(&mut needs.task_charges);
+        DecideBatch { jobs, needs, clock }
+    }
+}
+
+impl Batch for DecideBatch<'_> {
+    fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.clock
+    }
+
+    fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
+        let mut written = Vec::with_capacity(self.jobs.len());
+        for job in &mut *self.jobs {
+            job.decide(&mut facts, &mut written);
+        }
+        written
+    }
+}
+
+/// Many commands of a batch name the same account; a store is asked for it once.
+fn unique<T: Ord>(handles: &mut Vec<T>) {
+    handles.sort_unstable();
+    handles.dedup();
+}

@@ -1,0 +1,213 @@
+//! Commands on their way: checked, named, and bound to the ticket that waits for them.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::GroupFailure;
+use super::ticket::{Answer, Outcome, Ticket, ticket};
+use crate::changes::Changes;
+use crate::command::{Body, Command, Metadata, Receipt};
+use crate::credit::TenantPolicy;
+use crate::decide::{Decision, decide};
+use crate::denial::Denial;
+use crate::error::{Error, Failure};
+use crate::facts::{Facts, Needs};
+use crate::id::{OpId, TenantId};
+use crate::ledger::StoredOperation;
+
+/// A command whose shape is right, with the id that it takes effect under however often it is tried.
+pub(super) struct Prepared {
+    command: Command,
+    op_id: OpId,
+    policy: Arc<TenantPolicy>,
+    needs: Needs,
+}
+
+impl Prepared {
+    /// Checks the shape of a command and who pays for it.
+    pub(super) fn new(command: Command, op_id: OpId, policy: Arc<TenantPolicy>) -> Result<Prepared, Denial> {
+        command.check()?;
+        let needs = command.needs(&policy)?;
+        Ok(Prepared { command, op_id, policy, needs })
+    }
+
+    fn decide(&self, facts: &mut Facts, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
+        let decision = catch_unwind(AssertUnwindSafe(|| decide(&self.command, self.op_id, &self.policy, facts)));
+        match decision {
+            Ok(Decision::Accepted(changes, receipt)) => {
+                facts.apply(&changes);
+                written.push(*changes);
+                Ok(receipt)
+            }
+            // Its own operation, committed by an earlier try of this very command, is no replay for the caller.
+            Ok(Decision::Replayed(receipt)) if receipt.stored.operation.op_id == self.op_id => Ok(first_answer(receipt.stored)),
+            Ok(Decision::Replayed(receipt)) => Ok(receipt),
+            Ok(Decision::Denied(denial)) => Err(denial.into()),
+            Ok(Decision::Contradiction(what)) => Err(Error::Corrupt(what).into()),
+            Err(panic) => Err(Error::Corrupt(format!("the decision gave up: {}", panic_text(&*panic))).into()),
+        }
+    }
+}
+
+/// What is decided, committed and answered as one: a single command, or an all-or-nothing group.
+pub(super) struct Job {
+    items: Vec<Prepared>,
+    deadline: Instant,
+    bytes: usize,
+    decided: Option<Outcome>,
+    answer: Answer,
+}
+
+impl Job {
+    /// A job of these commands, and the ticket that is answered when it ends.
+    pub(super) fn new(items: Vec<Prepared>, deadline: Instant) -> (Job, Ticket) {
+        let (answer, ticket) = ticket();
+        let bytes = items.iter().map(|item| estimated_bytes(&item.command)).fold(0, usize::saturating_add);
+        (Job { items, deadline, bytes, decided: None, answer }, ticket)
+    }
+
+    /// How many commands it has.
+    pub(super) const fn commands(&self) -> usize {
+        self.items.len()
+    }
+
+    /// About how many bytes it keeps while it waits.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Until when it is tried again.
+    pub(super) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Adds the handles of all its commands to those of a batch.
+    pub(super) fn add_needs(&self, needs: &mut Needs) {
+        for Prepared { needs: own, .. } in &self.items {
+            needs.keys.extend_from_slice(&own.keys);
+            needs.accounts.extend_from_slice(&own.accounts);
+            needs.tasks.extend_from_slice(&own.tasks);
+            needs.holds.extend_from_slice(&own.holds);
+            needs.grants.extend_from_slice(&own.grants);
+            needs.charges.extend_from_slice(&own.charges);
+            needs.task_charges.extend_from_slice(&own.task_charges);
+        }
+    }
+
+    /// Adds the ids of its operations, by tenant.
+    pub(super) fn add_op_ids(&self, op_ids: &mut HashMap<TenantId, Vec<OpId>>) {
+        for item in &self.items {
+            op_ids.entry(item.command.context.tenant_id.clone()).or_default().push(item.op_id);
+        }
+    }
+
+    /// Decides it on the facts, and shows what it changes to the jobs after it.
+    pub(super) fn decide(&mut self, facts: &mut Facts, written: &mut Vec<Changes>) {
+        let outcome = match self.items.as_slice() {
+            [item] => item.decide(facts, written).map(|receipt| vec![receipt]).map_err(|failure| GroupFailure::at(0, failure)),
+            items => decide_group(items, facts, written),
+        };
+        self.decided = Some(outcome);
+    }
+
+    /// Forgets what an earlier try decided.
+    pub(super) fn forget(&mut self) {
+        self.decided = None;
+    }
+
+    /// Whether the last try accepted it.
+    pub(super) const fn is_accepted(&self) -> bool {
+        matches!(self.decided, Some(Ok(_)))
+    }
+
+    /// Answers with what the last try decided.
+    pub(super) fn answer_decided(self) {
+        let unheard = || Err(Error::Store("the store committed a batch without having it decided".to_owned()).into());
+        let outcome = self.decided.unwrap_or_else(unheard);
+        self.answer.send(outcome);
+    }
+
+    /// Answers that all of it failed.
+    pub(super) fn answer_error(self, error: Error) {
+        self.answer.send(Err(error.into()));
+    }
+
+    /// Answers from operations that were found in the store. Gives itself back when there is none of its own among them.
+    pub(super) fn answer_found(self, found: &HashMap<OpId, Arc<StoredOperation>>) -> Option<Job> {
+        if !self.items.iter().any(|item| found.contains_key(&item.op_id)) {
+            return Some(self);
+        }
+        // A batch commits whole: what was accepted is found, and what is not found was a replay.
+        let decided = self.decided.as_ref().and_then(|outcome| outcome.as_ref().ok());
+        let receipts = self.items.iter().enumerate().map(|(index, item)| {
+            let stored = found.get(&item.op_id).map(|stored| first_answer(Arc::clone(stored)));
+            stored.or_else(|| decided.and_then(|receipts| receipts.get(index)).cloned())
+        });
+        let lost = || Error::Unknown("the group took effect, but the answer of a part cannot be told".to_owned()).into();
+        let outcome = receipts.collect::<Option<Vec<_>>>().ok_or_else(lost);
+        self.answer.send(outcome);
+        None
+    }
+}
+
+/// Decides a group on a layer of its own; the layer becomes the facts when its last command is accepted.
+fn decide_group(items: &[Prepared], facts: &mut Facts, written: &mut Vec<Changes>) -> Outcome {
+    let mut layer = facts.clone();
+    let mut changes = Vec::with_capacity(items.len());
+    let mut receipts = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        receipts.push(item.decide(&mut layer, &mut changes).map_err(|failure| GroupFailure::at(index, failure))?);
+    }
+    *facts = layer;
+    written.append(&mut changes);
+    Ok(receipts)
+}
+
+const fn first_answer(stored: Arc<StoredOperation>) -> Receipt {
+    Receipt { stored, idempotent_replay: false }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}
+
+/// Bytes of a command without its text: ids, handles, and its place in the queue.
+const COMMAND_BYTES: usize = 1_024;
+
+fn estimated_bytes(command: &Command) -> usize {
+    let (reason, metadata): (Option<&str>, Option<&Metadata>) = match &command.body {
+        Body::Grant(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::Void(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::Amend(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::Adjust(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::Hold(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::Extend(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::Capture(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::Release(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::Charge(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::Refund(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::Settle(_) => (None, None),
+    };
+    COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
+}
+
+fn map_bytes(map: &Metadata) -> usize {
+    map.iter().map(|(name, value)| size_of::<(String, Value)>() + name.len() + value_bytes(value)).sum()
+}
+
+/// The heap behind a JSON value. Its depth is bounded by what a JSON reader takes.
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 0,
+        Value::Number(number) => number.as_str().len(),
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| size_of::<Value>() + value_bytes(item)).sum(),
+        Value::Object(map) => map_bytes(map),
+    }
+}

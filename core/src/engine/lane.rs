@@ -1,0 +1,187 @@
+//! A lane: a bounded queue and one thread that commits what has queued, a batch at a time.
+//!
+//! The lane orders nothing that the store does not order: correctness rests on locked anchors and unique keys. It makes
+//! batches. A caller that finds the lane idle runs its command in place, on its own thread.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::commit::Bench;
+use super::job::Job;
+use crate::error::Error;
+
+/// The most commands that one batch has.
+pub(super) const MAX_BATCH: usize = 256;
+/// The most commands that wait.
+const MAX_QUEUED: usize = 8_192;
+/// About the most bytes that wait.
+const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+
+/// A queue, the thread that serves it, and what it runs batches with.
+pub(super) struct Lane {
+    pub(super) bench: Bench,
+    state: Mutex<State>,
+    /// There is something to do for the thread.
+    work: Condvar,
+    /// A batch was taken or has ended.
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    commands: usize,
+    bytes: usize,
+    /// A batch is running, on the lane's thread or in place.
+    running: bool,
+    closed: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lane {
+    pub(super) fn new(bench: Bench) -> Arc<Lane> {
+        Arc::new(Lane { bench, state: Mutex::default(), work: Condvar::new(), moved: Condvar::new() })
+    }
+
+    /// Whether commands are still taken.
+    pub(super) fn is_open(&self) -> bool {
+        !self.lock().closed
+    }
+
+    /// Runs the jobs in place if the lane is idle, else queues them. Their tickets say how they ended.
+    ///
+    /// All jobs together fit into one batch.
+    pub(super) fn run_or_queue(self: &Arc<Self>, jobs: Vec<Job>, wait_until: Option<Instant>) -> Result<(), Error> {
+        let mut state = self.lock();
+        if !state.closed && !state.running && state.queue.is_empty() {
+            state.running = true;
+            drop(state);
+            self.run_batch(jobs);
+            return Ok(());
+        }
+        if let Some(deadline) = wait_until {
+            while !state.closed && !state.has_room(&jobs) {
+                let left = deadline.saturating_duration_since(self.bench.pause.now());
+                if left.is_zero() {
+                    break;
+                }
+                state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        self.push(state, jobs)
+    }
+
+    /// Queues a job for the lane's thread.
+    pub(super) fn queue(self: &Arc<Self>, job: Job) -> Result<(), Error> {
+        self.push(self.lock(), vec![job])
+    }
+
+    /// Takes no more commands, and returns once those that it took are answered.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let thread = state.thread.take();
+        self.work.notify_all();
+        self.moved.notify_all();
+        if thread.as_ref().is_some_and(|thread| thread.thread().id() == thread::current().id()) {
+            return; // Dropped by what a ticket woke: this thread ends by itself.
+        }
+        while state.running || !state.queue.is_empty() {
+            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(self: &Arc<Self>, mut state: MutexGuard<'_, State>, jobs: Vec<Job>) -> Result<(), Error> {
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        if !state.has_room(&jobs) {
+            return Err(Error::Busy(format!("{} commands are waiting", state.commands)));
+        }
+        if state.thread.is_none() {
+            state.thread = Some(self.start()?);
+        }
+        for job in jobs {
+            state.commands += job.commands();
+            state.bytes += job.bytes();
+            state.queue.push_back(job);
+        }
+        drop(state);
+        self.work.notify_one();
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>) -> Result<JoinHandle<()>, Error> {
+        let lane = Arc::clone(self);
+        let thread = thread::Builder::new().name("drawdown-lane".to_owned()).spawn(move || lane.serve());
+        thread.map_err(|error| Error::Busy(format!("no thread could be started: {error}")))
+    }
+
+    /// The thread of the lane: takes what has queued, runs it, answers, repeats; parked when there is nothing.
+    fn serve(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.running || state.queue.is_empty() {
+                if state.closed && state.queue.is_empty() {
+                    return;
+                }
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let jobs = state.take_batch();
+            state.running = true;
+            drop(state);
+            self.moved.notify_all();
+            self.run_batch(jobs);
+            state = self.lock();
+        }
+    }
+
+    /// Runs a batch in the turn that the caller has taken, and ends the turn. A job that a panic drops is answered by its
+    /// ticket.
+    fn run_batch(&self, jobs: Vec<Job>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.bench.run(jobs)));
+        let mut state = self.lock();
+        state.running = false;
+        let more = !state.queue.is_empty();
+        drop(state);
+        if more {
+            self.work.notify_one();
+        }
+        self.moved.notify_all();
+    }
+}
+
+impl State {
+    /// Whether these can wait here too. An empty queue takes any batch, so that a large one is not refused for ever.
+    fn has_room(&self, jobs: &[Job]) -> bool {
+        let commands: usize = jobs.iter().map(Job::commands).sum();
+        let bytes: usize = jobs.iter().map(Job::bytes).sum();
+        self.queue.is_empty() || (self.commands + commands <= MAX_QUEUED && self.bytes.saturating_add(bytes) <= MAX_QUEUED_BYTES)
+    }
+
+    /// The jobs that waited longest, as many as fit into a batch.
+    fn take_batch(&mut self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let mut commands = 0;
+        while self.queue.front().is_some_and(|job| commands == 0 || commands + job.commands() <= MAX_BATCH) {
+            let Some(job) = self.queue.pop_front() else { break };
+            commands += job.commands();
+            self.commands -= job.commands();
+            self.bytes -= job.bytes();
+            jobs.push(job);
+        }
+        jobs
+    }
+}

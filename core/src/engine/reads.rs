@@ -1,0 +1,248 @@
+//! Questions to the books. What has become due is settled in the answer, and booked by the next write or sweep.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Engine;
+use crate::amount::Amount;
+use crate::credit::{self, Explanation, Grant, Hold, HoldState};
+use crate::denial::{Denial, DenialKind};
+use crate::error::{Error, Failure};
+use crate::facts::{Account, AccountFacts, Task};
+use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, TaskId, TemplateId, TenantId, Unit};
+use crate::ledger::{Draw, EntryPage, EntryQuery, EntryScope, MAX_PAGE, StoredOperation};
+use crate::owner::AccountKey;
+use crate::settle;
+use crate::store::{Answer, EntriesAt, Query};
+use crate::time::Timestamp;
+
+/// What an account has at an instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    /// What can be drawn.
+    pub available: Amount,
+    /// What open holds keep.
+    pub frozen: Amount,
+    /// What is counted.
+    pub unit: Unit,
+    /// The instant.
+    pub as_of: Timestamp,
+}
+
+/// How often an account is read again because it was booked between two reads.
+const MAX_READS: usize = 16;
+
+/// Takes the answer to a question out of the answers to all.
+macro_rules! ask {
+    ($engine:ident, $name:ident, $query:expr) => {
+        match $engine.ask(&$query)? {
+            Answer::$name(answer) => Ok(answer),
+            _ => Err(Failure::from(Error::Store("the store answered another question".to_owned()))),
+        }
+    };
+}
+pub(super) use ask;
+
+impl Engine {
+    /// The balance of an account now. An account that never had an entry has zeros.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn balance(&self, account: &AccountKey) -> Result<Balance, Failure> {
+        let (facts, now) = self.settled(account)?;
+        Ok(balance_of(facts.as_ref().map(|facts| &facts.account), account, now))
+    }
+
+    /// The balance of an account at an instant, as the books say today: what was booked by then, and the settlements that were
+    /// effective by then. For an instant to come: what will be left if nothing but time happens.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn balance_at(&self, account: &AccountKey, at: Timestamp) -> Result<Balance, Failure> {
+        for _ in 0..MAX_READS {
+            let Some(entries) = ask!(self, EntriesAt, Query::EntriesAt(account.clone(), at))? else {
+                return Ok(balance_of(None, account, at));
+            };
+            if entries.superseded {
+                return booked_balance(&entries, account, at);
+            }
+            let facts = ask!(self, Account, Query::Account(account.clone(), at))?;
+            let booked = facts.as_ref().map_or(0, |facts| facts.account.seq);
+            if entries.last.as_ref().map_or(0, |entry| entry.seq) == booked {
+                let settled = facts.map(|facts| settle::read(&facts, at)).transpose()?;
+                return Ok(balance_of(settled.as_ref().map(|facts| &facts.account), account, at));
+            }
+        }
+        Err(restless(account))
+    }
+
+    /// The open grants of an account, in the order of consumption.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn grants(&self, account: &AccountKey) -> Result<Vec<Grant>, Failure> {
+        let (facts, _) = self.settled(account)?;
+        let order = &self.policy(&account.tenant_id).consumption_order;
+        let mut grants: Vec<Grant> =
+            facts.into_iter().flat_map(|facts| facts.grants.into_values()).filter(Grant::is_open).collect();
+        grants.sort_by_cached_key(|grant| order.key(grant));
+        Ok(grants)
+    }
+
+    /// From which grants an amount would be drawn now, and why in that order.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn explain(
+        &self,
+        account: &AccountKey,
+        amount: Amount,
+        app: Option<&AppId>,
+        template: Option<&TemplateId>,
+    ) -> Result<Explanation, Failure> {
+        let (facts, now) = self.settled(account)?;
+        let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
+        Ok(credit::explain(&facts, self.policy(&account.tenant_id), amount, app, template, now))
+    }
+
+    /// A hold as it stands now, and its account. One past its expiry has released what it kept.
+    ///
+    /// # Errors
+    /// `pre_deduct_not_found`.
+    pub fn hold(&self, tenant_id: &TenantId, hold_id: HoldId) -> Result<(Arc<AccountKey>, Hold), Failure> {
+        let found = ask!(self, Hold, Query::Hold(tenant_id.clone(), hold_id))?;
+        let (account, mut hold) = found.ok_or_else(|| not_found(DenialKind::PreDeductNotFound, "hold", &hold_id.to_string()))?;
+        if hold.state != hold.state_at(self.now()) {
+            hold.state = HoldState::Expired;
+            hold.draw = Draw::default();
+        }
+        Ok((account, hold))
+    }
+
+    /// A grant as it stands now, open or not, and its account.
+    ///
+    /// # Errors
+    /// `grant_not_found`.
+    pub fn grant(&self, tenant_id: &TenantId, grant_id: GrantId) -> Result<(Arc<AccountKey>, Grant), Failure> {
+        let found = ask!(self, Grant, Query::Grant(tenant_id.clone(), grant_id))?;
+        let (account, grant) = found.ok_or_else(|| not_found(DenialKind::GrantNotFound, "grant", &grant_id.to_string()))?;
+        if !grant.is_open() {
+            return Ok((account, grant));
+        }
+        let (facts, _) = self.settled(&account)?;
+        let open = facts.and_then(|mut facts| facts.grants.remove(&grant_id));
+        // What settling has ended, or what ended between the two reads, has nothing left.
+        Ok((account, open.unwrap_or(Grant { remaining: Amount::ZERO, held: Amount::ZERO, ..grant })))
+    }
+
+    /// A task: its latest hold, and how much was booked under it.
+    ///
+    /// # Errors
+    /// `task_not_found`.
+    pub fn task(&self, tenant_id: &TenantId, task_id: &TaskId) -> Result<Task, Failure> {
+        let found = ask!(self, Task, Query::Task(tenant_id.clone(), task_id.clone()))?;
+        found.ok_or_else(|| not_found(DenialKind::TaskNotFound, "task", task_id.as_str()))
+    }
+
+    /// The operation that was accepted under a key, if there is one.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn operation_by_key(&self, tenant_id: &TenantId, key: &IdempotencyKey) -> Result<Option<Arc<StoredOperation>>, Failure> {
+        ask!(self, OperationByKey, Query::OperationByKey(tenant_id.clone(), key.clone()))
+    }
+
+    /// A page of entries.
+    ///
+    /// # Errors
+    /// `payload_invalid` for a limit outside 1 to 1,000; `account_not_found` for an account that never had an entry.
+    pub fn entries(&self, query: EntryQuery) -> Result<EntryPage, Failure> {
+        query.check()?;
+        let page = ask!(self, Entries, Query::Entries(query.clone()))?;
+        if let EntryScope::Account(account) = &query.scope
+            && page.entries.is_empty()
+            && ask!(self, Account, Query::Account(account.clone(), self.now()))?.is_none()
+        {
+            return Err(not_found(DenialKind::AccountNotFound, "account", &account.to_string()));
+        }
+        Ok(page)
+    }
+
+    /// Operations after a position of the feed, of one tenant or of all, in the order of the feed. Nothing ever appears
+    /// behind a position that was handed out.
+    ///
+    /// # Errors
+    /// `payload_invalid` for a limit outside 1 to 1,000.
+    pub fn feed(&self, tenant_id: Option<&TenantId>, after: u64, limit: usize) -> Result<Vec<Arc<StoredOperation>>, Failure> {
+        check_limit(limit)?;
+        ask!(self, Feed, Query::Feed { tenant_id: tenant_id.cloned(), after, limit })
+    }
+
+    /// Accounts of all tenants after this one, in their order.
+    ///
+    /// # Errors
+    /// `payload_invalid` for a limit outside 1 to 1,000.
+    pub fn accounts(&self, after: Option<&AccountKey>, limit: usize) -> Result<Vec<AccountKey>, Failure> {
+        check_limit(limit)?;
+        ask!(self, Accounts, Query::Accounts(after.cloned(), limit))
+    }
+
+    /// An account settled now; `None` if it never had an entry.
+    fn settled(&self, account: &AccountKey) -> Result<(Option<AccountFacts>, Timestamp), Failure> {
+        let mut now = self.now();
+        for _ in 0..MAX_READS {
+            let Some(facts) = ask!(self, Account, Query::Account(account.clone(), now))? else {
+                return Ok((None, now));
+            };
+            // The clock may be a little behind the last booking; then the account is asked for at that instant.
+            if facts.account.last_at <= now {
+                return Ok((Some(settle::read(&facts, now)?), now));
+            }
+            now = facts.account.last_at;
+        }
+        Err(restless(account))
+    }
+
+    /// Asks the store, again after contention until the deadline.
+    pub(super) fn ask(&self, query: &Query) -> Result<Answer, Failure> {
+        let lane = &self.inner.lane;
+        if !lane.is_open() {
+            return Err(Error::Closed.into());
+        }
+        let answer = lane.bench.ask(query, self.deadline());
+        answer.map_err(|error| Error::from(error).into())
+    }
+}
+
+fn balance_of(account: Option<&Account>, key: &AccountKey, as_of: Timestamp) -> Balance {
+    let (available, frozen) = account.map_or((Amount::ZERO, Amount::ZERO), |account| (account.available, account.frozen));
+    Balance { available, frozen, unit: key.unit.clone(), as_of }
+}
+
+/// The balance after the last entry booked by `as_of`, moved by the settlements booked later that were effective by then.
+fn booked_balance(entries: &EntriesAt, key: &AccountKey, as_of: Timestamp) -> Result<Balance, Failure> {
+    let last = entries.last.as_ref();
+    let mut balance = balance_of(None, key, as_of);
+    balance.available = last.map_or(Amount::ZERO, |entry| entry.balance_after);
+    balance.frozen = last.map_or(Amount::ZERO, |entry| entry.frozen_after);
+    for entry in &entries.settlements {
+        let (available, frozen) = (balance.available.checked_add(entry.change), balance.frozen.checked_add(entry.frozen_change));
+        let beyond = || Error::Corrupt(format!("the settlements of `{key}` go beyond what an amount can be"));
+        balance.available = available.ok_or_else(beyond)?;
+        balance.frozen = frozen.ok_or_else(beyond)?;
+    }
+    Ok(balance)
+}
+
+fn check_limit(limit: usize) -> Result<(), Denial> {
+    if (1..=MAX_PAGE).contains(&limit) { Ok(()) } else { Err(Denial::invalid("limit", limit, "1 to 1000")) }
+}
+
+fn not_found(kind: DenialKind, what: &str, id: &str) -> Failure {
+    Denial::new(kind, format!("there is no {what} `{id}`")).with("given", id).into()
+}
+
+fn restless(account: &AccountKey) -> Failure {
+    Error::Busy(format!("`{account}` was booked each time while it was read")).into()
+}

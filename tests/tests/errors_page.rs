@@ -1,0 +1,30 @@
+//! The generated page of errors is the one that is checked in.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+
+use drawdown_tests::{errors_page, repository};
+
+#[test]
+fn the_checked_in_page_is_the_generated_one() {
+    let checked_in = fs::read_to_string(repository::root().join(errors_page::PATH)).unwrap_or_default();
+    let generated = errors_page::page();
+    let differing = checked_in.lines().zip(generated.lines()).find(|(old, new)| old != new);
+    assert!(
+        checked_in == generated,
+        "{} is not what the core says; run `make generate` and commit the result. First difference: {differing:#?}",
+        errors_page::PATH
+    );
+}
+
+#[test]
+fn every_name_stands_on_the_page() {
+    let page = errors_page::page();
+    let names = drawdown::DenialKind::ALL.iter().map(|kind| kind.name());
+    let names: Vec<&str> = names.chain(drawdown::ErrorKind::ALL.iter().map(|kind| kind.name())).collect();
+    let missing: Vec<_> = names.iter().filter(|name| !page.contains(&format!("| `{name}`"))).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+    assert_eq!(page.lines().filter(|line| line.starts_with("| `")).count(), names.len() + 2, "the balance has two rows more");
+    page.lines().find(|line| line.contains("`0901` (`40901`) 409")).unwrap();
+}
