@@ -1,5 +1,5 @@
-//! Tools that prove a store and the engine: the laws of a store as tests, a store that fails when it is told to, the model of
-//! the rules, and random commands.
+//! What proves a store and the rules: a conformance suite, a store that fails on purpose, a naive model and a generator of
+//! commands (feature `testing`).
 
 pub mod conformance;
 pub mod fault;
