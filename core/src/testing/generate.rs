@@ -1,0 +1,397 @@
+//! Random commands from a seed: over few tenants, owners, tasks and keys, so that collisions, replays, conflicts,
+//! expiries, late commits and ids of others are frequent.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
+use crate::command::{Settle, VoidGrant};
+use crate::credit::{GrantType, LateCommit, OverCapture, Scope};
+use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::owner::Owner;
+use crate::{Amount, Body, Command, Context, Timestamp};
+
+/// When sequences begin: 2026-01-01T00:00:00Z.
+pub const START: i64 = 1_767_225_600_000_000;
+
+/// How time goes on before a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    None,
+    /// By so many microseconds; back when negative.
+    Micros(i64),
+    /// To exactly the instant at which time alone changes something next.
+    ToNextDue,
+    /// To one microsecond before it.
+    BeforeNextDue,
+}
+
+/// What an accepted step made: the ids that later steps name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The grant.
+    pub grant_id: GrantId,
+    /// The hold.
+    pub hold_id: HoldId,
+    /// The main entry.
+    pub ledger_id: LedgerId,
+}
+
+/// A step of a random sequence.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its name, which stays when steps before it are taken out.
+    pub serial: u32,
+    /// The step whose grant, hold or entry the command names.
+    pub about: Option<u32>,
+    /// How time goes on before it.
+    pub wait: Wait,
+    /// The command; where it names something made by another step, [`Step::command`] puts in the id.
+    pub template: Command,
+}
+
+impl Step {
+    /// The command, with the ids of what other steps made. What was not made reads as an id that nobody knows.
+    #[must_use]
+    pub fn command(&self, made: impl Fn(u32) -> Option<Made>) -> Command {
+        let mut command = self.template.clone();
+        let Some(made) = self.about.and_then(made) else { return command };
+        match &mut command.body {
+            Body::Void(body) => body.grant_id = made.grant_id,
+            Body::Amend(body) => body.grant_id = made.grant_id,
+            Body::Extend(body) => body.hold_id = made.hold_id,
+            Body::Capture(body) => body.hold_id = made.hold_id,
+            Body::Release(body) => body.hold_id = made.hold_id,
+            Body::Refund(body) => {
+                if let RefundOf::LedgerId(id) = &mut body.of {
+                    *id = made.ledger_id;
+                }
+            }
+            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) => {}
+        }
+        command
+    }
+}
+
+/// A random sequence of so many steps; the same for the same seed.
+#[must_use]
+pub fn sequence(seed: u64, steps: u32) -> Vec<Step> {
+    let mut generator = Generator { random: fastrand::Rng::with_seed(seed), made: Vec::new() };
+    let mut sequence = Vec::new();
+    for serial in 0..steps {
+        let step = generator.step(serial, &sequence);
+        sequence.push(step);
+    }
+    sequence
+}
+
+/// A step that may have made something, and who paid for it.
+#[derive(Clone, Debug)]
+struct Spot {
+    serial: u32,
+    kind: Kind,
+    tenant_id: TenantId,
+    payer: Option<Owner>,
+    user_id: Option<UserId>,
+    unit: Option<Unit>,
+    task_id: Option<TaskId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Grant,
+    Hold,
+    Use,
+}
+
+struct Generator {
+    random: fastrand::Rng,
+    made: Vec<Spot>,
+}
+
+impl Generator {
+    fn step(&mut self, serial: u32, before: &[Step]) -> Step {
+        let wait = self.wait();
+        if self.chance(14)
+            && let Some(first) = self.keyed_step(before)
+        {
+            let mut step = Step { serial, wait, ..first };
+            if self.chance(40) {
+                self.change(&mut step.template);
+            }
+            return step;
+        }
+        let (about, template) = self.command(serial);
+        Step { serial, about, wait, template }
+    }
+
+    fn wait(&mut self) -> Wait {
+        match self.random.u32(..100) {
+            0..45 => Wait::None,
+            45..60 => Wait::Micros(self.random.i64(1..2_000_000)),
+            60..74 => Wait::ToNextDue,
+            74..82 => Wait::BeforeNextDue,
+            82..92 => Wait::Micros(self.random.i64(1..4_000) * 1_000_000),
+            92..96 => Wait::Micros(self.random.i64(1..20) * 86_400_000_000),
+            _ => Wait::Micros(-self.random.i64(1..1_500_000)),
+        }
+    }
+
+    /// One of the steps before that have a key.
+    fn keyed_step(&mut self, before: &[Step]) -> Option<Step> {
+        let keyed: Vec<&Step> = before.iter().filter(|step| step.template.context.idempotency_key.is_some()).collect();
+        self.random.choice(keyed).cloned()
+    }
+
+    /// Changes a field that decides, so that the same key asks for something else.
+    fn change(&mut self, command: &mut Command) {
+        let more = |amount: Amount| amount.checked_add(Amount::from_micros(1)).unwrap_or(amount);
+        match &mut command.body {
+            Body::Grant(body) => body.priority += 1,
+            Body::Void(body) => body.reason = Arc::from("another"),
+            Body::Amend(body) => body.expires_at = body.expires_at.plus_seconds(1).unwrap_or(body.expires_at),
+            Body::Adjust(body) => body.amount = more(body.amount),
+            Body::Hold(body) => body.expire_in += 1,
+            Body::Extend(body) => body.expire_in += 1,
+            Body::Capture(body) => body.actual_cost = more(body.actual_cost),
+            Body::Release(body) => body.reason = Some(Arc::from("another")),
+            Body::Charge(body) => body.amount = more(body.amount),
+            Body::Refund(body) => body.operator = self.operator(),
+            Body::Settle(body) => body.owner = Owner::Pool,
+        }
+    }
+
+    fn command(&mut self, serial: u32) -> (Option<u32>, Command) {
+        let tenant_id = self.tenant();
+        let (about, tenant_id, body) = match self.random.u32(..100) {
+            0..20 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            20..38 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
+            38..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
+            52..57 => (None, tenant_id, self.adjust()),
+            57..59 => (None, tenant_id, self.settle()),
+            59..73 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
+            73..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
+            80..84 => self.about(Kind::Hold, |own, _| own.extend()),
+            84..87 => self.about(Kind::Grant, |own, _| own.void()),
+            87..90 => self.about(Kind::Grant, |own, _| own.amend()),
+            _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
+        };
+        let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..60))).ok());
+        (about, Command { context: Context { tenant_id, idempotency_key, actor: None, request_id: None }, body })
+    }
+
+    /// A command about something made before: sometimes in another tenant, sometimes about nothing.
+    fn about(&mut self, kind: Kind, body: impl FnOnce(&mut Self, Option<&Spot>) -> Body) -> (Option<u32>, TenantId, Body) {
+        let of_kind: Vec<Spot> = self.made.iter().rev().filter(|spot| spot.kind == kind).take(6).cloned().collect();
+        let spot = self.random.choice(of_kind);
+        let foreign = self.chance(4);
+        let tenant_id = match &spot {
+            Some(spot) if !foreign => spot.tenant_id.clone(),
+            _ => self.tenant(),
+        };
+        let body = body(self, spot.as_ref());
+        (spot.map(|spot| spot.serial), tenant_id, body)
+    }
+
+    fn grant(&mut self, serial: u32, tenant_id: TenantId) -> Body {
+        let (owner, unit) = (self.owner(), self.unit());
+        let (payer, user_id, task_id) = (Some(owner.clone()), None, None);
+        self.made.push(Spot { serial, kind: Kind::Grant, tenant_id, payer, user_id, unit: unit.clone(), task_id });
+        let types = [GrantType::Trial, GrantType::Campaign, GrantType::Purchased, GrantType::Plan];
+        let grant_type = self.random.choice(types).unwrap_or(GrantType::Import);
+        Body::Grant(GrantCredit {
+            unit,
+            scope: self.scope(),
+            priority: self.random.choice([0, 0, 0, 1, -1]).unwrap_or(0),
+            effective_at: self.some(20, |own| own.instant(-100, 2_000)),
+            expires_at: self.some(60, |own| own.instant(-100, 6_000)),
+            ..GrantCredit::new(owner, grant_type, self.amount(20))
+        })
+    }
+
+    fn void(&mut self) -> Body {
+        let grant_id = GrantId::from_uuid(Uuid::nil());
+        Body::Void(VoidGrant { grant_id, operator: self.operator(), reason: Arc::from("abuse"), metadata: None })
+    }
+
+    fn amend(&mut self) -> Body {
+        let until = self.instant(0, 9_000).unwrap_or_default();
+        Body::Amend(AmendGrant::new(GrantId::from_uuid(Uuid::nil()), until))
+    }
+
+    fn adjust(&mut self) -> Body {
+        let plus = self.amount(5);
+        let amount = if self.chance(60) { plus.checked_neg().unwrap_or(plus) } else { plus };
+        let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
+        Body::Adjust(Adjust { owner, unit, amount, operator, reason: Arc::from("correction"), metadata: None })
+    }
+
+    fn settle(&mut self) -> Body {
+        Body::Settle(Settle { owner: self.owner(), unit: None })
+    }
+
+    fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {
+        let (payer, user_id, unit, task_id) = (self.payer(), self.user(), self.unit(), self.task());
+        let spot = Spot {
+            serial,
+            kind: Kind::Hold,
+            tenant_id,
+            payer: payer.clone(),
+            user_id: user_id.clone(),
+            unit: unit.clone(),
+            task_id: task_id.clone(),
+        };
+        self.made.push(spot);
+        Body::Hold(PlaceHold {
+            payer,
+            unit,
+            task_id,
+            expire_in: self.random.choice([1, 60, 900, 900, 3_600, 604_800, 604_801]).unwrap_or(900),
+            app_id: self.app(),
+            template_id: self.template(),
+            over_capture: if self.chance(50) { OverCapture::Draw } else { OverCapture::Reject },
+            late_commit: if self.chance(50) { LateCommit::Draw } else { LateCommit::Reject },
+            ..PlaceHold::by_policy(user_id, self.amount(12))
+        })
+    }
+
+    fn extend(&mut self) -> Body {
+        let seconds = self.random.choice([1, 900, 3_600, 86_400, 604_800, 604_801]).unwrap_or(900);
+        Body::Extend(ExtendHold::new(HoldId::from_uuid(Uuid::nil()), seconds))
+    }
+
+    fn capture(&mut self, serial: u32, spot: Option<&Spot>) -> Body {
+        self.made.extend(spot.map(|spot| Spot { serial, kind: Kind::Use, ..spot.clone() }));
+        Body::Capture(CaptureHold {
+            last: self.chance(60),
+            task_id: self
+                .some(30, |own| spot.and_then(|spot| spot.task_id.clone()).filter(|_| own.chance(85)).or_else(|| own.task())),
+            user_id: self
+                .some(20, |own| spot.and_then(|spot| spot.user_id.clone()).filter(|_| own.chance(85)).or_else(|| own.user())),
+            template_id: self.some(6, Self::template),
+            ..CaptureHold::new(HoldId::from_uuid(Uuid::nil()), self.amount(10))
+        })
+    }
+
+    fn release(&mut self, spot: Option<&Spot>) -> Body {
+        Body::Release(ReleaseHold {
+            amount: self.some(50, |own| Some(own.amount(6))),
+            task_id: self
+                .some(20, |own| spot.and_then(|spot| spot.task_id.clone()).filter(|_| own.chance(85)).or_else(|| own.task())),
+            ..ReleaseHold::new(HoldId::from_uuid(Uuid::nil()))
+        })
+    }
+
+    fn charge(&mut self, serial: u32, tenant_id: TenantId) -> Body {
+        let (payer, user_id, unit, task_id) = (self.payer(), self.user(), self.unit(), self.task());
+        let spot = Spot {
+            serial,
+            kind: Kind::Use,
+            tenant_id,
+            payer: payer.clone(),
+            user_id: user_id.clone(),
+            unit: unit.clone(),
+            task_id: task_id.clone(),
+        };
+        self.made.push(spot);
+        let (app_id, template_id) = (self.app(), self.template());
+        Body::Charge(Charge { payer, unit, task_id, app_id, template_id, ..Charge::by_policy(user_id, self.amount(10)) })
+    }
+
+    fn refund(&mut self, spot: Option<&Spot>) -> Body {
+        let (payer, user_id, unit) = match spot {
+            Some(spot) if !self.chance(5) => (spot.payer.clone(), spot.user_id.clone(), spot.unit.clone()),
+            _ => (self.payer(), self.user(), self.unit()),
+        };
+        let by_ledger = RefundOf::LedgerId(LedgerId::from_uuid(Uuid::nil()));
+        let of = match spot.and_then(|spot| spot.task_id.clone()) {
+            Some(task_id) if self.chance(45) => RefundOf::TaskId(task_id),
+            _ => by_ledger,
+        };
+        let (amount, operator) = (self.some(50, |own| Some(own.amount(5))), self.operator());
+        Body::Refund(Refund { payer, user_id, unit, of, amount, operator, reason: Arc::from("it failed"), metadata: None })
+    }
+
+    // ---- the small world ----
+
+    fn tenant(&mut self) -> TenantId {
+        self.pick(&["acme", "acme", "acme", "globex"], TenantId::new)
+    }
+
+    fn owner(&mut self) -> Owner {
+        match self.random.u32(..10) {
+            0..6 => Owner::User(self.pick(&["u1", "u1", "u1", "u2"], UserId::new)),
+            6..9 => Owner::Pool,
+            _ => Owner::Organization(self.pick(&["u1", "o1"], crate::id::OrganizationId::new)),
+        }
+    }
+
+    fn payer(&mut self) -> Option<Owner> {
+        self.some(60, |own| Some(own.owner()))
+    }
+
+    fn user(&mut self) -> Option<UserId> {
+        self.some(90, |own| Some(own.pick(&["u1", "u1", "u1", "u2"], UserId::new)))
+    }
+
+    fn unit(&mut self) -> Option<Unit> {
+        self.some(12, |own| Some(own.pick(&["UC", "credit"], Unit::new)))
+    }
+
+    fn task(&mut self) -> Option<TaskId> {
+        self.some(60, |own| Some(own.pick(&["t1", "t2", "t3", "t4", "t5"], TaskId::new)))
+    }
+
+    fn app(&mut self) -> Option<AppId> {
+        self.some(40, |own| Some(own.pick(&["x", "y"], AppId::new)))
+    }
+
+    fn template(&mut self) -> Option<TemplateId> {
+        self.some(40, |own| Some(own.pick(&["a", "b"], TemplateId::new)))
+    }
+
+    fn operator(&mut self) -> Operator {
+        self.pick(&["ops", "ops", "ops", "someone"], Operator::new)
+    }
+
+    fn scope(&mut self) -> Scope {
+        let app_id = if self.chance(20) { self.app() } else { None };
+        let template_id = if self.chance(20) { self.template() } else { None };
+        Scope { app_id, template_id }
+    }
+
+    /// Mostly a few units, sometimes with a fraction, sometimes nothing or less.
+    fn amount(&mut self, most: i64) -> Amount {
+        let units = self.random.i64(1..=most) * 1_000_000;
+        Amount::from_micros(match self.random.u32(..100) {
+            0..4 => 0,
+            4..6 => -units,
+            6..10 => 1,
+            10..25 => units - self.random.i64(1..1_000_000),
+            25..30 => units * 8,
+            _ => units,
+        })
+    }
+
+    /// An instant between these seconds after the start, or exactly on a round one, so that several fall together.
+    fn instant(&mut self, from: i64, to: i64) -> Option<Timestamp> {
+        let seconds = if self.chance(50) { self.random.i64(from..to) / 500 * 500 } else { self.random.i64(from..to) };
+        Timestamp::from_micros(START).and_then(|start| start.plus_seconds(seconds))
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.u32(..100) < percent
+    }
+
+    fn some<T>(&mut self, percent: u32, value: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.chance(percent) { value(self) } else { None }
+    }
+
+    fn pick<T>(&mut self, words: &[&str], read: impl FnOnce(String) -> Result<T, crate::Denial>) -> T {
+        let word = self.random.choice(words).copied().unwrap_or("none");
+        #[expect(clippy::expect_used, reason = "the words are ids")]
+        read(word.to_owned()).expect("the words of the small world are ids")
+    }
+}
