@@ -203,25 +203,18 @@ impl Request<Body> {
         fields.finish()
     }
 
-    /// Handles to what decides this command.
-    ///
-    /// # Errors
-    /// `owner_invalid` when it is not clear who pays.
-    pub fn needs(&self, policy: &TenantPolicy) -> Result<Needs, Denial> {
+    /// Handles to what decides this command. One for which it is not clear who pays needs its key alone: a replay comes
+    /// before that denial.
+    #[must_use]
+    pub fn needs(&self, policy: &TenantPolicy) -> Needs {
         let mut needs = Needs::default();
-        self.add_needs(policy, &mut needs)?;
-        Ok(needs)
-    }
-
-    /// Adds the handles to those of a batch.
-    ///
-    /// # Errors
-    /// `owner_invalid` when it is not clear who pays.
-    pub fn add_needs(&self, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         if let Some(key) = &self.context.idempotency_key {
             needs.keys.push((self.context.tenant_id.clone(), key.clone()));
         }
-        self.body.parts().needs(&self.context.tenant_id, policy, needs)
+        match self.body.parts().needs(&self.context.tenant_id, policy, &mut needs) {
+            Ok(()) => needs,
+            Err(_owner_invalid) => Needs { keys: needs.keys, ..Needs::default() },
+        }
     }
 
     /// The owner that the command names, where it names one.
