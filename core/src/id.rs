@@ -168,11 +168,11 @@ derived_ids! {
 }
 
 /// The longest text id, in bytes.
-pub const TEXT_ID_MAX_BYTES: usize = 255;
+pub const MAX_TEXT_ID_BYTES: usize = 255;
 
 fn check_text_id(field: &'static str, text: &str) -> Result<(), Denial> {
     const ALLOWED: &str = "1 to 255 bytes of UTF-8 without control characters";
-    if text.is_empty() || text.len() > TEXT_ID_MAX_BYTES || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() > MAX_TEXT_ID_BYTES || text.chars().any(char::is_control) {
         return Err(Denial::invalid(field, text, ALLOWED));
     }
     Ok(())

@@ -35,8 +35,8 @@ pub use denial::{Denial, DenialKind};
 pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
 pub use error::{Error, Failure};
 pub use id::{
-    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis,
-    RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
+    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
+    PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner};
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};

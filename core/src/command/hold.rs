@@ -14,9 +14,9 @@ use crate::id::{AppId, HoldId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId,
 use crate::owner::Owner;
 
 /// How long a hold lasts that does not say: 15 minutes.
-pub const DEFAULT_EXPIRE_IN: u32 = 900;
+pub(super) const DEFAULT_EXPIRE_IN: u32 = 900;
 /// The longest that a hold can last from now: 7 days.
-pub const MAX_EXPIRE_IN: u32 = 604_800;
+pub(super) const MAX_EXPIRE_IN: u32 = 604_800;
 
 const fn default_expire_in() -> u32 {
     DEFAULT_EXPIRE_IN

@@ -55,6 +55,9 @@ pub(super) fn make_grant(
     if posting.open_grant_count() >= MAX_OPEN_GRANTS {
         return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
+    if kind != EntryKind::Reissue {
+        refuse_overflow(posting, terms.amount)?;
+    }
     let id = GrantId::derive(posting.op_id, posting.next_ordinal()?);
     let pending = terms.effective_at > posting.now;
     let (amount, grant_type) = (terms.amount, terms.grant_type);
@@ -69,6 +72,22 @@ pub(super) fn make_grant(
     });
     let draw = if pending { Draw::default() } else { Draw::single(id, grant_type, amount) };
     posting.post(Line::new(kind, draw, posting.now).about_grant(id).terms(Terms::Grant { expires_at, terms }).text(text))
+}
+
+/// All that was ever issued, and all that will be when pending grants begin, must fit: else a grant that begins could
+/// not be booked, and its account would be stuck.
+fn refuse_overflow(posting: &Posting<'_>, amount: Amount) -> Result<(), Denial> {
+    let totals = posting.account.totals;
+    let pending = posting.open_grants().filter(|grant| grant.state == GrantState::Pending).map(|grant| grant.remaining);
+    let sum = pending.chain([totals.issued, totals.adjusted_in, amount]).try_fold(Amount::ZERO, Amount::checked_add);
+    match sum {
+        Some(_) => Ok(()),
+        None => Err(Denial::amount(
+            "amount",
+            amount,
+            "an amount with which all that was given to the account stays at most 9223372036854.775807",
+        )),
+    }
 }
 
 pub(crate) fn void<'a>(case: &Case<'a>, command: &VoidGrant) -> Result<Booking<'a>, Stop> {

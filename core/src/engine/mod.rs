@@ -4,6 +4,7 @@
 //! whatever else has queued (`commit`), and is answered through its ticket (`ticket`). Reads (`reads`) ask the store
 //! and settle what they get.
 
+mod audit;
 mod builder;
 mod commit;
 mod job;

@@ -14,6 +14,5 @@ pub use draw::{Draw, DrawLine};
 pub use entry::{Entry, EntryKind, EntryText, Terms};
 pub use export::{StatementFormat, StatementLine};
 pub use operation::{Operation, OperationKind, StoredOperation};
-pub(crate) use query::MAX_PAGE;
-pub use query::{EntryCursor, EntryFilter, EntryPage, EntryQuery, EntryScope, PageOrder};
+pub use query::{EntryCursor, EntryFilter, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder};
 pub use verify::{Fault, FaultKind, VerifyReport};

@@ -206,7 +206,12 @@ impl Rebuilt {
         }
     }
 
-    /// Compares with the books, and ends with what is wrong. `refunded` parts are compared by the engine.
+    /// What was found before there was anything to compare with.
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// Compares with the books, and ends with what is wrong.
     pub(crate) fn compare(mut self, image: &AccountImage) -> Vec<Fault> {
         let row = &image.facts.account;
         if self.account.seq < row.seq {

@@ -242,7 +242,12 @@ impl Model {
                 (purse, self.refund(purse, now, ask, command.context.idempotency_key.is_some())?)
             }
             Body::Settle(ask) => {
+                let known = self.purses.len();
                 let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                // Nothing was ever booked in an account that begins here.
+                if purse == known {
+                    return Err(AccountNotFound);
+                }
                 (purse, Effects::default())
             }
         };

@@ -1,0 +1,181 @@
+//! Reading the whole of the books: verification and statements.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use super::Engine;
+use super::reads::ask;
+use crate::error::{Error, Failure};
+use crate::id::OpId;
+use crate::ledger::export::export;
+use crate::ledger::verify::Rebuilt;
+use crate::ledger::{
+    Entry, EntryFilter, EntryKind, EntryPage, EntryQuery, EntryScope, FaultKind, PageOrder, StatementFormat, StoredOperation,
+    VerifyReport,
+};
+use crate::owner::AccountKey;
+use crate::store::{Answer, Query};
+
+/// Accounts that are listed at once.
+const ACCOUNTS_A_READ: usize = 256;
+/// Entries that are read at once. Reads are short, so writers' files do not grow while a long one is open.
+const ENTRIES_A_READ: usize = 256;
+
+impl Engine {
+    /// Recomputes the books from the first entry on: the chain, the balances, the grants and holds of every account, and says
+    /// where they part from what is stored. Commands go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read. What is wrong with the books is in the report.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let grant = GrantCredit::new(Owner::user("u1")?, GrantType::Purchased, "10".parse()?);
+    /// engine.execute(Context::tenant("acme")?.request(grant))?;
+    /// let report = engine.verify()?;
+    /// assert!(report.is_clean());
+    /// assert_eq!((report.accounts, report.entries), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn verify(&self) -> Result<VerifyReport, Failure> {
+        self.verify_with(&mut |_| {})
+    }
+
+    /// As [`Engine::verify`], and shows the report so far after each account.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn verify_with(&self, progress: &mut dyn FnMut(&VerifyReport)) -> Result<VerifyReport, Failure> {
+        let mut report = VerifyReport::default();
+        let mut after: Option<AccountKey> = None;
+        loop {
+            let accounts = ask!(self, Accounts, Query::Accounts(after.clone(), ACCOUNTS_A_READ))?;
+            let Some(last) = accounts.last() else { return Ok(report) };
+            after = Some(last.clone());
+            for account in &accounts {
+                self.verify_into(account, &mut report)?;
+                progress(&report);
+            }
+        }
+    }
+
+    /// Verifies one account; one that never had an entry is clean.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn verify_account(&self, account: &AccountKey) -> Result<VerifyReport, Failure> {
+        let mut report = VerifyReport::default();
+        self.verify_into(account, &mut report)?;
+        Ok(report)
+    }
+
+    /// Writes the entries of a query as a statement, a page at a time, and answers how many there were.
+    ///
+    /// # Errors
+    /// As [`Engine::entries`]; [`Error::Output`] when `out` takes no more.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::ledger::{EntryQuery, EntryScope, StatementFormat};
+    /// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(Context::tenant("acme")?.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// let mut csv = Vec::new();
+    /// let lines = engine.export(EntryQuery::new(EntryScope::Account(account)), StatementFormat::Csv, &mut csv)?;
+    /// assert_eq!(lines, 1);
+    /// assert!(String::from_utf8(csv)?.starts_with("seq,created_at,"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn export(&self, query: EntryQuery, format: StatementFormat, out: &mut dyn Write) -> Result<u64, Failure> {
+        export(query, format, out, |page| self.entries(page))
+    }
+
+    fn verify_into(&self, account: &AccountKey, report: &mut VerifyReport) -> Result<(), Failure> {
+        // The row first: entries up to its sequence number do not change any more.
+        let image = match ask!(self, AccountImage, Query::AccountImage(account.clone())) {
+            Err(Failure::Failed(Error::Corrupt(what))) => {
+                let mut rebuilt = Rebuilt::new(Arc::new(account.clone()));
+                rebuilt.fault(FaultKind::Unreadable, None, None, what);
+                report.faults.extend(rebuilt.into_faults());
+                return Ok(());
+            }
+            read => read?,
+        };
+        let Some(image) = image else { return Ok(()) };
+        report.accounts += 1;
+        let mut rebuilt = Rebuilt::new(Arc::clone(&image.facts.account.key));
+        let mut query = pages_of(account);
+        while rebuilt.seq() < image.facts.account.seq {
+            let page = match ask!(self, Entries, Query::Entries(query.clone())) {
+                Err(Failure::Failed(Error::Corrupt(what))) => {
+                    rebuilt.fault(FaultKind::Unreadable, Some(rebuilt.seq() + 1), None, what);
+                    break;
+                }
+                read => read?,
+            };
+            let entries: Vec<&Entry> = page.entries.iter().filter(|entry| entry.seq <= image.facts.account.seq).collect();
+            report.entries += u64::try_from(entries.len()).unwrap_or(0);
+            entries.iter().for_each(|entry| rebuilt.read(entry));
+            self.check_operations(account, &page, &entries, &mut rebuilt)?;
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        report.faults.extend(rebuilt.compare(&image));
+        Ok(())
+    }
+
+    /// Every entry is listed by an operation, and no charge was refunded beyond what it took.
+    fn check_operations(
+        &self,
+        account: &AccountKey,
+        page: &EntryPage,
+        entries: &[&Entry],
+        rebuilt: &mut Rebuilt,
+    ) -> Result<(), Failure> {
+        let mut ids: Vec<OpId> = page.entries.iter().map(|entry| entry.op_id).collect();
+        ids.dedup();
+        let found = ask!(self, Operations, Query::Operations(account.tenant_id.clone(), ids))?;
+        let operations: HashMap<OpId, &StoredOperation> = found.iter().map(|stored| (stored.operation.op_id, &**stored)).collect();
+        for entry in entries {
+            let wrong = match operations.get(&entry.op_id) {
+                None => Some(format!("the operation {} of the entry {} is missing", entry.op_id, entry.seq)),
+                Some(stored) => unlisted(stored, entry),
+            };
+            if let Some(message) = wrong {
+                rebuilt.fault(FaultKind::WrongOperation, Some(entry.seq), Some(entry), message);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an operation says wrongly about one of its entries.
+fn unlisted(stored: &StoredOperation, entry: &Entry) -> Option<String> {
+    let operation = &stored.operation;
+    let offset = u64::from(entry.ordinal).saturating_sub(1);
+    if operation.first_seq + offset != entry.seq || offset >= u64::from(operation.entry_count) {
+        return Some(format!("the operation {} does not list the entry {}", operation.op_id, entry.seq));
+    }
+    let refundable = if matches!(entry.kind, EntryKind::Charge | EntryKind::Capture) { entry.draw.total() } else { return None };
+    if operation.refunded.is_negative() || operation.refunded > refundable {
+        return Some(format!("{} of the {refundable} of the entry {} were refunded", operation.refunded, entry.seq));
+    }
+    None
+}
+
+fn pages_of(account: &AccountKey) -> EntryQuery {
+    EntryQuery {
+        scope: EntryScope::Account(account.clone()),
+        filter: EntryFilter::default(),
+        order: PageOrder::Asc,
+        cursor: None,
+        limit: ENTRIES_A_READ,
+    }
+}
