@@ -33,11 +33,7 @@ pub(crate) fn totals(replay: &Replay) -> Outcome<BTreeMap<GrantType, Total>> {
     let mut totals = BTreeMap::new();
     let mut balances = Amount::ZERO;
     for account in &replay.accounts {
-        let mut query = EntryQuery {
-            order: PageOrder::Asc,
-            limit: PAGE,
-            ..EntryQuery::new(EntryScope::Account(account.clone()))
-        };
+        let mut query = EntryQuery { order: PageOrder::Asc, limit: PAGE, ..EntryQuery::new(EntryScope::Account(account.clone())) };
         loop {
             let page = replay.engine.entries(query.clone())?;
             page.entries.iter().try_for_each(|entry| add(&mut totals, entry))?;
@@ -92,7 +88,13 @@ pub(crate) fn print(
     let commands = tally.latencies.len();
     let millis = u64::try_from(tally.elapsed.as_millis())?.max(1);
     let skipped = trace.bad_rows.len();
-    writeln!(out, "requests    {} by {} users in {} steps, {skipped} lines skipped", trace.rows.len(), replay.accounts.len(), tally.steps)?;
+    writeln!(
+        out,
+        "requests    {} by {} users in {} steps, {skipped} lines skipped",
+        trace.rows.len(),
+        replay.accounts.len(),
+        tally.steps
+    )?;
     writeln!(out, "throughput  {commands} commands in {millis} ms, {} a second", commands.saturating_mul(1_000) / millis)?;
     let quantile = |q| tally.latencies.value_at_quantile(q);
     writeln!(out, "latency     p50 {} us, p99 {} us", quantile(0.5), quantile(0.99))?;

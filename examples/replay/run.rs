@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use drawdown::ledger::{EntryQuery, EntryScope};
 use drawdown::{
-    AccountKey, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, HoldReceipt, ManualClock, Metadata, Owner, PlaceHold,
-    Receipt, TaskId, Ticket, Timestamp, Unit,
+    AccountKey, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, HoldReceipt, ManualClock, Metadata,
+    Owner, PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
 };
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};

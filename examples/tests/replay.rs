@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// Cargo builds a package's examples together with its tests, two folders from here.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(format!("replay{}", std::env::consts::EXE_SUFFIX));
+    let path =
+        test.parent().and_then(Path::parent).unwrap().join("examples").join(format!("replay{}", std::env::consts::EXE_SUFFIX));
     assert!(path.is_file(), "`{}` is not built: run `cargo build -p drawdown-examples --examples`", path.display());
     path
 }
