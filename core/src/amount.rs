@@ -217,15 +217,11 @@ impl TryFrom<Decimal> for Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.micros();
-        let sign = if micros < 0 { "-" } else { "" };
-        let magnitude = micros.unsigned_abs();
+        let magnitude = self.micros().unsigned_abs();
         let (whole, fraction) = (magnitude / 1_000_000, magnitude % 1_000_000);
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        let digits = format!("{fraction:06}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        let digits = format!("{whole}.{fraction:06}");
+        // Width and sign are the caller's; a precision is not, it would cut digits off.
+        f.pad_integral(self.micros() >= 0, "", digits.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 

@@ -93,3 +93,8 @@ pub use id::{
 pub use owner::{AccountKey, Owner};
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// The front page of the repository, whose code is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

@@ -38,6 +38,13 @@ fn an_amount_is_read_back_from_every_notation() {
 }
 
 #[test]
+fn an_amount_keeps_its_digits_in_a_column() {
+    let amount = Amount::from_micros(-1_250_000);
+    assert_eq!(format!("[{amount:>8}] [{amount:<8}] [{amount:.1}] [{amount:?}]"), "[   -1.25] [-1.25   ] [-1.25] [-1.25]");
+    assert_eq!(format!("[{:8}] [{:+}]", Amount::ZERO, Amount::from_micros(1)), "[       0] [+0.000001]");
+}
+
+#[test]
 fn the_arithmetic_of_amounts_agrees_with_wider_numbers() {
     let mut random = fastrand::Rng::with_seed(2);
     for _ in 0..ROUNDS {

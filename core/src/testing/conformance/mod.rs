@@ -1,0 +1,167 @@
+//! The laws of a [`Store`], each as a test that any store can be put to.
+//!
+//! [`store_conformance!`](crate::store_conformance) makes one test of each case, from one list. A store that passes keeps
+//! the books as the engine expects.
+//!
+//! ```ignore
+//! drawdown::store_conformance!(volatile: || Arc::new(MemoryStore::new()));
+//! ```
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a case fails by panicking")]
+#![expect(missing_docs, reason = "the name of a case is its law")]
+
+pub mod atomic;
+pub mod clock;
+mod desk;
+pub mod feed;
+pub mod needs;
+pub mod paging;
+pub mod past;
+pub mod reads;
+pub mod reopen;
+pub mod serial;
+pub mod unique;
+pub mod world;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::store::Store;
+
+/// A store that is put to the test, and how it is opened again.
+pub struct Subject {
+    store: Mutex<Option<Arc<dyn Store>>>,
+    open: Box<dyn Fn() -> Arc<dyn Store>>,
+}
+
+impl Subject {
+    /// The store that `open` makes over empty books. For a durable store, another call opens the same books again.
+    pub fn new(open: impl Fn() -> Arc<dyn Store> + 'static) -> Subject {
+        let store = open();
+        Subject { store: Mutex::new(Some(store)), open: Box::new(open) }
+    }
+
+    /// The store.
+    pub fn store(&self) -> Arc<dyn Store> {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(store.get_or_insert_with(|| (self.open)()))
+    }
+
+    /// Closes the store; the next use opens it again.
+    pub fn close(&self) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Makes a `#[test]` of each case for a store.
+///
+/// The argument is an expression of a closure that makes an `Arc<dyn Store>` over empty books. It is evaluated once a test.
+/// With `volatile:` the closure is called once; with `durable:` a second call has to open the books of the first again, and the
+/// cases about reopening are among the tests.
+#[macro_export]
+macro_rules! store_conformance {
+    (volatile: $fresh:expr) => {
+        $crate::store_conformance! { @tests $fresh =>
+            atomic {
+                a_batch_is_written_whole,
+                a_batch_with_a_taken_operation_id_leaves_nothing,
+                a_batch_that_decides_nothing_changes_nothing,
+                a_batch_that_panics_leaves_nothing,
+                an_operation_without_entries_is_not_written,
+                a_later_command_of_a_batch_may_use_what_an_earlier_one_made,
+            }
+            serial {
+                batches_of_one_account_are_decided_one_after_the_other,
+                batches_that_share_a_task_are_decided_one_after_the_other,
+                a_key_is_looked_up_when_the_locks_are_held,
+            }
+            clock {
+                the_present_is_the_clock_when_no_anchor_is_ahead,
+                the_present_is_the_last_booking_of_an_account_ahead,
+                the_present_is_the_last_booking_of_a_task_ahead,
+                the_present_is_the_last_booking_of_an_account_reached_by_a_handle,
+                a_clock_too_far_behind_decides_nothing,
+                five_seconds_are_not_too_far,
+                an_account_that_is_not_locked_does_not_count,
+                the_clock_is_read_after_the_locks,
+            }
+            unique {
+                an_operation_id_is_taken_once,
+                an_operation_id_is_taken_in_every_tenant,
+                a_key_is_taken_once_in_a_tenant,
+                a_key_is_free_in_another_tenant,
+                a_key_is_taken_once_in_a_batch,
+            }
+            feed {
+                positions_follow_the_order_of_commits,
+                a_tenant_sees_its_own_operations,
+                pages_of_the_feed_join_without_gaps,
+                nothing_appears_behind_a_position_handed_out,
+                an_operation_reads_the_same_everywhere,
+                what_was_refunded_shows_in_the_operation,
+            }
+            world {
+                a_foreign_handle_loads_nothing,
+                a_foreign_question_finds_nothing,
+                an_unknown_handle_loads_nothing,
+                accounts_of_a_tenant_do_not_meet,
+            }
+            needs {
+                an_account_comes_with_its_open_grants,
+                holds_come_when_they_are_due,
+                a_hold_comes_with_its_account_and_task,
+                an_ended_hold_is_found,
+                a_task_comes_with_its_hold,
+                a_grant_comes_with_its_account_open_or_not,
+                a_charge_comes_with_what_it_drew,
+                an_entry_that_is_no_charge_is_absent,
+                charges_of_a_task_come_in_order_for_the_account,
+                a_task_without_charges_has_an_empty_list,
+                a_replay_comes_with_its_entries,
+            }
+            reads {
+                an_account_reads_as_it_was_written,
+                an_account_without_entries_is_none,
+                an_image_has_all_open_holds,
+                a_hold_a_grant_and_a_task_read_as_they_were_written,
+                the_longest_due_account_comes_first,
+                accounts_come_in_order_a_page_at_a_time,
+                a_read_does_not_wait_for_a_batch,
+                a_read_sees_whole_batches_only,
+            }
+            paging {
+                every_field_of_an_entry_and_an_operation_is_kept,
+                pages_join_in_both_orders,
+                a_cursor_is_stable_when_entries_are_added,
+                every_condition_of_a_filter_holds,
+                a_filtered_page_goes_on_after_its_cursor,
+                an_empty_scope_has_an_empty_page,
+            }
+            past {
+                the_last_entry_booked_by_then_is_found,
+                settlements_booked_later_are_listed,
+                what_is_booked_later_but_was_no_settlement_is_not_listed,
+                an_account_without_entries_has_no_past,
+            }
+        }
+    };
+    (durable: $open:expr) => {
+        $crate::store_conformance!(volatile: $open);
+        $crate::store_conformance! { @tests $open =>
+            reopen {
+                everything_is_as_it_was,
+                positions_go_on_and_keys_stay_taken,
+            }
+        }
+    };
+    (@tests $open:expr => $($law:ident { $($case:ident),+ $(,)? })+) => {$(
+        mod $law {
+            #[allow(unused_imports)]
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    $crate::testing::conformance::$law::$case(&$crate::testing::conformance::Subject::new($open));
+                }
+            )+
+        }
+    )+};
+}

@@ -1,0 +1,74 @@
+//! What a durable store keeps when it is closed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Subject;
+use super::desk::{Desk, account, account_of, id, needs_account, second, tenant, units};
+use crate::credit::{Grant, Hold};
+use crate::facts::{Account, Task};
+use crate::id::{GrantId, TaskId};
+use crate::ledger::{OperationKind, StoredOperation};
+use crate::owner::AccountKey;
+use crate::store::{Answer, Query, StoreErrorKind};
+use crate::testing::scripted::Draft;
+use crate::time::Timestamp;
+
+/// All that a store can be asked for, in a form that can be compared.
+#[derive(Debug, PartialEq)]
+struct Dump {
+    feed: Vec<Arc<StoredOperation>>,
+    accounts: Vec<(Account, BTreeMap<GrantId, Grant>, Vec<Hold>)>,
+    task: Option<Task>,
+    next_due: Option<Timestamp>,
+}
+
+fn dump(desk: &Desk, task: &TaskId) -> Dump {
+    let Answer::Accounts(keys) = desk.ask(&Query::Accounts(None, 100)) else { panic!("no accounts") };
+    let Answer::Task(task) = desk.ask(&Query::Task(tenant(), task.clone())) else { panic!("no answer") };
+    let Answer::NextDue(next_due) = desk.ask(&Query::NextDue) else { panic!("no answer") };
+    let image = |key: AccountKey| {
+        let Answer::AccountImage(Some(image)) = desk.ask(&Query::AccountImage(key)) else { panic!("no image") };
+        let mut holds = image.open_holds;
+        holds.sort_by_key(|hold| hold.id);
+        (image.facts.account, image.facts.grants.into_iter().collect(), holds)
+    };
+    Dump { feed: desk.feed(None, 0, 100), accounts: keys.into_iter().map(image).collect(), task, next_due }
+}
+
+fn book_some(desk: &Desk, task: &TaskId) {
+    for key in [account("a"), account_of("t2", "b")] {
+        let grant = desk.book(&key, OperationKind::Grant, |draft| draft.grant(units(9), Some(second(900)))).new_grants[0].id;
+        desk.hold(&key, grant, 2, 60, Some(task));
+        desk.charge(&key, grant, 3, Some(task));
+    }
+}
+
+pub fn everything_is_as_it_was(subject: &Subject) {
+    let task: TaskId = id("job");
+    let desk = Desk::new(subject);
+    book_some(&desk, &task);
+    let before = dump(&desk, &task);
+    assert_eq!((before.feed.len(), before.accounts.len()), (6, 2));
+    drop(desk);
+    subject.close();
+    assert_eq!(dump(&Desk::new(subject), &task), before);
+}
+
+pub fn positions_go_on_and_keys_stay_taken(subject: &Subject) {
+    let key = account("a");
+    let desk = Desk::new(subject);
+    desk.book(&key, OperationKind::Grant, |draft| draft.key("k").grant(units(1), None));
+    let last = desk.feed(None, 0, 10).last().unwrap().position;
+    drop(desk);
+    subject.close();
+    let desk = Desk::new(subject);
+    let again = desk.try_run(needs_account(&key), |facts| {
+        vec![Draft::of(&facts, &key, OperationKind::Grant).key("k").grant(units(1), None).done()]
+    });
+    assert_eq!(again.unwrap_err().kind, StoreErrorKind::Conflict);
+    desk.grant(&key, 1);
+    let after = desk.feed(None, last, 10);
+    assert_eq!(after.len(), 1);
+    assert!(after[0].position > last);
+}

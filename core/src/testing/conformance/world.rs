@@ -1,0 +1,115 @@
+//! Law 7: nothing crosses the border of a tenant, and what is not found is absent.
+
+use super::Subject;
+use super::desk::{Desk, account, account_of, id, needs_account, second, tenant, units};
+use crate::facts::{Facts, Needs};
+use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId};
+use crate::ledger::{EntryQuery, EntryScope, OperationKind};
+use crate::owner::{AccountKey, Owner};
+use crate::store::{Answer, Query};
+use crate::testing::scripted::next_op_id;
+
+/// Something of every kind in tenant `t1`.
+struct Own {
+    grant: GrantId,
+    hold: HoldId,
+    charge: LedgerId,
+    task: TaskId,
+}
+
+fn book_everything(desk: &Desk) -> Own {
+    let (key, task) = (account("a"), id("job"));
+    let booked = desk.book(&key, OperationKind::Grant, |draft| draft.key("k").grant(units(10), None));
+    let grant = booked.new_grants[0].id;
+    let hold = desk.hold(&key, grant, 1, 60, Some(&task));
+    Own { grant, hold, charge: desk.charge(&key, grant, 2, Some(&task)), task }
+}
+
+/// Every handle, as another tenant would name it.
+fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
+    Needs {
+        keys: vec![(tenant_id.clone(), id("k"))],
+        accounts: vec![AccountKey { tenant_id: tenant_id.clone(), ..account("a") }],
+        tasks: vec![(tenant_id.clone(), own.task.clone())],
+        holds: vec![(tenant_id.clone(), own.hold)],
+        grants: vec![(tenant_id.clone(), own.grant)],
+        charges: vec![(tenant_id.clone(), own.charge)],
+        task_charges: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, own.task.clone())],
+    }
+}
+
+fn assert_nothing(facts: &Facts) {
+    assert!(facts.replays.is_empty(), "{:?}", facts.replays);
+    assert!(facts.accounts.is_empty(), "{:?}", facts.accounts);
+    assert!(facts.tasks.is_empty(), "{:?}", facts.tasks);
+    assert!(facts.holds.is_empty(), "{:?}", facts.holds);
+    assert!(facts.grants.is_empty(), "{:?}", facts.grants);
+    assert!(facts.charges.is_empty(), "{:?}", facts.charges);
+    assert!(facts.task_charges.values().all(Vec::is_empty), "{:?}", facts.task_charges);
+}
+
+pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let own = book_everything(&desk);
+    let found = desk.facts(all_needs(&tenant(), &own));
+    assert_eq!((found.replays.len(), found.accounts.len(), found.tasks.len()), (1, 1, 1));
+    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len()), (1, 1, 1));
+    assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
+}
+
+pub fn a_foreign_question_finds_nothing(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let own = book_everything(&desk);
+    let foreign: TenantId = id("t2");
+    let op_id = desk.feed(None, 0, 1)[0].operation.op_id;
+    let account = account_of("t2", "a");
+    assert!(matches!(desk.ask(&Query::Account(account.clone(), second(0))), Answer::Account(None)));
+    assert!(matches!(desk.ask(&Query::AccountImage(account.clone())), Answer::AccountImage(None)));
+    assert!(matches!(desk.ask(&Query::Hold(foreign.clone(), own.hold)), Answer::Hold(None)));
+    assert!(matches!(desk.ask(&Query::Grant(foreign.clone(), own.grant)), Answer::Grant(None)));
+    assert!(matches!(desk.ask(&Query::Task(foreign.clone(), own.task.clone())), Answer::Task(None)));
+    assert!(matches!(desk.ask(&Query::OperationByKey(foreign.clone(), id("k"))), Answer::OperationByKey(None)));
+    assert!(matches!(desk.ask(&Query::Operations(foreign.clone(), vec![op_id])), Answer::Operations(found) if found.is_empty()));
+    assert!(matches!(desk.ask(&Query::EntriesAt(account.clone(), second(0))), Answer::EntriesAt(None)));
+    let scopes = [EntryScope::Account(account), EntryScope::Task(foreign.clone(), own.task), EntryScope::Tenant(foreign.clone())];
+    for scope in scopes {
+        assert!(desk.entries(EntryQuery::new(scope)).entries.is_empty());
+    }
+    assert!(desk.feed(Some(foreign), 0, 10).is_empty());
+}
+
+pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
+    let desk = Desk::new(subject);
+    book_everything(&desk);
+    let unknown = next_op_id(second(0), &tenant());
+    let needs = Needs {
+        keys: vec![(tenant(), id("other"))],
+        accounts: vec![account("other")],
+        tasks: vec![(tenant(), id("other"))],
+        holds: vec![(tenant(), HoldId::derive(unknown, 1))],
+        grants: vec![(tenant(), GrantId::derive(unknown, 1))],
+        charges: vec![(tenant(), LedgerId::derive(unknown, 1))],
+        task_charges: vec![(account("other"), id("job"))],
+    };
+    assert_nothing(&desk.facts(needs));
+}
+
+pub fn accounts_of_a_tenant_do_not_meet(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = |owner: Owner, unit: &str| AccountKey::new(tenant(), owner, id(unit));
+    let keys = [
+        key(Owner::Pool, "credit"),
+        key(id("user:a"), "credit"),
+        key(id("user:a"), "UC"),
+        key(id("user:A"), "credit"),
+        key(id("organization:a"), "credit"),
+    ];
+    for (amount, key) in (1..).zip(&keys) {
+        desk.grant(key, amount);
+    }
+    for (amount, key) in (1..).zip(&keys) {
+        assert_eq!(desk.account(key, second(0)).unwrap().account.available, units(amount), "{key}");
+        assert_eq!(desk.facts(needs_account(key)).accounts[key].account.available, units(amount), "{key}");
+        assert_eq!(desk.entries(EntryQuery::new(EntryScope::Account(key.clone()))).entries.len(), 1, "{key}");
+    }
+}
