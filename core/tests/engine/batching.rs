@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use drawdown::{Charge, Context, Engine, Error, Failure};
+use drawdown::{Charge, Engine, Error, Failure};
 
 use crate::scripted::{SECOND, Scripted, acme, amount, available, charge, grant, keyed, user};
 
@@ -194,7 +194,7 @@ fn shapes_are_refused_at_once() {
     let store = Scripted::new([]);
     let engine = store.engine(SECOND);
     assert_eq!(engine.submit(charge("u1", "0")).unwrap_err().denial().unwrap().name(), "amount_invalid");
-    let nobody = Context::tenant("acme").unwrap().request(Charge::by_policy(None, amount("1")));
-    assert_eq!(engine.execute(nobody).unwrap_err().denial().unwrap().name(), "owner_invalid");
     assert!(store.runs().is_empty());
+    let nobody = acme().request(Charge::by_policy(None, amount("1")));
+    assert_eq!(engine.execute(nobody).unwrap_err().denial().unwrap().name(), "owner_invalid");
 }
