@@ -78,7 +78,7 @@ pub(crate) fn grants_of(user: u32, owner: &Owner, start: Timestamp) -> Outcome<V
         });
     }
     if dice.below(3) > 0 {
-        grants.push(grant(GrantType::Purchased, 50_000 * (1 + dice.below(4))));
+        grants.push(grant(GrantType::Purchased, 80_000 * (1 + dice.below(4))));
     }
     Ok(grants)
 }

@@ -104,9 +104,23 @@ impl Bank {
         if let Some((times, statement)) = statement.split_once("x ")
             && let Ok(times) = times.parse::<u32>()
         {
-            return (1..=times).try_for_each(|time| self.given(&statement.replace('#', &time.to_string())));
+            return self.given_times(times, statement);
         }
         self.run(statement).map(|_| ()).map_err(|answer| format!("given `{statement}` is answered {answer:?}"))
+    }
+
+    /// Runs a command so many times, in batches.
+    fn given_times(&mut self, times: u32, statement: &str) -> Result<(), String> {
+        let commands = (1..=times).map(|time| {
+            let statement = statement.replace('#', &time.to_string());
+            let mut words = statement.split_whitespace();
+            let (fields, _) = self.fields(words.next().unwrap_or_default(), words);
+            read(fields).map_err(|denial| denial.to_string())
+        });
+        let answers = self.engine.execute_many(commands.collect::<Result<_, _>>()?);
+        answers
+            .into_iter()
+            .try_for_each(|answer| answer.map(|_| ()).map_err(|answer| format!("given `{statement}` is answered {answer:?}")))
     }
 
     /// Runs one statement; the receipt as JSON.
@@ -208,7 +222,7 @@ impl Bank {
         for word in words {
             let (name, expected) = word.split_once('=').ok_or_else(|| format!("`{word}` is no field"))?;
             let shown = self.shown(name, found.get(name).unwrap_or(&Value::Null));
-            let expected = if name.ends_with("_at") && expected.starts_with('+') {
+            let expected = if name.ends_with("_at") && expected.starts_with(['+', '-']) {
                 instant(expected).to_string()
             } else {
                 expected.to_owned()

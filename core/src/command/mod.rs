@@ -8,6 +8,7 @@ mod json;
 mod receipt;
 mod shape;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -249,7 +250,21 @@ pub(crate) fn paying_account(
 
 /// The text of a command as its entries keep it.
 pub(crate) fn shared_metadata(metadata: Option<&Metadata>) -> Option<Arc<Metadata>> {
-    metadata.filter(|map| !map.is_empty()).map(|map| Arc::new(map.clone()))
+    metadata.filter(|map| !map.is_empty()).map(|map| Arc::new(in_byte_order(map)))
+}
+
+/// The names in byte order, as the chain hashes them. A map of `serde_json` has that order by itself, unless another crate
+/// of the host's build asks it to keep the order of insertion; the books are read by builds of both kinds.
+fn in_byte_order(map: &Metadata) -> Metadata {
+    fn ordered(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => Value::Object(in_byte_order(map)),
+            Value::Array(items) => Value::Array(items.iter().map(ordered).collect()),
+            other => other.clone(),
+        }
+    }
+    let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+    sorted.into_iter().map(|(name, value)| (name.clone(), ordered(value))).collect()
 }
 
 impl CommandParts for Settle {

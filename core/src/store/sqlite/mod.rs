@@ -1,1 +1,192 @@
-//! To come.
+//! The books in a SQLite file: one writer, a few readers, and other processes beside them.
+//!
+//! The file is in WAL mode, so readers see the last commit and never wait for the writer. A batch is one `BEGIN IMMEDIATE`
+//! transaction. SQLite's own waiting is off: a locked file is tried again after a short random pause, until a deadline.
+
+mod error;
+mod open;
+mod readers;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::sql::{self, BatchMachine, Rows, Source, Statement, Step, Value};
+use super::{Answer, Batch, Query, Store, StoreError};
+use readers::Readers;
+
+/// How much a commit waits for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// A commit is on the disk before it is answered.
+    #[default]
+    Full,
+    /// A power failure can lose the last commits, never a part of one. The failure of a process loses nothing.
+    Normal,
+}
+
+/// How a file is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// How much a commit waits for the disk. Full by default.
+    pub synchronous: Synchronous,
+    /// How long a file that another process has locked is tried. 10 seconds by default.
+    pub deadline: Duration,
+    /// How many reads run at once. 4 by default, at least 1.
+    pub readers: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions { synchronous: Synchronous::Full, deadline: Duration::from_secs(10), readers: 4 }
+    }
+}
+
+/// Keeps the books in a SQLite file.
+///
+/// Several stores, in one process or in many on one machine, can share a file.
+///
+/// # Examples
+/// ```
+/// use drawdown::store::sqlite::SqliteStore;
+/// use drawdown::store::{Answer, Query, Store};
+/// let folder = tempfile::tempdir()?;
+/// let store = SqliteStore::open(folder.path().join("books.db"))?;
+/// assert!(matches!(store.query(&Query::NextDue)?, Answer::NextDue(None)));
+/// assert!(SqliteStore::open(folder.path()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    options: SqliteOptions,
+    writer: Mutex<Connection>,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// A permanent [`StoreError`] for a folder, a missing folder, a read-only file, a file of another program, or of a newer
+    /// version; a corrupt one for a file that is no database or is damaged; a transient one when it stays locked.
+    pub fn open(path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_with(path, SqliteOptions::default())
+    }
+
+    /// Opens the file, or makes it, to be used in this way.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
+        let path = path.as_ref().to_path_buf();
+        let writer = Mutex::new(open::writer(&path, &options)?);
+        let readers = Readers::new(path.clone(), &options);
+        Ok(SqliteStore { path, options, writer, readers })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every statement that the store runs on its tables, for whoever wants to read their plans.
+    pub fn statements() -> impl Iterator<Item = &'static str> {
+        sql::ALL.iter().copied()
+    }
+
+    /// The one connection that writes. A panic while it was lent out has rolled its transaction back.
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for SqliteStore {
+    fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
+        let writer = self.writer();
+        let transaction = retry::until(self.options.deadline, || {
+            Transaction::new_unchecked(&writer, TransactionBehavior::Immediate).map_err(error::store_error)
+        })?;
+        // Without a commit it is rolled back when it is dropped.
+        decide_and_write(&transaction, batch)?;
+        transaction.commit().map_err(|failed| error::commit_error(failed, &writer))
+    }
+
+    fn query(&self, query: &Query) -> Result<Answer, StoreError> {
+        self.readers.read(|connection| sql::answer(&mut Reading(connection), query))
+    }
+}
+
+/// Runs the steps of a batch.
+fn decide_and_write(connection: &Connection, batch: &mut dyn Batch) -> Result<(), StoreError> {
+    // The needs are copied into lookups; the clock is read once the file is locked, as it is by now.
+    let now = batch.clock().now();
+    let mut machine = BatchMachine::new(batch.needs(), now);
+    let mut step = machine.begin()?;
+    loop {
+        step = match step {
+            Step::Run(statements) => machine.rows(run_all(connection, &statements)?)?,
+            Step::Decide(facts) => machine.changes(&batch.decide(*facts))?,
+            Step::Done => return Ok(()),
+        };
+    }
+}
+
+fn run_all(connection: &Connection, statements: &[Statement]) -> Result<Vec<Rows>, StoreError> {
+    statements.iter().map(|statement| run_one(connection, statement).map_err(error::store_error)).collect()
+}
+
+fn run_one(connection: &Connection, statement: &Statement) -> rusqlite::Result<Rows> {
+    let mut prepared = connection.prepare_cached(statement.sql)?;
+    for (at, value) in statement.params.iter().enumerate() {
+        prepared.raw_bind_parameter(at + 1, bound(value))?;
+    }
+    let columns = prepared.column_count();
+    let mut found = prepared.raw_query();
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        rows.push((0..columns).map(|at| row.get_ref(at).map(value)).collect::<rusqlite::Result<_>>()?);
+    }
+    drop(found);
+    Ok(Rows { rows, written: connection.changes() })
+}
+
+fn bound(value: &Value) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match value {
+        Value::Null => ValueRef::Null,
+        Value::Integer(integer) => ValueRef::Integer(*integer),
+        Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        Value::Blob(bytes) => ValueRef::Blob(bytes),
+    })
+}
+
+/// A value as it was read. Text that is no UTF-8, and numbers with a fraction, reach the reader of the row as bytes that mean
+/// nothing there, so that it can say which row they are in.
+fn value(found: ValueRef<'_>) -> Value {
+    match found {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(integer) => Value::Integer(integer),
+        ValueRef::Real(_) => Value::Blob(Vec::new()),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Blob(text.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}
+
+/// A connection inside a transaction that reads.
+struct Reading<'a>(&'a Connection);
+
+impl Source for Reading<'_> {
+    fn rows(&mut self, statement: Statement) -> Result<Vec<sql::Row>, StoreError> {
+        run_one(self.0, &statement).map(|found| found.rows).map_err(error::store_error)
+    }
+}

@@ -1,0 +1,349 @@
+//! A batch as a state machine: statements out, rows in, and between them the decision.
+//!
+//! It begins with a lookup for each handle that the batch needs. What a lookup finds can need further ones, along immutable
+//! columns; each is asked once. When no lookup is left all anchors are known, so the present is: then follow the holds that
+//! are due, the decision, and the writes.
+
+use std::collections::{HashMap, HashSet};
+
+use super::codec;
+use super::statements as sql;
+use super::write::Writes;
+use super::{Row, Rows, Statement, corrupt, count, params};
+use crate::changes::Changes;
+use crate::facts::{AccountFacts, Facts, Needs, batch_now};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
+use crate::ledger::StoredOperation;
+use crate::owner::AccountKey;
+use crate::store::{StoreError, StoreErrorKind};
+use crate::time::Timestamp;
+
+/// What a driver does next.
+pub(crate) enum Step {
+    /// Runs these, in order, and hands what each gave to [`BatchMachine::rows`].
+    Run(Vec<Statement>),
+    /// Has the batch decided, and hands what changes to [`BatchMachine::changes`].
+    Decide(Box<Facts>),
+    /// Commits.
+    Done,
+}
+
+/// One try of a batch inside one transaction.
+pub(crate) struct BatchMachine {
+    /// The present, by the clock.
+    clock: Timestamp,
+    phase: Phase,
+    /// Lookups that wait for the next step.
+    queued: Vec<Lookup>,
+    /// Lookups whose rows come next.
+    asked: Vec<Lookup>,
+    seen: HashSet<Lookup>,
+    account_ids: HashMap<AccountKey, i64>,
+    /// Operations found under a key, until their entries are read.
+    replays: HashMap<(TenantId, IdempotencyKey), codec::OperationRow>,
+    facts: Facts,
+    last_position: i64,
+    last_account: i64,
+    writes: usize,
+    due_at: HashMap<AccountKey, Option<Timestamp>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Follows the handles to all anchors.
+    Anchors,
+    /// The present is known: reads what is due.
+    Due,
+    /// The facts are with the batch.
+    Deciding,
+    /// The writes are with the driver.
+    Writing,
+}
+
+/// One question about one handle.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Lookup {
+    Key(TenantId, IdempotencyKey),
+    EntriesOf(TenantId, IdempotencyKey),
+    Account(AccountKey),
+    OpenGrants(AccountKey),
+    DueHolds(AccountKey),
+    NextHold(AccountKey),
+    Task(TenantId, TaskId),
+    Hold(TenantId, HoldId, Closure),
+    Grant(TenantId, GrantId),
+    Charge(TenantId, LedgerId),
+    TaskCharges(AccountKey, TaskId),
+    LastPosition,
+    LastAccount,
+}
+
+/// How far a hold leads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Closure {
+    /// It was named: to its account and its task.
+    Named,
+    /// Its task was named: no further.
+    OfTask,
+}
+
+impl BatchMachine {
+    /// A try of a batch that needs this. The clock was read after the lock was taken.
+    pub(crate) fn new(needs: &Needs, clock: Timestamp) -> BatchMachine {
+        let mut machine = BatchMachine {
+            clock,
+            phase: Phase::Anchors,
+            queued: Vec::new(),
+            asked: Vec::new(),
+            seen: HashSet::new(),
+            account_ids: HashMap::new(),
+            replays: HashMap::new(),
+            facts: Facts::default(),
+            last_position: 0,
+            last_account: 0,
+            writes: 0,
+            due_at: HashMap::new(),
+        };
+        needs.keys.iter().for_each(|(tenant, key)| machine.ask(Lookup::Key(tenant.clone(), key.clone())));
+        needs.accounts.iter().for_each(|key| machine.ask(Lookup::Account(key.clone())));
+        needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
+        needs.holds.iter().for_each(|(tenant, hold)| machine.ask(Lookup::Hold(tenant.clone(), *hold, Closure::Named)));
+        needs.grants.iter().for_each(|(tenant, grant)| machine.ask(Lookup::Grant(tenant.clone(), *grant)));
+        needs.charges.iter().for_each(|(tenant, charge)| machine.ask(Lookup::Charge(tenant.clone(), *charge)));
+        needs.task_charges.iter().for_each(|(key, task)| machine.ask(Lookup::TaskCharges(key.clone(), task.clone())));
+        machine
+    }
+
+    /// The first step.
+    pub(crate) fn begin(&mut self) -> Result<Step, StoreError> {
+        self.advance()
+    }
+
+    /// Takes what the statements of the last step gave, in their order.
+    pub(crate) fn rows(&mut self, answers: Vec<Rows>) -> Result<Step, StoreError> {
+        if self.phase == Phase::Writing {
+            let written = answers.iter().filter(|answer| answer.written == 1).count();
+            return if written == self.writes { Ok(Step::Done) } else { Err(corrupt("a row to be changed is not there")) };
+        }
+        let asked = std::mem::take(&mut self.asked);
+        if asked.len() != answers.len() {
+            return Err(corrupt("not every statement was answered"));
+        }
+        for (lookup, answer) in asked.into_iter().zip(answers) {
+            self.take(lookup, answer.rows)?;
+        }
+        self.advance()
+    }
+
+    /// Takes what was decided.
+    pub(crate) fn changes(&mut self, changes: &[Changes]) -> Result<Step, StoreError> {
+        if changes.is_empty() {
+            return Ok(Step::Done);
+        }
+        let mut writes = Writes::new(self.last_position, self.last_account, &mut self.account_ids, &self.due_at);
+        for changes in changes {
+            writes.add(changes)?;
+        }
+        let statements = writes.finish();
+        self.phase = Phase::Writing;
+        self.writes = statements.len();
+        Ok(Step::Run(statements))
+    }
+
+    /// Asks once.
+    fn ask(&mut self, lookup: Lookup) {
+        if self.seen.insert(lookup.clone()) {
+            self.queued.push(lookup);
+        }
+    }
+
+    /// Runs what is queued; when nothing is, goes on to the next phase.
+    fn advance(&mut self) -> Result<Step, StoreError> {
+        if self.queued.is_empty() && self.phase == Phase::Anchors {
+            self.ask_due()?;
+        }
+        if self.queued.is_empty() {
+            self.phase = Phase::Deciding;
+            return Ok(Step::Decide(Box::new(std::mem::take(&mut self.facts))));
+        }
+        self.asked = std::mem::take(&mut self.queued);
+        let statements = self.asked.iter().map(|lookup| self.statement(lookup)).collect::<Result<_, _>>()?;
+        Ok(Step::Run(statements))
+    }
+
+    /// All anchors are known: fixes the present, and asks for what depends on it and for the numbers that new rows get.
+    fn ask_due(&mut self) -> Result<(), StoreError> {
+        let accounts = self.facts.accounts.values().map(|facts| facts.account.last_at);
+        let tasks = self.facts.tasks.values().map(|task| task.last_at);
+        let now = batch_now(self.clock, accounts.chain(tasks)).map_err(clock_behind)?;
+        self.facts.now = now;
+        self.phase = Phase::Due;
+        self.due_at = self.facts.accounts.iter().map(|(key, facts)| (key.clone(), facts.account.due_at)).collect();
+        let due = self.facts.accounts.iter().filter(|(_, facts)| facts.account.hold_due_at.is_some_and(|at| at <= now));
+        for key in due.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.ask(Lookup::DueHolds(key.clone()));
+            self.ask(Lookup::NextHold(key));
+        }
+        self.ask(Lookup::LastPosition);
+        let is_new = |lookup: &Lookup| matches!(lookup, Lookup::Account(key) if !self.account_ids.contains_key(key));
+        if self.seen.iter().any(is_new) {
+            self.ask(Lookup::LastAccount);
+        }
+        Ok(())
+    }
+
+    fn statement(&self, lookup: &Lookup) -> Result<Statement, StoreError> {
+        let statement = match lookup {
+            Lookup::Key(tenant, key) => Statement::new(sql::OPERATION_BY_KEY, params![tenant.as_str(), key.as_str()]),
+            Lookup::EntriesOf(tenant, key) => {
+                let found = self.replays.get(&(tenant.clone(), key.clone()));
+                entries_of(found.ok_or_else(|| corrupt("entries were asked for without their operation"))?)
+            }
+            Lookup::Account(key) => Statement::new(sql::ACCOUNT, codec::key_params(key)),
+            Lookup::OpenGrants(key) => Statement::new(sql::OPEN_GRANTS, params![self.account_id(key)?]),
+            Lookup::DueHolds(key) => Statement::new(sql::DUE_HOLDS, params![self.account_id(key)?, self.facts.now]),
+            Lookup::NextHold(key) => Statement::new(sql::NEXT_HOLD, params![self.account_id(key)?, self.facts.now]),
+            Lookup::Task(tenant, task) => Statement::new(sql::TASK, params![tenant.as_str(), task.as_str()]),
+            Lookup::Hold(tenant, hold, _) => Statement::new(sql::HOLD, params![hold.uuid(), tenant.as_str()]),
+            Lookup::Grant(tenant, grant) => Statement::new(sql::GRANT, params![grant.uuid(), tenant.as_str()]),
+            Lookup::Charge(tenant, charge) => {
+                let (op_id, ordinal) = charge.operation();
+                Statement::new(sql::CHARGE, params![tenant.as_str(), op_id.uuid(), i64::from(ordinal)])
+            }
+            Lookup::TaskCharges(key, task) => {
+                let kind = i64::from(key.owner.kind_code());
+                let owner = key.owner.id().unwrap_or_default();
+                let bound = params![key.tenant_id.as_str(), task.as_str(), kind, owner, key.unit.as_str()];
+                Statement::new(sql::TASK_CHARGES, bound)
+            }
+            Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
+            Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
+        };
+        Ok(statement)
+    }
+
+    fn account_id(&self, key: &AccountKey) -> Result<i64, StoreError> {
+        self.account_ids.get(key).copied().ok_or_else(|| corrupt(format!("the account {key} has no row")))
+    }
+
+    /// Puts what a lookup found into the facts, and asks for what follows from it.
+    fn take(&mut self, lookup: Lookup, rows: Vec<Row>) -> Result<(), StoreError> {
+        match lookup {
+            Lookup::Key(tenant, key) => {
+                if let Some(row) = rows.into_iter().next() {
+                    self.replays.insert((tenant.clone(), key.clone()), codec::operation(row)?);
+                    self.ask(Lookup::EntriesOf(tenant, key));
+                }
+            }
+            Lookup::EntriesOf(tenant, key) => self.take_replay((tenant, key), rows)?,
+            Lookup::Account(key) => {
+                if let Some(row) = rows.into_iter().next() {
+                    let (account_id, account) = codec::account(row)?;
+                    self.account_ids.insert(key.clone(), account_id);
+                    let facts = AccountFacts { account, grants: HashMap::new(), due_holds: HashMap::new(), next_hold_at: None };
+                    self.facts.accounts.insert(key.clone(), facts);
+                    self.ask(Lookup::OpenGrants(key));
+                }
+            }
+            Lookup::OpenGrants(key) => {
+                let grants = rows.into_iter().map(|row| codec::grant(row).map(|(_, grant)| (grant.id, grant)));
+                self.account_facts(&key)?.grants = grants.collect::<Result<_, _>>()?;
+            }
+            Lookup::DueHolds(key) => {
+                let holds = rows.into_iter().map(|row| codec::hold(row).map(|(_, hold)| (hold.id, hold)));
+                self.account_facts(&key)?.due_holds = holds.collect::<Result<_, _>>()?;
+            }
+            Lookup::NextHold(key) => {
+                let next = codec::next_time("holds", "expires_at", rows)?;
+                self.account_facts(&key)?.next_hold_at = next;
+            }
+            Lookup::Task(tenant, task_id) => {
+                if let Some(row) = rows.into_iter().next() {
+                    let task = codec::task(row)?;
+                    if let Some(hold_id) = task.hold_id {
+                        self.ask(Lookup::Hold(tenant.clone(), hold_id, Closure::OfTask));
+                    }
+                    self.facts.tasks.insert((tenant, task_id), task);
+                }
+            }
+            Lookup::Hold(tenant, hold_id, closure) => {
+                if let Some(row) = rows.into_iter().next() {
+                    let (key, hold) = codec::hold(row)?;
+                    if closure == Closure::Named {
+                        self.ask(Lookup::Account((*key).clone()));
+                        if let Some(task_id) = &hold.terms.task_id {
+                            self.ask(Lookup::Task(tenant, task_id.clone()));
+                        }
+                    }
+                    self.facts.holds.insert(hold_id, (key, hold));
+                }
+            }
+            Lookup::Grant(_, grant_id) => {
+                if let Some(row) = rows.into_iter().next() {
+                    let (key, grant) = codec::grant(row)?;
+                    self.ask(Lookup::Account((*key).clone()));
+                    self.facts.grants.insert(grant_id, (key, grant));
+                }
+            }
+            Lookup::Charge(..) => {
+                rows.into_iter().try_for_each(|row| self.take_charge(row).map(drop))?;
+            }
+            Lookup::TaskCharges(key, task_id) => {
+                let charges = rows.into_iter().map(|row| self.take_charge(row)).collect::<Result<_, _>>()?;
+                self.facts.task_charges.insert((key.clone(), task_id), charges);
+                self.ask(Lookup::Account(key));
+            }
+            Lookup::LastPosition => self.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
+            Lookup::LastAccount => self.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),
+        }
+        Ok(())
+    }
+
+    fn account_facts(&mut self, key: &AccountKey) -> Result<&mut AccountFacts, StoreError> {
+        self.facts.accounts.get_mut(key).ok_or_else(|| corrupt(format!("the account {key} has no row")))
+    }
+
+    fn take_replay(&mut self, key: (TenantId, IdempotencyKey), rows: Vec<Row>) -> Result<(), StoreError> {
+        if let Some(found) = self.replays.remove(&key) {
+            self.facts.replays.insert(key, std::sync::Arc::new(stored(found, rows)?));
+        }
+        Ok(())
+    }
+
+    fn take_charge(&mut self, row: Row) -> Result<LedgerId, StoreError> {
+        let charge = codec::charge(row)?;
+        let ledger_id = charge.entry.ledger_id();
+        let tenant_id = &charge.entry.account.tenant_id;
+        for line in charge.entry.draw.lines() {
+            self.ask(Lookup::Grant(tenant_id.clone(), line.grant_id));
+        }
+        self.ask(Lookup::Account((*charge.entry.account).clone()));
+        self.facts.charges.insert(ledger_id, charge);
+        Ok(ledger_id)
+    }
+}
+
+/// The statement that reads the entries of an operation.
+pub(super) fn entries_of(found: &codec::OperationRow) -> Statement {
+    let first = found.operation.first_seq;
+    let end = first.saturating_add(u64::from(found.operation.entry_count));
+    Statement::new(sql::ENTRIES_OF_OPERATION, params![found.account_id, count(first), count(end)])
+}
+
+/// An operation with its entries.
+pub(super) fn stored(found: codec::OperationRow, rows: Vec<Row>) -> Result<StoredOperation, StoreError> {
+    let codec::OperationRow { position, operation, .. } = found;
+    let entries = rows.into_iter().map(codec::entry).collect::<Result<Vec<_>, _>>()?;
+    if entries.len() != usize::try_from(operation.entry_count).unwrap_or(usize::MAX) {
+        return Err(corrupt(format!("row {position} of `operations` has not all of its entries")));
+    }
+    Ok(StoredOperation { operation, entries, position })
+}
+
+fn clock_behind(error: crate::Error) -> StoreError {
+    let message = error.to_string();
+    match error {
+        crate::Error::ClockBehind { now, last_at } => StoreError::new(StoreErrorKind::ClockBehind { now, last_at }, message),
+        _ => StoreError::new(StoreErrorKind::Permanent, message),
+    }
+}

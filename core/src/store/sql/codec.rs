@@ -1,0 +1,397 @@
+//! Rows to facts, and facts to parameters.
+
+use std::sync::Arc;
+
+use super::row::Columns;
+use super::{Row, Value, count, params};
+use crate::command::Fingerprint;
+use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Scope};
+use crate::facts::{Account, ChargeFact, Task, Totals};
+use crate::id::{
+    Actor, AppId, GrantId, HoldId, IdempotencyKey, OpId, Operator, PolicyTag, PriceBasis, RequestId, Scene, TaskId, TemplateId,
+    UserId,
+};
+use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
+use crate::owner::AccountKey;
+use crate::store::StoreError;
+use crate::time::Timestamp;
+
+/// An account with the number of its row.
+pub(super) fn account(row: Row) -> Result<(i64, Account), StoreError> {
+    let mut columns = Columns::of("accounts", row);
+    let account_id = columns.integer("account_id")?;
+    let key = columns.account_key()?;
+    let account = Account {
+        key,
+        seq: columns.number("seq")?,
+        available: columns.amount("available")?,
+        frozen: columns.amount("frozen")?,
+        totals: Totals {
+            issued: columns.amount("issued")?,
+            adjusted_in: columns.amount("adjusted_in")?,
+            consumed: columns.amount("consumed")?,
+            expired: columns.amount("expired")?,
+            forfeited: columns.amount("forfeited")?,
+            adjusted_out: columns.amount("adjusted_out")?,
+        },
+        open_grants: columns.number("open_grants")?,
+        open_holds: columns.number("open_holds")?,
+        head: hash(&mut columns, "head")?,
+        last_at: columns.time("last_at")?,
+        hold_due_at: columns.optional_time("hold_due_at")?,
+        due_at: columns.optional_time("due_at")?,
+    };
+    Ok((account_id, account))
+}
+
+/// The name of an account.
+pub(super) fn account_name(row: Row) -> Result<AccountKey, StoreError> {
+    let mut columns = Columns::of("accounts", row);
+    columns.integer("account_id")?;
+    columns.account_key().map(Arc::unwrap_or_clone)
+}
+
+fn hash(columns: &mut Columns, column: &str) -> Result<ChainHash, StoreError> {
+    let bytes = columns.bytes(column)?;
+    bytes.try_into().map(ChainHash).map_err(|_| columns.unreadable(column))
+}
+
+pub(super) fn grant(row: Row) -> Result<(Arc<AccountKey>, Grant), StoreError> {
+    let mut columns = Columns::of("grants", row);
+    columns.integer("grant_row")?;
+    let key = columns.account_key()?;
+    let id = GrantId::from_uuid(columns.uuid("grant_id")?);
+    let grant_type = columns.word("type", GrantType::from_name)?;
+    let state = columns.word("state", GrantState::from_name)?;
+    let amount = columns.amount("amount")?;
+    let remaining = columns.amount("remaining")?;
+    let held = columns.amount("held")?;
+    let priority = columns.number("priority")?;
+    let effective_at = columns.time("effective_at")?;
+    let expires_at = columns.optional_time("expires_at")?;
+    let terms = GrantTerms {
+        grant_type,
+        amount,
+        effective_at,
+        scope: Scope {
+            app_id: columns.optional_id("scope_app_id", AppId::new)?,
+            template_id: columns.optional_id("scope_template_id", TemplateId::new)?,
+        },
+        priority,
+        reissue_of: columns.optional_uuid("reissue_of")?.map(GrantId::from_uuid),
+        policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
+        reason: columns.optional_text("reason")?.map(Arc::from),
+        metadata: columns.optional_json("metadata")?.map(Arc::new),
+    };
+    Ok((key, Grant { id, terms: Arc::new(terms), expires_at, state, remaining, held }))
+}
+
+pub(super) fn hold(row: Row) -> Result<(Arc<AccountKey>, Hold), StoreError> {
+    let mut columns = Columns::of("holds", row);
+    columns.integer("hold_row")?;
+    let key = columns.account_key()?;
+    let id = HoldId::from_uuid(columns.uuid("hold_id")?);
+    let state = columns.word("state", HoldState::from_name)?;
+    let amount = columns.amount("amount")?;
+    let captured = columns.amount("captured")?;
+    let created_at = columns.time("created_at")?;
+    let expires_at = columns.time("expires_at")?;
+    let over_capture = columns.word("over_capture", OverCapture::from_name)?;
+    let late_commit = columns.word("late_commit", LateCommit::from_name)?;
+    let draw = columns.draw("draw")?;
+    let terms = HoldTerms {
+        amount,
+        task_id: columns.optional_id("task_id", TaskId::new)?,
+        template_id: columns.optional_id("template_id", TemplateId::new)?,
+        app_id: columns.optional_id("app_id", AppId::new)?,
+        user_id: columns.optional_id("user_id", UserId::new)?,
+        scene: columns.optional_id("scene", Scene::new)?,
+        price_basis: columns.optional_id("price_basis", PriceBasis::new)?,
+        policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
+        over_capture,
+        late_commit,
+        created_at,
+    };
+    Ok((key, Hold { id, terms: Arc::new(terms), state, expires_at, draw, captured }))
+}
+
+pub(super) fn task(row: Row) -> Result<Task, StoreError> {
+    let mut columns = Columns::of("tasks", row);
+    Ok(Task {
+        charges: columns.number("charges")?,
+        last_at: columns.time("last_at")?,
+        hold_id: columns.optional_uuid("hold_id")?.map(HoldId::from_uuid),
+    })
+}
+
+/// An operation as its row says it, with the numbers of its own row and of its account's.
+pub(super) struct OperationRow {
+    pub(super) position: u64,
+    pub(super) account_id: i64,
+    pub(super) operation: Operation,
+}
+
+pub(super) fn operation(row: Row) -> Result<OperationRow, StoreError> {
+    let mut columns = Columns::of("operations", row);
+    let position = columns.number("position")?;
+    let account = columns.account_key()?;
+    let account_id = columns.integer("account_id")?;
+    let op_id = OpId::from_uuid(columns.uuid("op_id")?);
+    let kind = columns.word("kind", OperationKind::from_name)?;
+    let first_seq = columns.number("first_seq")?;
+    let entry_count = columns.number("entry_count")?;
+    let settled_count = columns.number("settled_count")?;
+    let refunded = columns.amount("refunded")?;
+    let created_at = columns.time("created_at")?;
+    let fingerprint = columns.bytes("fingerprint")?;
+    let fingerprint = Fingerprint::from_bytes(&fingerprint).ok_or_else(|| columns.unreadable("fingerprint"))?;
+    let operation = Operation {
+        op_id,
+        kind,
+        account,
+        key: columns.optional_id("idempotency_key", IdempotencyKey::new)?,
+        fingerprint,
+        first_seq,
+        entry_count,
+        settled_count,
+        actor: columns.optional_id("actor", Actor::new)?,
+        request_id: columns.optional_id("request_id", RequestId::new)?,
+        policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
+        created_at,
+        refunded,
+        answer: columns.optional_text("answer")?.map(Arc::from),
+    };
+    Ok(OperationRow { position, account_id, operation })
+}
+
+pub(super) fn entry(row: Row) -> Result<Entry, StoreError> {
+    entry_columns(&mut Columns::of("entries", row))
+}
+
+/// An entry, and whether it booked what had become due before the command of its operation.
+pub(super) fn settlement(row: Row) -> Result<(Entry, bool), StoreError> {
+    let mut columns = Columns::of("entries", row);
+    let entry = entry_columns(&mut columns)?;
+    let is_settlement = columns.integer("settled_count")? >= i64::from(entry.ordinal);
+    Ok((entry, is_settlement))
+}
+
+/// An entry with what stands behind its columns: what was refunded, and the label.
+pub(super) fn charge(row: Row) -> Result<ChargeFact, StoreError> {
+    let mut columns = Columns::of("entries", row);
+    Ok(ChargeFact {
+        entry: entry_columns(&mut columns)?,
+        refunded: columns.amount("refunded")?,
+        policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
+    })
+}
+
+fn entry_columns(columns: &mut Columns) -> Result<Entry, StoreError> {
+    columns.integer("entry_row")?;
+    columns.integer("position")?;
+    let account = columns.account_key()?;
+    let op_id = OpId::from_uuid(columns.uuid("op_id")?);
+    let ordinal = columns.number("ordinal")?;
+    let seq = columns.number("seq")?;
+    let kind = columns.word("kind", EntryKind::from_name)?;
+    let change = columns.amount("change")?;
+    let frozen_change = columns.amount("frozen_change")?;
+    let balance_after = columns.amount("balance_after")?;
+    let frozen_after = columns.amount("frozen_after")?;
+    let created_at = columns.time("created_at")?;
+    let effective_at = columns.optional_time("effective_at")?.unwrap_or(created_at);
+    Ok(Entry {
+        op_id,
+        ordinal,
+        account,
+        seq,
+        kind,
+        change,
+        frozen_change,
+        balance_after,
+        frozen_after,
+        hash: hash(columns, "hash")?,
+        draw: columns.draw("draw")?,
+        terms: columns.optional_json("terms")?,
+        hold_id: columns.optional_uuid("hold_id")?.map(HoldId::from_uuid),
+        grant_id: columns.optional_uuid("grant_id")?.map(GrantId::from_uuid),
+        task_id: columns.optional_id("task_id", TaskId::new)?,
+        template_id: columns.optional_id("template_id", TemplateId::new)?,
+        app_id: columns.optional_id("app_id", AppId::new)?,
+        text: EntryText {
+            user_id: columns.optional_id("user_id", UserId::new)?,
+            operator: columns.optional_id("operator", Operator::new)?,
+            reason: columns.optional_text("reason")?.map(Arc::from),
+            metadata: columns.optional_json("metadata")?.map(Arc::new),
+        },
+        effective_at,
+        created_at,
+    })
+}
+
+/// Where an entry stands.
+pub(super) struct CursorRow {
+    pub(super) entry_row: i64,
+    pub(super) position: i64,
+    pub(super) account_id: i64,
+    pub(super) seq: i64,
+    pub(super) task_id: Value,
+}
+
+pub(super) fn cursor(row: Row) -> Result<CursorRow, StoreError> {
+    let mut columns = Columns::of("entries", row);
+    Ok(CursorRow {
+        entry_row: columns.integer("entry_row")?,
+        position: columns.integer("position")?,
+        account_id: columns.integer("account_id")?,
+        seq: columns.integer("seq")?,
+        task_id: columns.optional_text("task_id")?.into(),
+    })
+}
+
+/// The one number of a row: a greatest or least value, none over an empty table.
+pub(super) fn single(table: &'static str, column: &str, rows: Vec<Row>) -> Result<Option<i64>, StoreError> {
+    match rows.into_iter().next() {
+        None => Ok(None),
+        Some(row) => Columns::of(table, row).optional_integer(column),
+    }
+}
+
+/// The one instant of a row.
+pub(super) fn next_time(table: &'static str, column: &str, rows: Vec<Row>) -> Result<Option<Timestamp>, StoreError> {
+    match rows.into_iter().next() {
+        None => Ok(None),
+        Some(row) => Columns::of(table, row).optional_time(column),
+    }
+}
+
+/// The parameters by which an account is found.
+pub(super) fn key_params(key: &AccountKey) -> Vec<Value> {
+    params![key.tenant_id.as_str(), i64::from(key.owner.kind_code()), key.owner.id().unwrap_or_default(), key.unit.as_str()]
+}
+
+/// All columns but the name.
+pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value> {
+    let totals = &account.totals;
+    params![
+        account_id,
+        count(account.seq),
+        account.available,
+        account.frozen,
+        totals.issued,
+        totals.adjusted_in,
+        totals.consumed,
+        totals.expired,
+        totals.forfeited,
+        totals.adjusted_out,
+        i64::from(account.open_grants),
+        i64::from(account.open_holds),
+        account.head.0.to_vec(),
+        account.last_at,
+        account.hold_due_at,
+    ]
+}
+
+pub(super) fn operation_params(position: i64, account_id: i64, operation: &Operation) -> Vec<Value> {
+    params![
+        position,
+        operation.op_id.uuid(),
+        operation.account.tenant_id.as_str(),
+        account_id,
+        operation.kind.as_str(),
+        count(operation.first_seq),
+        i64::from(operation.entry_count),
+        i64::from(operation.settled_count),
+        operation.refunded,
+        operation.created_at,
+        operation.fingerprint.to_bytes(),
+        operation.key.as_ref().map(IdempotencyKey::as_str),
+        operation.actor.as_ref().map(Actor::as_str),
+        operation.request_id.as_ref().map(RequestId::as_str),
+        operation.policy_tag.as_ref().map(PolicyTag::as_str),
+        operation.answer.as_deref(),
+    ]
+}
+
+pub(super) fn entry_params(position: i64, account_id: i64, entry: &Entry) -> Vec<Value> {
+    params![
+        position,
+        entry.account.tenant_id.as_str(),
+        account_id,
+        count(entry.seq),
+        i64::from(entry.ordinal),
+        entry.kind.as_str(),
+        entry.change,
+        entry.frozen_change,
+        entry.balance_after,
+        entry.frozen_after,
+        entry.created_at,
+        (entry.effective_at != entry.created_at).then_some(entry.effective_at),
+        entry.hash.0.to_vec(),
+        draw(&entry.draw),
+        json(entry.terms.as_ref()),
+        entry.hold_id.map(HoldId::uuid),
+        entry.grant_id.map(GrantId::uuid),
+        entry.task_id.as_ref().map(TaskId::as_str),
+        entry.template_id.as_ref().map(TemplateId::as_str),
+        entry.app_id.as_ref().map(AppId::as_str),
+        entry.text.user_id.as_ref().map(UserId::as_str),
+        entry.text.operator.as_ref().map(Operator::as_str),
+        entry.text.reason.as_deref(),
+        json(entry.text.metadata.as_deref()),
+    ]
+}
+
+/// The columns of a grant that change, after its id.
+pub(super) fn grant_params(grant: &Grant) -> Vec<Value> {
+    params![grant.id.uuid(), grant.state.as_str(), grant.expires_at, grant.remaining, grant.held]
+}
+
+/// The columns of a grant that stay.
+pub(super) fn grant_terms_params(account_id: i64, terms: &GrantTerms) -> Vec<Value> {
+    params![
+        account_id,
+        terms.grant_type.as_str(),
+        terms.amount,
+        i64::from(terms.priority),
+        terms.effective_at,
+        terms.scope.app_id.as_ref().map(AppId::as_str),
+        terms.scope.template_id.as_ref().map(TemplateId::as_str),
+        terms.reissue_of.map(GrantId::uuid),
+        terms.policy_tag.as_ref().map(PolicyTag::as_str),
+        terms.reason.as_deref(),
+        json(terms.metadata.as_deref()),
+    ]
+}
+
+/// The columns of a hold that change, after its id.
+pub(super) fn hold_params(hold: &Hold) -> Vec<Value> {
+    params![hold.id.uuid(), hold.state.as_str(), hold.expires_at, draw(&hold.draw), hold.captured]
+}
+
+/// The columns of a hold that stay.
+pub(super) fn hold_terms_params(account_id: i64, terms: &HoldTerms) -> Vec<Value> {
+    params![
+        account_id,
+        terms.amount,
+        terms.created_at,
+        terms.over_capture.as_str(),
+        terms.late_commit.as_str(),
+        terms.task_id.as_ref().map(TaskId::as_str),
+        terms.template_id.as_ref().map(TemplateId::as_str),
+        terms.app_id.as_ref().map(AppId::as_str),
+        terms.user_id.as_ref().map(UserId::as_str),
+        terms.scene.as_ref().map(Scene::as_str),
+        terms.price_basis.as_ref().map(PriceBasis::as_str),
+        terms.policy_tag.as_ref().map(PolicyTag::as_str),
+    ]
+}
+
+fn draw(draw: &Draw) -> Option<Vec<u8>> {
+    (!draw.is_empty()).then(|| draw.to_bytes())
+}
+
+/// JSON of what serializes without fail: maps with text names and plain structs.
+fn json<T: serde::Serialize>(value: Option<&T>) -> Option<String> {
+    value.map(|value| serde_json::to_string(value).unwrap_or_default())
+}

@@ -1,0 +1,139 @@
+//! Pages of entries. A page reads chunks of bounded size along one index, and keeps what the filter admits.
+
+use super::query::{first, rows_limit};
+use super::statements as sql;
+use super::{Row, Source, Statement, Value, codec, params};
+use crate::id::{LedgerId, TenantId};
+use crate::ledger::{Entry, EntryFilter, EntryPage, EntryQuery, EntryScope, PageOrder};
+use crate::store::StoreError;
+
+/// Entries that are read at once.
+pub(super) const CHUNK: usize = 256;
+
+/// A page of entries.
+pub(super) fn entries(source: &mut dyn Source, query: &EntryQuery) -> Result<EntryPage, StoreError> {
+    let Some(mut walk) = Walk::begin(source, query)? else { return Ok(EntryPage::default()) };
+    let mut page = EntryPage::default();
+    // One more than asked for tells whether there is a next page; a filter can pass over many.
+    let size = if query.filter == EntryFilter::default() { query.limit.saturating_add(1).min(CHUNK) } else { CHUNK };
+    loop {
+        let chunk = walk.next(source, size)?;
+        let is_last = chunk.len() < size;
+        for (place, entry) in chunk {
+            if is_behind(query, &entry) {
+                return Ok(page);
+            }
+            walk.place = place;
+            if !query.filter.admits(&entry) {
+                continue;
+            }
+            if page.entries.len() >= query.limit {
+                page.next_cursor = page.entries.last().map(Entry::ledger_id);
+                return Ok(page);
+            }
+            page.entries.push(entry);
+        }
+        if is_last {
+            return Ok(page);
+        }
+    }
+}
+
+/// Along an account booking times never fall, so past the end of the time asked for nothing more can come.
+fn is_behind(query: &EntryQuery, entry: &Entry) -> bool {
+    matches!(query.scope, EntryScope::Account(_))
+        && match query.order {
+            PageOrder::Asc => query.filter.to.is_some_and(|to| entry.created_at >= to),
+            PageOrder::Desc => query.filter.from.is_some_and(|from| entry.created_at < from),
+        }
+}
+
+/// Where a walk over entries stands.
+struct Walk {
+    path: Path,
+    order: PageOrder,
+    place: Place,
+}
+
+/// Along what.
+enum Path {
+    Account(i64),
+    Task(Value, Value),
+    Tenant(Value),
+}
+
+/// After which entry: its number along an account, its row along a task, or its row and its operation along a tenant.
+#[derive(Clone, Copy)]
+struct Place {
+    position: i64,
+    number: i64,
+}
+
+impl Walk {
+    /// Stands before the first entry of the page; none where nothing can be found.
+    fn begin(source: &mut dyn Source, query: &EntryQuery) -> Result<Option<Walk>, StoreError> {
+        let order = query.order;
+        let tenant_id = query.tenant_id();
+        let path = match &query.scope {
+            EntryScope::Account(key) => match first(source, sql::ACCOUNT, codec::key_params(key), codec::account)? {
+                Some((account_id, _)) => Path::Account(account_id),
+                None => return Ok(None),
+            },
+            EntryScope::Task(tenant, task) => Path::Task(tenant.as_str().into(), task.as_str().into()),
+            EntryScope::Tenant(tenant) => Path::Tenant(tenant.as_str().into()),
+        };
+        let place = match query.cursor {
+            None if order == PageOrder::Asc => Some(Place { position: 0, number: 0 }),
+            None => Some(Place { position: i64::MAX, number: i64::MAX }),
+            Some(cursor) => place_of(source, tenant_id, &path, cursor)?,
+        };
+        Ok(place.map(|place| Walk { path, order, place }))
+    }
+
+    /// The next entries, each with its place.
+    fn next(&mut self, source: &mut dyn Source, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+        let limit = rows_limit(limit);
+        let ascending = self.order == PageOrder::Asc;
+        let Place { position, number } = self.place;
+        let statement = match &self.path {
+            Path::Account(account_id) => {
+                let sql = if ascending { sql::ENTRIES_ASC } else { sql::ENTRIES_DESC };
+                Statement::new(sql, vec![(*account_id).into(), number.into(), limit])
+            }
+            Path::Task(tenant, task) => {
+                let sql = if ascending { sql::TASK_ENTRIES_ASC } else { sql::TASK_ENTRIES_DESC };
+                Statement::new(sql, vec![tenant.clone(), task.clone(), number.into(), limit])
+            }
+            Path::Tenant(tenant) => {
+                let sql = if ascending { sql::TENANT_ENTRIES_ASC } else { sql::TENANT_ENTRIES_DESC };
+                Statement::new(sql, vec![tenant.clone(), position.into(), number.into(), limit])
+            }
+        };
+        source.rows(statement)?.into_iter().map(|row| self.placed(row)).collect()
+    }
+
+    fn placed(&self, row: Row) -> Result<(Place, Entry), StoreError> {
+        let mut numbers = row.iter().map(|value| if let Value::Integer(number) = value { *number } else { 0 });
+        let (entry_row, position) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        drop(numbers);
+        let entry = codec::entry(row)?;
+        let number = match &self.path {
+            Path::Account(_) => i64::try_from(entry.seq).unwrap_or(i64::MAX),
+            Path::Task(..) | Path::Tenant(_) => entry_row,
+        };
+        Ok((Place { position, number }, entry))
+    }
+}
+
+/// Where an entry stands on the path; none if it does not.
+fn place_of(source: &mut dyn Source, tenant_id: &TenantId, path: &Path, cursor: LedgerId) -> Result<Option<Place>, StoreError> {
+    let (op_id, ordinal) = cursor.operation();
+    let bound = params![tenant_id.as_str(), op_id.uuid(), i64::from(ordinal)];
+    let Some(found) = first(source, sql::CURSOR, bound, codec::cursor)? else { return Ok(None) };
+    let number = match path {
+        Path::Account(account_id) => (found.account_id == *account_id).then_some(found.seq),
+        Path::Task(_, task) => (found.task_id == *task).then_some(found.entry_row),
+        Path::Tenant(_) => Some(found.entry_row),
+    };
+    Ok(number.map(|number| Place { position: found.position, number }))
+}

@@ -1,0 +1,175 @@
+//! Questions, answered over rows of one consistent state.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::batch::{entries_of, stored};
+use super::page;
+use super::statements as sql;
+use super::{Source, Statement, Value, codec, count, params};
+use crate::facts::AccountFacts;
+use crate::id::OpId;
+use crate::ledger::{Entry, StoredOperation};
+use crate::owner::AccountKey;
+use crate::store::{AccountImage, Answer, EntriesAt, Query, StoreError};
+use crate::time::Timestamp;
+
+/// Answers a question.
+pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, StoreError> {
+    Ok(match query {
+        Query::Account(key, at) => Answer::Account(account(source, key, *at)?.map(Box::new)),
+        Query::AccountImage(key) => Answer::AccountImage(account_image(source, key)?.map(Box::new)),
+        Query::Hold(tenant, id) => {
+            let bound = params![id.uuid(), tenant.as_str()];
+            Answer::Hold(first(source, sql::HOLD, bound, codec::hold)?)
+        }
+        Query::Grant(tenant, id) => {
+            let bound = params![id.uuid(), tenant.as_str()];
+            Answer::Grant(first(source, sql::GRANT, bound, codec::grant)?)
+        }
+        Query::Task(tenant, id) => Answer::Task(first(source, sql::TASK, params![tenant.as_str(), id.as_str()], codec::task)?),
+        Query::OperationByKey(tenant, key) => {
+            let found = operations(source, sql::OPERATION_BY_KEY, params![tenant.as_str(), key.as_str()])?;
+            Answer::OperationByKey(found.into_iter().next())
+        }
+        Query::Operations(tenant, ids) => {
+            let found = ids.iter().map(|id| operation(source, tenant.as_str(), *id));
+            Answer::Operations(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        }
+        Query::Entries(query) => Answer::Entries(page::entries(source, query)?),
+        Query::EntriesAt(key, at) => Answer::EntriesAt(entries_at(source, key, *at)?),
+        Query::DueAccounts(at, limit) => {
+            Answer::DueAccounts(all(source, sql::ACCOUNTS_DUE, params![*at, rows_limit(*limit)], codec::account_name)?)
+        }
+        Query::NextDue => {
+            let rows = source.rows(Statement::new(sql::NEXT_DUE, Vec::new()))?;
+            Answer::NextDue(codec::next_time("accounts", "due_at", rows)?)
+        }
+        Query::Accounts(after, limit) => Answer::Accounts(accounts_after(source, after.as_ref(), *limit)?),
+        Query::Feed { tenant_id: None, after, limit } => {
+            Answer::Feed(operations(source, sql::FEED, vec![count(*after), rows_limit(*limit)])?)
+        }
+        Query::Feed { tenant_id: Some(tenant), after, limit } => {
+            let bound = vec![count(*after), Value::from(tenant.as_str()), rows_limit(*limit)];
+            Answer::Feed(operations(source, sql::FEED_OF_TENANT, bound)?)
+        }
+    })
+}
+
+/// At most so many rows.
+pub(super) fn rows_limit(limit: usize) -> Value {
+    Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// All rows of a statement, read.
+pub(super) fn all<T>(
+    source: &mut dyn Source,
+    sql: &'static str,
+    bound: Vec<Value>,
+    read: fn(super::Row) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    source.rows(Statement::new(sql, bound))?.into_iter().map(read).collect()
+}
+
+/// The first row of a statement, read.
+pub(super) fn first<T>(
+    source: &mut dyn Source,
+    sql: &'static str,
+    bound: Vec<Value>,
+    read: fn(super::Row) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    source.rows(Statement::new(sql, bound))?.into_iter().next().map(read).transpose()
+}
+
+fn operations(source: &mut dyn Source, sql: &'static str, bound: Vec<Value>) -> Result<Vec<Arc<StoredOperation>>, StoreError> {
+    let found = all(source, sql, bound, codec::operation)?;
+    let with_entries = found.into_iter().map(|found| {
+        let rows = source.rows(entries_of(&found))?;
+        stored(found, rows).map(Arc::new)
+    });
+    with_entries.collect()
+}
+
+fn operation(source: &mut dyn Source, tenant: &str, id: OpId) -> Result<Option<Arc<StoredOperation>>, StoreError> {
+    Ok(operations(source, sql::OPERATION, params![tenant, id.uuid()])?.into_iter().next())
+}
+
+fn account(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<Option<AccountFacts>, StoreError> {
+    let Some((account_id, mut facts)) = account_and_grants(source, key)? else { return Ok(None) };
+    if facts.account.hold_due_at.is_some_and(|due| due <= at) {
+        let holds = all(source, sql::DUE_HOLDS, params![account_id, at], codec::hold)?;
+        facts.due_holds = holds.into_iter().map(|(_, hold)| (hold.id, hold)).collect();
+        let next = source.rows(Statement::new(sql::NEXT_HOLD, params![account_id, at]))?;
+        facts.next_hold_at = codec::next_time("holds", "expires_at", next)?;
+    }
+    Ok(Some(facts))
+}
+
+fn account_image(source: &mut dyn Source, key: &AccountKey) -> Result<Option<AccountImage>, StoreError> {
+    let Some((account_id, facts)) = account_and_grants(source, key)? else { return Ok(None) };
+    let holds = all(source, sql::FROZEN_HOLDS, params![account_id], codec::hold)?;
+    Ok(Some(AccountImage { facts, open_holds: holds.into_iter().map(|(_, hold)| hold).collect() }))
+}
+
+fn account_and_grants(source: &mut dyn Source, key: &AccountKey) -> Result<Option<(i64, AccountFacts)>, StoreError> {
+    let Some((account_id, account)) = first(source, sql::ACCOUNT, codec::key_params(key), codec::account)? else {
+        return Ok(None);
+    };
+    let grants = all(source, sql::OPEN_GRANTS, params![account_id], codec::grant)?;
+    let grants = grants.into_iter().map(|(_, grant)| (grant.id, grant)).collect();
+    Ok(Some((account_id, AccountFacts { account, grants, due_holds: HashMap::new(), next_hold_at: None })))
+}
+
+fn accounts_after(source: &mut dyn Source, after: Option<&AccountKey>, limit: usize) -> Result<Vec<AccountKey>, StoreError> {
+    let mut bound = after.map_or_else(|| params!["", -1, "", ""], codec::key_params);
+    bound.push(rows_limit(limit));
+    all(source, sql::ACCOUNTS_AFTER, bound, codec::account_name)
+}
+
+fn entries_at(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<Option<EntriesAt>, StoreError> {
+    let Some((account_id, account)) = first(source, sql::ACCOUNT, codec::key_params(key), codec::account)? else {
+        return Ok(None);
+    };
+    let seq = last_booked(source, account_id, account.seq, at)?;
+    let last = entries_after(source, account_id, seq.saturating_sub(1), 1)?.into_iter().next().filter(|_| seq > 0);
+    let superseded = seq < account.seq;
+    Ok(Some(EntriesAt { last, superseded, settlements: settlements(source, account_id, seq, at)? }))
+}
+
+/// The sequence number of the last entry booked by `at`; 0 if there is none. Booking times never fall along an account.
+fn last_booked(source: &mut dyn Source, account_id: i64, newest: u64, at: Timestamp) -> Result<u64, StoreError> {
+    let (mut booked, mut later) = (0, newest.saturating_add(1));
+    while later - booked > 1 {
+        let middle = booked + (later - booked) / 2;
+        let rows = source.rows(Statement::new(sql::BOOKED_AT, params![account_id, count(middle)]))?;
+        let created_at = codec::next_time("entries", "created_at", rows)?
+            .ok_or_else(|| super::corrupt(format!("account {account_id} has no entry {middle}")))?;
+        if created_at <= at { booked = middle } else { later = middle }
+    }
+    Ok(booked)
+}
+
+/// The settlements right after `seq` that were effective by `at`. Every write books all that is due before anything else, in
+/// the order in which it became due, so the first other entry ends them.
+fn settlements(source: &mut dyn Source, account_id: i64, mut seq: u64, at: Timestamp) -> Result<Vec<Entry>, StoreError> {
+    let mut settlements = Vec::new();
+    loop {
+        let bound = params![account_id, count(seq), rows_limit(page::CHUNK)];
+        let chunk = all(source, sql::SETTLEMENTS, bound, codec::settlement)?;
+        let is_last = chunk.len() < page::CHUNK;
+        for (entry, is_settlement) in chunk {
+            if !is_settlement || entry.effective_at > at {
+                return Ok(settlements);
+            }
+            seq = entry.seq;
+            settlements.push(entry);
+        }
+        if is_last {
+            return Ok(settlements);
+        }
+    }
+}
+
+fn entries_after(source: &mut dyn Source, account_id: i64, seq: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    all(source, sql::ENTRIES_ASC, params![account_id, count(seq), rows_limit(limit)], codec::entry)
+}

@@ -1,0 +1,211 @@
+//! Every statement of the SQL stores. None reads more of a growing table than a page of it.
+
+/// Declares statements, and the list of all of them.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)+) => {
+        $($(#[$doc])* pub(super) const $name: &str = $sql;)+
+
+        /// All of them, for a test that reads their plans.
+        pub(crate) const ALL: &[&str] = &[$($name),+];
+    };
+}
+
+macro_rules! account_key {
+    () => {
+        "a.tenant_id, a.owner_kind, a.owner_id, a.unit"
+    };
+}
+
+macro_rules! account {
+    ($rest:literal) => {
+        concat!(
+            "SELECT a.account_id, ",
+            account_key!(),
+            ", a.seq, a.available, a.frozen, a.issued, a.adjusted_in, a.consumed, ",
+            "a.expired, a.forfeited, a.adjusted_out, a.open_grants, a.open_holds, a.head, a.last_at, a.hold_due_at, a.due_at ",
+            "FROM accounts a ",
+            $rest
+        )
+    };
+}
+
+macro_rules! account_names {
+    ($rest:literal) => {
+        concat!("SELECT a.account_id, ", account_key!(), " FROM accounts a ", $rest)
+    };
+}
+
+macro_rules! grant {
+    ($rest:literal) => {
+        concat!(
+            "SELECT g.grant_row, ",
+            account_key!(),
+            ", g.grant_id, g.type, g.state, g.amount, g.remaining, g.held, g.priority, ",
+            "g.effective_at, g.expires_at, g.scope_app_id, g.scope_template_id, g.reissue_of, g.policy_tag, g.reason, g.metadata ",
+            "FROM grants g CROSS JOIN accounts a ON a.account_id = g.account_id ",
+            $rest
+        )
+    };
+}
+
+macro_rules! hold {
+    ($rest:literal) => {
+        concat!(
+            "SELECT h.hold_row, ",
+            account_key!(),
+            ", h.hold_id, h.state, h.amount, h.captured, h.created_at, h.expires_at, ",
+            "h.over_capture, h.late_commit, h.draw, h.task_id, h.template_id, h.app_id, h.user_id, h.scene, h.price_basis, ",
+            "h.policy_tag FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
+            $rest
+        )
+    };
+}
+
+macro_rules! operation {
+    ($rest:literal) => {
+        concat!(
+            "SELECT o.position, ",
+            account_key!(),
+            ", o.account_id, o.op_id, o.kind, o.first_seq, o.entry_count, ",
+            "o.settled_count, o.refunded, o.created_at, o.fingerprint, o.idempotency_key, o.actor, o.request_id, o.policy_tag, ",
+            "o.answer FROM operations o CROSS JOIN accounts a ON a.account_id = o.account_id ",
+            $rest
+        )
+    };
+}
+
+macro_rules! entry_columns {
+    () => {
+        concat!(
+            "SELECT e.entry_row, e.position, ",
+            account_key!(),
+            ", o.op_id, e.ordinal, e.seq, e.kind, e.change, e.frozen_change, ",
+            "e.balance_after, e.frozen_after, e.created_at, e.effective_at, e.hash, e.draw, e.terms, e.hold_id, e.grant_id, ",
+            "e.task_id, e.template_id, e.app_id, e.user_id, e.operator, e.reason, e.metadata"
+        )
+    };
+}
+
+macro_rules! entry {
+    ($rest:literal) => {
+        concat!(
+            entry_columns!(),
+            " FROM entries e CROSS JOIN operations o ON o.position = e.position ",
+            "CROSS JOIN accounts a ON a.account_id = e.account_id ",
+            $rest
+        )
+    };
+}
+
+/// Entries found by their operations.
+macro_rules! operation_entry {
+    ($rest:literal) => {
+        concat!(
+            entry_columns!(),
+            " FROM operations o CROSS JOIN entries e ON e.account_id = o.account_id ",
+            "AND e.seq >= o.first_seq AND e.seq < o.first_seq + o.entry_count ",
+            "CROSS JOIN accounts a ON a.account_id = o.account_id ",
+            $rest
+        )
+    };
+}
+
+statements! {
+    ACCOUNT = account!("WHERE a.tenant_id = ?1 AND a.owner_kind = ?2 AND a.owner_id = ?3 AND a.unit = ?4");
+    ACCOUNTS_AFTER = account_names!(
+        "WHERE (a.tenant_id, a.owner_kind, a.owner_id, a.unit) > (?1, ?2, ?3, ?4) \
+         ORDER BY a.tenant_id, a.owner_kind, a.owner_id, a.unit LIMIT ?5"
+    );
+    ACCOUNTS_DUE = account_names!("WHERE a.due_at <= ?1 ORDER BY a.due_at, a.account_id LIMIT ?2");
+    NEXT_DUE = "SELECT min(due_at) FROM accounts WHERE due_at IS NOT NULL";
+    LAST_ACCOUNT = "SELECT max(account_id) FROM accounts";
+
+    GRANT = grant!("WHERE g.grant_id = ?1 AND a.tenant_id = ?2");
+    OPEN_GRANTS = grant!("WHERE g.account_id = ?1 AND (g.state = 'pending' OR g.remaining > 0 OR g.held > 0)");
+
+    HOLD = hold!("WHERE h.hold_id = ?1 AND a.tenant_id = ?2");
+    DUE_HOLDS = hold!("WHERE h.account_id = ?1 AND h.state = 'frozen' AND h.expires_at <= ?2");
+    FROZEN_HOLDS = hold!("WHERE h.account_id = ?1 AND h.state = 'frozen'");
+    NEXT_HOLD = "SELECT min(expires_at) FROM holds WHERE account_id = ?1 AND state = 'frozen' AND expires_at > ?2";
+
+    TASK = "SELECT charges, last_at, hold_id FROM tasks WHERE tenant_id = ?1 AND task_id = ?2";
+
+    OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
+    OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
+    FEED = operation!("WHERE o.position > ?1 ORDER BY o.position LIMIT ?2");
+    FEED_OF_TENANT = operation!("WHERE o.tenant_id = ?2 AND o.position > ?1 ORDER BY o.position LIMIT ?3");
+    LAST_POSITION = "SELECT max(position) FROM operations";
+
+    ENTRIES_OF_OPERATION = entry!("WHERE e.account_id = ?1 AND e.seq >= ?2 AND e.seq < ?3 ORDER BY e.seq");
+    ENTRIES_ASC = entry!("WHERE e.account_id = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?3");
+    ENTRIES_DESC = entry!("WHERE e.account_id = ?1 AND e.seq < ?2 ORDER BY e.seq DESC LIMIT ?3");
+    TASK_ENTRIES_ASC = entry!("WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.entry_row > ?3 ORDER BY e.entry_row LIMIT ?4");
+    TASK_ENTRIES_DESC =
+        entry!("WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.entry_row < ?3 ORDER BY e.entry_row DESC LIMIT ?4");
+    // Rows of entries ascend with the positions of their operations.
+    TENANT_ENTRIES_ASC = operation_entry!(
+        "WHERE o.tenant_id = ?1 AND o.position >= ?2 AND e.entry_row > ?3 ORDER BY o.position, e.seq LIMIT ?4"
+    );
+    TENANT_ENTRIES_DESC = operation_entry!(
+        "WHERE o.tenant_id = ?1 AND o.position <= ?2 AND e.entry_row < ?3 ORDER BY o.position DESC, e.seq DESC LIMIT ?4"
+    );
+    CURSOR = "SELECT e.entry_row, e.position, e.account_id, e.seq, e.task_id FROM operations o \
+        CROSS JOIN entries e ON e.account_id = o.account_id AND e.seq = o.first_seq + ?3 - 1 \
+        WHERE o.tenant_id = ?1 AND o.op_id = ?2 AND ?3 BETWEEN 1 AND o.entry_count";
+    BOOKED_AT = "SELECT created_at FROM entries WHERE account_id = ?1 AND seq = ?2";
+
+    // How many entries of the operation are settlements stands behind the columns of the entry.
+    SETTLEMENTS = concat!(
+        entry_columns!(), ", o.settled_count FROM entries e CROSS JOIN operations o ON o.position = e.position ",
+        "CROSS JOIN accounts a ON a.account_id = e.account_id WHERE e.account_id = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?3"
+    );
+
+    // What was refunded of the operation, and its label, stand behind the columns of the entry.
+    CHARGE = concat!(
+        entry_columns!(), ", o.refunded, o.policy_tag FROM operations o CROSS JOIN entries e ON e.account_id = o.account_id ",
+        "AND e.seq = o.first_seq + ?3 - 1 CROSS JOIN accounts a ON a.account_id = o.account_id WHERE o.tenant_id = ?1 ",
+        "AND o.op_id = ?2 AND ?3 BETWEEN 1 AND o.entry_count AND e.kind IN ('charge', 'capture')"
+    );
+    TASK_CHARGES = concat!(
+        entry_columns!(), ", o.refunded, o.policy_tag FROM entries e CROSS JOIN operations o ON o.position = e.position ",
+        "CROSS JOIN accounts a ON a.account_id = e.account_id WHERE e.tenant_id = ?1 AND e.task_id = ?2 ",
+        "AND e.kind IN ('charge', 'capture') AND a.owner_kind = ?3 AND a.owner_id = ?4 AND a.unit = ?5 ORDER BY e.entry_row"
+    );
+
+    OPERATION_INSERT =
+        "INSERT INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, \
+         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
+    ENTRY_INSERT =
+        "INSERT INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, \
+         frozen_after, created_at, effective_at, hash, draw, terms, hold_id, grant_id, task_id, template_id, app_id, user_id, \
+         operator, reason, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+         ?19, ?20, ?21, ?22, ?23, ?24)";
+    ACCOUNT_INSERT =
+        "INSERT INTO accounts (account_id, seq, available, frozen, issued, adjusted_in, consumed, expired, forfeited, \
+         adjusted_out, open_grants, open_holds, head, last_at, hold_due_at, due_at, tenant_id, owner_kind, owner_id, unit) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+    ACCOUNT_UPDATE =
+        "UPDATE accounts SET seq = ?2, available = ?3, frozen = ?4, issued = ?5, adjusted_in = ?6, consumed = ?7, expired = ?8, \
+         forfeited = ?9, adjusted_out = ?10, open_grants = ?11, open_holds = ?12, head = ?13, last_at = ?14, hold_due_at = ?15 \
+         WHERE account_id = ?1";
+    // Apart from the other, which leaves the index on `due_at` alone.
+    ACCOUNT_UPDATE_DUE =
+        "UPDATE accounts SET seq = ?2, available = ?3, frozen = ?4, issued = ?5, adjusted_in = ?6, consumed = ?7, expired = ?8, \
+         forfeited = ?9, adjusted_out = ?10, open_grants = ?11, open_holds = ?12, head = ?13, last_at = ?14, hold_due_at = ?15, \
+         due_at = ?16 WHERE account_id = ?1";
+    GRANT_INSERT =
+        "INSERT INTO grants (grant_id, state, expires_at, remaining, held, account_id, type, amount, priority, effective_at, \
+         scope_app_id, scope_template_id, reissue_of, policy_tag, reason, metadata) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    GRANT_UPDATE = "UPDATE grants SET state = ?2, expires_at = ?3, remaining = ?4, held = ?5 WHERE grant_id = ?1";
+    HOLD_INSERT =
+        "INSERT INTO holds (hold_id, state, expires_at, draw, captured, account_id, amount, created_at, over_capture, \
+         late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    HOLD_UPDATE = "UPDATE holds SET state = ?2, expires_at = ?3, draw = ?4, captured = ?5 WHERE hold_id = ?1";
+    TASK_UPSERT =
+        "INSERT INTO tasks (tenant_id, task_id, charges, last_at, hold_id) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT \
+         (tenant_id, task_id) DO UPDATE SET charges = excluded.charges, last_at = excluded.last_at, hold_id = excluded.hold_id";
+}

@@ -1,0 +1,55 @@
+//! What SQLite's codes mean to the engine. No message is ever read.
+
+use rusqlite::ffi::{self, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::{Connection, Error, ErrorCode};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// An error of a statement; the transaction around it is rolled back.
+pub(super) fn store_error(error: Error) -> StoreError {
+    let (kind, what) = match code(&error) {
+        Some(failure) => classify(failure),
+        None => (StoreErrorKind::Permanent, "the store failed"),
+    };
+    StoreError::new(kind, format!("{what}: {error}"))
+}
+
+/// An error of a `COMMIT`. While the transaction is still open nothing was applied, and dropping it rolls it back. SQLite ends
+/// it by itself when the disk fails: then what reached the disk is not known.
+pub(super) fn commit_error(error: Error, connection: &Connection) -> StoreError {
+    let is_io = code(&error).is_some_and(|failure| failure.code == ErrorCode::SystemIoFailure);
+    let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+    let mut failed = store_error(error);
+    failed.may_have_applied = is_io || !rolled_back;
+    failed
+}
+
+fn code(error: &Error) -> Option<&ffi::Error> {
+    match error {
+        Error::SqliteFailure(failure, _) => Some(failure),
+        Error::SqlInputError { error, .. } => Some(error),
+        _ => None,
+    }
+}
+
+fn classify(failure: &ffi::Error) -> (StoreErrorKind, &'static str) {
+    use StoreErrorKind::{Conflict, Corrupt, Permanent, Transient};
+    match failure.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+            (Transient, "the file is locked by another process")
+        }
+        ErrorCode::ConstraintViolation => match failure.extended_code {
+            SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID => {
+                (Conflict, "a unique key is taken")
+            }
+            _ => (Corrupt, "a row would contradict itself"),
+        },
+        ErrorCode::DatabaseCorrupt => (Corrupt, "the file is damaged"),
+        ErrorCode::NotADatabase => (Corrupt, "the file is no SQLite database"),
+        ErrorCode::DiskFull => (Permanent, "the disk is full"),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => (Permanent, "the file cannot be written"),
+        ErrorCode::CannotOpen => (Permanent, "the file cannot be opened"),
+        ErrorCode::SystemIoFailure => (Permanent, "the disk failed"),
+        _ => (Permanent, "the store failed"),
+    }
+}

@@ -1,0 +1,182 @@
+-- The books. Amounts count millionths of a unit, times are microseconds since 1970 (UTC), ids are the 16 bytes of a UUID.
+-- The views `ledger` and `balances` show the same in words. Rows of `operations` and `entries` are never changed, except
+-- `operations.refunded`.
+
+CREATE TABLE schema_migrations (
+    version INTEGER PRIMARY KEY,
+    name    TEXT NOT NULL
+) STRICT;
+
+-- One row an accepted command: its idempotency record, audit record and place in the feed.
+CREATE TABLE operations (
+    position        INTEGER PRIMARY KEY,
+    op_id           BLOB    NOT NULL,
+    tenant_id       TEXT    NOT NULL,
+    account_id      INTEGER NOT NULL,
+    kind            TEXT    NOT NULL,
+    first_seq       INTEGER NOT NULL,
+    entry_count     INTEGER NOT NULL,
+    settled_count   INTEGER NOT NULL,
+    refunded        INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL,
+    fingerprint     BLOB    NOT NULL,
+    idempotency_key TEXT,
+    actor           TEXT,
+    request_id      TEXT,
+    policy_tag      TEXT,
+    answer          TEXT
+) STRICT;
+CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
+CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
+CREATE UNIQUE INDEX operations_idempotency_key ON operations (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- One row a line of the ledger. `entry_row` ascends in the order of booking.
+CREATE TABLE entries (
+    entry_row     INTEGER PRIMARY KEY,
+    position      INTEGER NOT NULL, -- its operation
+    tenant_id     TEXT    NOT NULL,
+    account_id    INTEGER NOT NULL,
+    seq           INTEGER NOT NULL,
+    ordinal       INTEGER NOT NULL,
+    kind          TEXT    NOT NULL,
+    change        INTEGER NOT NULL,
+    frozen_change INTEGER NOT NULL,
+    balance_after INTEGER NOT NULL,
+    frozen_after  INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL,
+    effective_at  INTEGER,          -- NULL: when it was booked
+    hash          BLOB    NOT NULL,
+    draw          BLOB,             -- for each grant: 16 bytes of id, 1 of type, 8 of millionths, big-endian
+    terms         TEXT,             -- JSON
+    hold_id       BLOB,
+    grant_id      BLOB,
+    task_id       TEXT,
+    template_id   TEXT,
+    app_id        TEXT,
+    user_id       TEXT,
+    operator      TEXT,
+    reason        TEXT,
+    metadata      TEXT,             -- JSON
+    text_hash     BLOB              -- set when user, operator, reason and metadata are erased
+) STRICT;
+CREATE UNIQUE INDEX entries_seq ON entries (account_id, seq);
+CREATE INDEX entries_task ON entries (tenant_id, task_id) WHERE task_id IS NOT NULL;
+
+CREATE TABLE accounts (
+    account_id   INTEGER PRIMARY KEY,
+    tenant_id    TEXT    NOT NULL,
+    owner_kind   INTEGER NOT NULL CHECK (owner_kind IN (0, 1, 2)), -- pool, user, organization
+    owner_id     TEXT    NOT NULL,                                 -- empty for the pool
+    unit         TEXT    NOT NULL,
+    seq          INTEGER NOT NULL,
+    available    INTEGER NOT NULL,
+    frozen       INTEGER NOT NULL CHECK (frozen >= 0),
+    issued       INTEGER NOT NULL,
+    adjusted_in  INTEGER NOT NULL,
+    consumed     INTEGER NOT NULL,
+    expired      INTEGER NOT NULL,
+    forfeited    INTEGER NOT NULL,
+    adjusted_out INTEGER NOT NULL,
+    open_grants  INTEGER NOT NULL,
+    open_holds   INTEGER NOT NULL,
+    head         BLOB    NOT NULL,
+    last_at      INTEGER NOT NULL,
+    hold_due_at  INTEGER,
+    due_at       INTEGER,
+    UNIQUE (tenant_id, owner_kind, owner_id, unit),
+    CHECK (issued + adjusted_in = available + frozen + consumed + expired + forfeited + adjusted_out)
+) STRICT;
+CREATE INDEX accounts_due ON accounts (due_at) WHERE due_at IS NOT NULL;
+
+CREATE TABLE grants (
+    grant_row         INTEGER PRIMARY KEY,
+    grant_id          BLOB    NOT NULL UNIQUE,
+    account_id        INTEGER NOT NULL,
+    type              TEXT    NOT NULL,
+    state             TEXT    NOT NULL,
+    amount            INTEGER NOT NULL,
+    remaining         INTEGER NOT NULL CHECK (remaining >= 0),
+    held              INTEGER NOT NULL CHECK (held >= 0),
+    priority          INTEGER NOT NULL,
+    effective_at      INTEGER NOT NULL,
+    expires_at        INTEGER,
+    scope_app_id      TEXT,
+    scope_template_id TEXT,
+    reissue_of        BLOB,
+    policy_tag        TEXT,
+    reason            TEXT,
+    metadata          TEXT -- JSON
+) STRICT;
+CREATE INDEX grants_open ON grants (account_id) WHERE state = 'pending' OR remaining > 0 OR held > 0;
+
+CREATE TABLE holds (
+    hold_row     INTEGER PRIMARY KEY,
+    hold_id      BLOB    NOT NULL UNIQUE,
+    account_id   INTEGER NOT NULL,
+    state        TEXT    NOT NULL,
+    amount       INTEGER NOT NULL,
+    captured     INTEGER NOT NULL CHECK (captured >= 0),
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    over_capture TEXT    NOT NULL,
+    late_commit  TEXT    NOT NULL,
+    draw         BLOB, -- what is frozen now, as in `entries.draw`
+    task_id      TEXT,
+    template_id  TEXT,
+    app_id       TEXT,
+    user_id      TEXT,
+    scene        TEXT,
+    price_basis  TEXT,
+    policy_tag   TEXT
+) STRICT;
+CREATE INDEX holds_frozen ON holds (account_id, expires_at) WHERE state = 'frozen';
+
+CREATE TABLE tasks (
+    tenant_id TEXT    NOT NULL,
+    task_id   TEXT    NOT NULL,
+    charges   INTEGER NOT NULL,
+    last_at   INTEGER NOT NULL,
+    hold_id   BLOB,
+    PRIMARY KEY (tenant_id, task_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW ledger AS
+SELECT 'led_' || lower(substr(hex(o.op_id), 1, 8) || '-' || substr(hex(o.op_id), 9, 4) || '-' || substr(hex(o.op_id), 13, 4)
+           || '-' || substr(hex(o.op_id), 17, 4) || '-' || substr(hex(o.op_id), 21, 8) || printf('%04x', e.ordinal)) AS ledger_id,
+       e.tenant_id,
+       CASE a.owner_kind WHEN 0 THEN 'pool' WHEN 1 THEN 'user:' || a.owner_id ELSE 'organization:' || a.owner_id END AS owner,
+       a.unit,
+       e.seq,
+       o.kind AS operation,
+       e.kind,
+       printf('%s%d.%06d', iif(e.change < 0 AND e.change > -1000000, '-', ''), e.change / 1000000, abs(e.change % 1000000))
+           AS change,
+       printf('%s%d.%06d', iif(e.frozen_change < 0 AND e.frozen_change > -1000000, '-', ''), e.frozen_change / 1000000,
+              abs(e.frozen_change % 1000000)) AS frozen_change,
+       printf('%s%d.%06d', iif(e.balance_after < 0 AND e.balance_after > -1000000, '-', ''), e.balance_after / 1000000,
+              abs(e.balance_after % 1000000)) AS balance_after,
+       printf('%d.%06d', e.frozen_after / 1000000, e.frozen_after % 1000000) AS frozen_after,
+       e.task_id, e.template_id, e.app_id, e.user_id, e.operator, e.reason, e.metadata,
+       strftime('%Y-%m-%dT%H:%M:%S', coalesce(e.effective_at, e.created_at) / 1000000, 'unixepoch')
+           || printf('.%06dZ', coalesce(e.effective_at, e.created_at) % 1000000) AS effective_at,
+       strftime('%Y-%m-%dT%H:%M:%S', e.created_at / 1000000, 'unixepoch') || printf('.%06dZ', e.created_at % 1000000)
+           AS created_at,
+       lower(hex(e.hash)) AS hash
+FROM entries e JOIN operations o ON o.position = e.position JOIN accounts a ON a.account_id = e.account_id;
+
+CREATE VIEW balances AS
+SELECT tenant_id,
+       CASE owner_kind WHEN 0 THEN 'pool' WHEN 1 THEN 'user:' || owner_id ELSE 'organization:' || owner_id END AS owner,
+       unit,
+       printf('%s%d.%06d', iif(available < 0 AND available > -1000000, '-', ''), available / 1000000, abs(available % 1000000))
+           AS available,
+       printf('%d.%06d', frozen / 1000000, frozen % 1000000) AS frozen,
+       printf('%s%d.%06d', iif(consumed < 0 AND consumed > -1000000, '-', ''), consumed / 1000000, abs(consumed % 1000000))
+           AS consumed,
+       seq AS entries,
+       open_grants,
+       open_holds,
+       strftime('%Y-%m-%dT%H:%M:%S', last_at / 1000000, 'unixepoch') || printf('.%06dZ', last_at % 1000000) AS last_at,
+       strftime('%Y-%m-%dT%H:%M:%S', due_at / 1000000, 'unixepoch') || printf('.%06dZ', due_at % 1000000) AS due_at,
+       lower(hex(head)) AS head
+FROM accounts;

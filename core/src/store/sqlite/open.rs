@@ -1,0 +1,121 @@
+//! Opening a file: what is refused, how connections are set up, and how the schema comes to its version.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::{SqliteOptions, Synchronous, error, retry};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Marks a file as ours: `draw` in ASCII.
+pub(super) const APPLICATION_ID: i64 = 0x6472_6177;
+
+/// The steps from an empty file to the present schema. A released step never changes; a change is a further step.
+const MIGRATIONS: &[(&str, &str)] = &[("ledger", include_str!("migrations/0001_ledger.sql"))];
+
+/// The settings of every connection. SQLite's own waiting is off: the store waits by itself.
+const SETTINGS: &str = "PRAGMA busy_timeout = 0; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;";
+
+/// Statements that a connection keeps prepared: all of them.
+const PREPARED: usize = 64;
+
+/// The connection that writes; makes the file and brings its schema to the present version.
+pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    refuse_path(path)?;
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    if connection.is_readonly("main").map_err(error::store_error)? {
+        return Err(refused(path, "is read-only"));
+    }
+    retry::until(options.deadline, || {
+        set_up(&connection, path, options.synchronous)?;
+        migrate(&connection, path)
+    })?;
+    Ok(connection)
+}
+
+/// A connection that reads a file which the writer has opened.
+pub(super) fn reader(path: &Path, deadline: Duration) -> Result<Connection, StoreError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let settings = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
+    retry::until(deadline, || connection.execute_batch(settings).map_err(error::store_error))?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error::store_error)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.execute_batch(SETTINGS).map_err(error::store_error)?;
+    Ok(connection)
+}
+
+fn refused(path: &Path, why: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Permanent, format!("`{}` {why}", path.display()))
+}
+
+/// What the file system says about the path before SQLite sees it.
+fn refuse_path(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(refused(path, "is a folder, not a file")),
+        // SQLite opens such a file all the same, to read; a superuser could even write it.
+        Ok(metadata) if metadata.permissions().readonly() => Err(refused(path, "is read-only")),
+        Err(_) if folder.is_some_and(|folder| !folder.is_dir()) => Err(refused(path, "is in a folder that does not exist")),
+        _ => Ok(()),
+    }
+}
+
+/// Turns the log on, once it is clear that the file is ours or empty.
+fn set_up(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), StoreError> {
+    version(connection, path)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(error::store_error)?;
+    if mode != "wal" {
+        return Err(refused(path, "cannot be kept with a write-ahead log"));
+    }
+    let synchronous = match synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Normal => "NORMAL",
+    };
+    // 64 MB of cache. Past 16,000 pages of log the commit that finds them there moves them into the file, without waiting for
+    // readers; foreign keys are the engine's care.
+    let settings = format!(
+        "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000; \
+         PRAGMA foreign_keys = OFF;"
+    );
+    connection.execute_batch(&settings).map_err(error::store_error)
+}
+
+/// The version of the schema in the file; 0 for an empty file.
+fn version(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(error::store_error);
+    let application_id = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let is_empty = number("SELECT count(*) FROM sqlite_schema")? == 0;
+    if application_id != APPLICATION_ID && !(application_id == 0 && version == 0 && is_empty) {
+        return Err(refused(path, "belongs to another program"));
+    }
+    match usize::try_from(version) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => {
+            let newest = MIGRATIONS.len();
+            Err(refused(path, &format!("has schema version {version}, newer than {newest}, which this program knows")))
+        }
+    }
+}
+
+/// Brings the schema to the present version in one transaction; another process may do it first.
+fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    if version(connection, path)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(error::store_error)?;
+    let present = version(&transaction, path)?;
+    for (version, (name, sql)) in (1_i64..).zip(MIGRATIONS).skip(present) {
+        transaction.execute_batch(sql).map_err(error::store_error)?;
+        let inserted = transaction.execute("INSERT INTO schema_migrations (version, name) VALUES (?1, ?2)", (version, name));
+        inserted.map_err(error::store_error)?;
+    }
+    let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", MIGRATIONS.len());
+    transaction.execute_batch(&marks).map_err(error::store_error)?;
+    transaction.commit().map_err(|failed| error::commit_error(failed, connection))
+}

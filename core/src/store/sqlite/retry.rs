@@ -1,0 +1,23 @@
+//! Waiting for a file that another process has locked.
+
+use std::time::{Duration, Instant};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// The shortest and the longest pause between two tries, in microseconds.
+const PAUSE_MICROS: std::ops::RangeInclusive<u64> = 100..=600;
+
+/// Tries until it succeeds, fails for good, or the deadline has passed. Pauses are short and random: fixed or growing ones
+/// starve whoever comes last.
+#[expect(clippy::disallowed_methods, reason = "waiting for a lock is measured on the host's clock; no decision reads it")]
+pub(super) fn until<T>(deadline: Duration, mut attempt: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if error.kind == StoreErrorKind::Transient && started.elapsed() < deadline => {
+                std::thread::sleep(Duration::from_micros(fastrand::u64(PAUSE_MICROS)));
+            }
+            outcome => return outcome,
+        }
+    }
+}
