@@ -118,7 +118,7 @@ pub struct Totals {
 /// A task: an anchor, unique in its tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Task {
-    /// Its latest hold.
+    /// The hold that blocks it if any does: its captured one, else its latest.
     pub hold_id: Option<HoldId>,
     /// Charges and captures booked under it.
     pub charges: u32,

@@ -40,7 +40,6 @@ impl OpId {
     #[must_use]
     pub fn of_derived(id: Uuid) -> (OpId, u16) {
         let (high, low) = id.as_u64_pair();
-        #[expect(clippy::cast_possible_truncation, reason = "masked to 16 bits")]
         let ordinal = (low & 0xffff) as u16;
         (OpId(Uuid::from_u64_pair(high, low & !0xffff)), ordinal)
     }

@@ -1,4 +1,56 @@
 //! An embeddable credits engine: grants, holds, charges and refunds on an idempotent, verifiable ledger.
+//!
+//! The engine runs inside your process and keeps its books in a SQLite file, or in memory. Every command takes effect at most
+//! once under its key, never spends what is not there, and leaves entries that can be verified.
+//!
+//! ```
+//! use drawdown::{AccountKey, CaptureHold, Context, Engine, GrantCredit, GrantType, Owner, PlaceHold};
+//!
+//! let engine = Engine::in_memory(); // or Engine::open("sqlite://credits.db")?
+//! let acme = Context::tenant("acme")?;
+//! let user = Owner::user("u1")?;
+//!
+//! // Credit is given under a key: however often this is sent, it is given once.
+//! let welcome = acme.key("welcome-u1")?.request(GrantCredit::new(user.clone(), GrantType::NewUser, "100".parse()?));
+//! engine.execute(welcome.clone())?;
+//! assert!(engine.execute(welcome)?.idempotent_replay);
+//!
+//! // Work is paid for in two steps: what it can cost at most is frozen, what it did cost is captured.
+//! let hold = engine.execute(acme.request(PlaceHold::new(user.clone(), "30".parse()?)))?;
+//! engine.execute(acme.request(CaptureHold::new(hold.hold_id, "12.5".parse()?)))?;
+//! let account = AccountKey::new("acme".parse()?, user.clone(), "credit".parse()?);
+//! assert_eq!(engine.balance(&account)?.available.to_string(), "87.5");
+//!
+//! // A refusal is a value: a stable name, what was needed, and what there was.
+//! let refused = engine.execute(acme.request(PlaceHold::new(user, "90".parse()?))).unwrap_err();
+//! let denial = refused.denial().unwrap();
+//! assert_eq!((denial.name(), denial.details()["available"].as_str()), ("insufficient_balance", Some("87.5")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The words
+//! An **account** is a tenant, an owner (a user, an organization, the tenant's pool) and a unit. Its credit comes in **grants**,
+//! each with its own type, scope and expiry, drawn in one total order that [`Engine::explain`] shows. A **hold** freezes an
+//! amount of exact grants; a **capture** consumes it, a **release** gives it back, and so does the passing of its time. An
+//! accepted command is an **operation** of one account, and its lines in the ledger are **entries**. A **denial** is a refusal by
+//! the rules ([`DenialKind`] lists them in order of precedence), an **error** a failure of the machinery ([`Error`]).
+//!
+//! # The way through
+//! 1. A [`Command`] is checked as it stands, and gets the id that it takes effect under, however often it is tried.
+//! 2. It runs in place when nobody else is writing; else it queues, and what has queued is committed together, up to 256 at
+//!    a time. [`Engine::submit`] answers with a [`Ticket`], to wait for or to await.
+//! 3. A [`store`] locks what the commands need and loads the [`facts`].
+//! 4. [`decide`] is a pure function from a command and facts to [`changes`] or a [`Denial`]: no clock, no randomness, no I/O.
+//! 5. The store commits the changes of the batch, all or nothing.
+//! 6. The receipt is computed from what was booked, the first time as on every replay.
+//!
+//! # Time
+//! Credit expires, and holds lapse, when their time comes, not when a job runs: reads settle in the answer, commands before
+//! they decide, and [`Engine::sweep`] books it for accounts that nobody writes to. The clock is an argument
+//! ([`EngineBuilder::clock`]), so a test can set it.
+//!
+//! # Amounts
+//! An [`Amount`] is an exact count of millionths. It is read from text or integers, never from a float, and never rounded.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod amount;
@@ -41,3 +93,8 @@ pub use id::{
 pub use owner::{AccountKey, Owner};
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// The front page of the repository, whose code is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

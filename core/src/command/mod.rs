@@ -8,6 +8,7 @@ mod json;
 mod receipt;
 mod shape;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -203,25 +204,18 @@ impl Request<Body> {
         fields.finish()
     }
 
-    /// Handles to what decides this command.
-    ///
-    /// # Errors
-    /// `owner_invalid` when it is not clear who pays.
-    pub fn needs(&self, policy: &TenantPolicy) -> Result<Needs, Denial> {
+    /// Handles to what decides this command. One for which it is not clear who pays needs its key alone: a replay comes
+    /// before that denial.
+    #[must_use]
+    pub fn needs(&self, policy: &TenantPolicy) -> Needs {
         let mut needs = Needs::default();
-        self.add_needs(policy, &mut needs)?;
-        Ok(needs)
-    }
-
-    /// Adds the handles to those of a batch.
-    ///
-    /// # Errors
-    /// `owner_invalid` when it is not clear who pays.
-    pub fn add_needs(&self, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         if let Some(key) = &self.context.idempotency_key {
             needs.keys.push((self.context.tenant_id.clone(), key.clone()));
         }
-        self.body.parts().needs(&self.context.tenant_id, policy, needs)
+        match self.body.parts().needs(&self.context.tenant_id, policy, &mut needs) {
+            Ok(()) => needs,
+            Err(_owner_invalid) => Needs { keys: needs.keys, ..Needs::default() },
+        }
     }
 
     /// The owner that the command names, where it names one.
@@ -256,7 +250,21 @@ pub(crate) fn paying_account(
 
 /// The text of a command as its entries keep it.
 pub(crate) fn shared_metadata(metadata: Option<&Metadata>) -> Option<Arc<Metadata>> {
-    metadata.filter(|map| !map.is_empty()).map(|map| Arc::new(map.clone()))
+    metadata.filter(|map| !map.is_empty()).map(|map| Arc::new(in_byte_order(map)))
+}
+
+/// The names in byte order, as the chain hashes them. A map of `serde_json` has that order by itself, unless another crate
+/// of the host's build asks it to keep the order of insertion; the books are read by builds of both kinds.
+fn in_byte_order(map: &Metadata) -> Metadata {
+    fn ordered(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => Value::Object(in_byte_order(map)),
+            Value::Array(items) => Value::Array(items.iter().map(ordered).collect()),
+            other => other.clone(),
+        }
+    }
+    let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+    sorted.into_iter().map(|(name, value)| (name.clone(), ordered(value))).collect()
 }
 
 impl CommandParts for Settle {

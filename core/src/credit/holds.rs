@@ -77,7 +77,7 @@ pub(crate) fn capture<'a>(case: &Case<'a>, command: &CaptureHold) -> Result<Book
     }
     refuse_mismatch(&hold, command.task_id.as_ref(), command.template_id.as_ref(), command.user_id.as_ref())?;
     refuse_excess(&hold, command.actual_cost, late)?;
-    let task = hold.terms.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
+    let mut task = hold.terms.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
     draw_excess(case, &mut posting, &mut hold, command.actual_cost)?;
     let captured = hold.draw.take_first(command.actual_cost);
     let total = hold.captured.checked_add(command.actual_cost);
@@ -86,6 +86,10 @@ pub(crate) fn capture<'a>(case: &Case<'a>, command: &CaptureHold) -> Result<Book
     if command.last {
         hold.draw = Draw::default();
         hold.state = HoldState::Committed;
+        // A late commit makes an earlier hold of the task the one that blocks it, for good.
+        if let Some((_, task)) = &mut task {
+            task.hold_id = Some(hold.id);
+        }
     }
     let text = hold_text(&hold, command.reason.as_ref(), command.metadata.as_ref());
     let bare = EntryText { metadata: None, ..text.clone() };

@@ -165,7 +165,7 @@ impl<'a> DecideBatch<'a> {
     fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
         let mut needs = Needs::default();
         for job in &mut *jobs {
-            job.forget();
+            job.begin_try();
             job.add_needs(&mut needs);
         }
         unique(&mut needs.keys);

@@ -28,10 +28,10 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Checks the shape of a command and who pays for it.
+    /// Checks the shape of a command.
     pub(super) fn new(command: Command, op_id: OpId, policy: Arc<TenantPolicy>) -> Result<Prepared, Denial> {
         command.check()?;
-        let needs = command.needs(&policy)?;
+        let needs = command.needs(&policy);
         Ok(Prepared { command, op_id, policy, needs })
     }
 
@@ -58,7 +58,10 @@ pub(super) struct Job {
     items: Vec<Prepared>,
     deadline: Instant,
     bytes: usize,
+    /// What the last try decided.
     decided: Option<Outcome>,
+    /// The receipts of an earlier try that accepted it. Those of replays stay true whatever became of the try.
+    accepted_before: Option<Vec<Receipt>>,
     answer: Answer,
 }
 
@@ -67,7 +70,7 @@ impl Job {
     pub(super) fn new(items: Vec<Prepared>, deadline: Instant) -> (Job, Ticket) {
         let (answer, ticket) = ticket();
         let bytes = items.iter().map(|item| estimated_bytes(&item.command)).fold(0, usize::saturating_add);
-        (Job { items, deadline, bytes, decided: None, answer }, ticket)
+        (Job { items, deadline, bytes, decided: None, accepted_before: None, answer }, ticket)
     }
 
     /// How many commands it has.
@@ -114,9 +117,11 @@ impl Job {
         self.decided = Some(outcome);
     }
 
-    /// Forgets what an earlier try decided.
-    pub(super) fn forget(&mut self) {
-        self.decided = None;
+    /// Puts aside what an earlier try decided, before the next.
+    pub(super) fn begin_try(&mut self) {
+        if let Some(Ok(receipts)) = self.decided.take() {
+            self.accepted_before = Some(receipts);
+        }
     }
 
     /// Whether the last try accepted it.
@@ -142,10 +147,10 @@ impl Job {
             return Some(self);
         }
         // A batch commits whole: what was accepted is found, and what is not found was a replay.
-        let decided = self.decided.as_ref().and_then(|outcome| outcome.as_ref().ok());
+        let accepted = self.decided.as_ref().and_then(|outcome| outcome.as_ref().ok()).or(self.accepted_before.as_ref());
         let receipts = self.items.iter().enumerate().map(|(index, item)| {
             let stored = found.get(&item.op_id).map(|stored| first_answer(Arc::clone(stored)));
-            stored.or_else(|| decided.and_then(|receipts| receipts.get(index)).cloned())
+            stored.or_else(|| accepted.and_then(|receipts| receipts.get(index)).cloned())
         });
         let lost = || Error::Unknown("the group took effect, but the answer of a part cannot be told".to_owned()).into();
         let outcome = receipts.collect::<Option<Vec<_>>>().ok_or_else(lost);

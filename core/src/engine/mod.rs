@@ -12,8 +12,6 @@ mod lane;
 mod pause;
 mod reads;
 mod sweep;
-#[cfg(test)]
-mod tests;
 mod ticket;
 
 use std::fmt;

@@ -101,6 +101,7 @@ pub enum Query {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each variant answers the query of the same name")]
+#[expect(clippy::large_enum_variant, reason = "an answer is taken apart as soon as it is there")]
 pub enum Answer {
     Account(Option<Box<AccountFacts>>),
     AccountImage(Option<Box<AccountImage>>),

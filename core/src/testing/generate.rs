@@ -78,7 +78,7 @@ impl Step {
 /// A random sequence of so many steps; the same for the same seed.
 #[must_use]
 pub fn sequence(seed: u64, steps: u32) -> Vec<Step> {
-    let mut generator = Generator { random: fastrand::Rng::with_seed(seed), made: Vec::new() };
+    let mut generator = Generator { random: fastrand::Rng::with_seed(seed), now: START, made: Vec::new() };
     let mut sequence = Vec::new();
     for serial in 0..steps {
         let step = generator.step(serial, &sequence);
@@ -108,13 +108,15 @@ enum Kind {
 
 struct Generator {
     random: fastrand::Rng,
+    /// About what the clock will say: exactly, only the model knows when something becomes due.
+    now: i64,
     made: Vec<Spot>,
 }
 
 impl Generator {
     fn step(&mut self, serial: u32, before: &[Step]) -> Step {
         let wait = self.wait();
-        if self.chance(14)
+        if self.chance(10)
             && let Some(first) = self.keyed_step(before)
         {
             let mut step = Step { serial, wait, ..first };
@@ -128,15 +130,21 @@ impl Generator {
     }
 
     fn wait(&mut self) -> Wait {
-        match self.random.u32(..100) {
-            0..45 => Wait::None,
-            45..60 => Wait::Micros(self.random.i64(1..2_000_000)),
-            60..74 => Wait::ToNextDue,
-            74..82 => Wait::BeforeNextDue,
-            82..92 => Wait::Micros(self.random.i64(1..4_000) * 1_000_000),
-            92..96 => Wait::Micros(self.random.i64(1..20) * 86_400_000_000),
+        let wait = match self.random.u32(..100) {
+            0..60 => Wait::None,
+            60..75 => Wait::Micros(self.random.i64(1..2_000_000)),
+            75..83 => Wait::ToNextDue,
+            83..88 => Wait::BeforeNextDue,
+            88..95 => Wait::Micros(self.random.i64(1..1_000) * 1_000_000),
+            95..96 => Wait::Micros(self.random.i64(1..9) * 86_400_000_000),
             _ => Wait::Micros(-self.random.i64(1..1_500_000)),
-        }
+        };
+        self.now += match wait {
+            Wait::None => 0,
+            Wait::Micros(micros) => micros,
+            Wait::ToNextDue | Wait::BeforeNextDue => 400_000_000,
+        };
+        wait
     }
 
     /// One of the steps before that have a key.
@@ -165,10 +173,12 @@ impl Generator {
 
     fn command(&mut self, serial: u32) -> (Option<u32>, Command) {
         let tenant_id = self.tenant();
-        let (about, tenant_id, body) = match self.random.u32(..100) {
-            0..20 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
-            20..38 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
-            38..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
+        // A sequence begins with credit, or everything after it would be refused.
+        let kind = if serial < 6 { 0 } else { self.random.u32(..100) };
+        let (about, tenant_id, body) = match kind {
+            0..24 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
+            40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
             52..57 => (None, tenant_id, self.adjust()),
             57..59 => (None, tenant_id, self.settle()),
             59..73 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
@@ -178,7 +188,7 @@ impl Generator {
             87..90 => self.about(Kind::Grant, |own, _| own.amend()),
             _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
         };
-        let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..60))).ok());
+        let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..150))).ok());
         (about, Command { context: Context { tenant_id, idempotency_key, actor: None, request_id: None }, body })
     }
 
@@ -205,9 +215,9 @@ impl Generator {
             unit,
             scope: self.scope(),
             priority: self.random.choice([0, 0, 0, 1, -1]).unwrap_or(0),
-            effective_at: self.some(20, |own| own.instant(-100, 2_000)),
-            expires_at: self.some(60, |own| own.instant(-100, 6_000)),
-            ..GrantCredit::new(owner, grant_type, self.amount(20))
+            effective_at: self.some(20, |own| own.instant(-300, 2_000)),
+            expires_at: self.some(60, |own| own.instant(-100, 8_000)),
+            ..GrantCredit::new(owner, grant_type, self.amount(60))
         })
     }
 
@@ -217,7 +227,7 @@ impl Generator {
     }
 
     fn amend(&mut self) -> Body {
-        let until = self.instant(0, 9_000).unwrap_or_default();
+        let until = self.instant(0, 20_000).unwrap_or_default();
         Body::Amend(AmendGrant::new(GrantId::from_uuid(Uuid::nil()), until))
     }
 
@@ -248,7 +258,7 @@ impl Generator {
             payer,
             unit,
             task_id,
-            expire_in: self.random.choice([1, 60, 900, 900, 3_600, 604_800, 604_801]).unwrap_or(900),
+            expire_in: self.random.choice([1, 60, 900, 900, 900, 3_600, 3_600, 604_800, 604_800, 604_801]).unwrap_or(900),
             app_id: self.app(),
             template_id: self.template(),
             over_capture: if self.chance(50) { OverCapture::Draw } else { OverCapture::Reject },
@@ -258,7 +268,7 @@ impl Generator {
     }
 
     fn extend(&mut self) -> Body {
-        let seconds = self.random.choice([1, 900, 3_600, 86_400, 604_800, 604_801]).unwrap_or(900);
+        let seconds = self.random.choice([1, 900, 3_600, 3_600, 86_400, 604_800, 604_801]).unwrap_or(900);
         Body::Extend(ExtendHold::new(HoldId::from_uuid(Uuid::nil()), seconds))
     }
 
@@ -317,13 +327,13 @@ impl Generator {
     // ---- the small world ----
 
     fn tenant(&mut self) -> TenantId {
-        self.pick(&["acme", "acme", "acme", "globex"], TenantId::new)
+        self.pick(&["acme", "acme", "acme", "acme", "acme", "globex"], TenantId::new)
     }
 
     fn owner(&mut self) -> Owner {
         match self.random.u32(..10) {
-            0..6 => Owner::User(self.pick(&["u1", "u1", "u1", "u2"], UserId::new)),
-            6..9 => Owner::Pool,
+            0..7 => Owner::User(self.pick(&["u1", "u1", "u1", "u1", "u1", "u2"], UserId::new)),
+            7..9 => Owner::Pool,
             _ => Owner::Organization(self.pick(&["u1", "o1"], crate::id::OrganizationId::new)),
         }
     }
@@ -333,11 +343,11 @@ impl Generator {
     }
 
     fn user(&mut self) -> Option<UserId> {
-        self.some(90, |own| Some(own.pick(&["u1", "u1", "u1", "u2"], UserId::new)))
+        self.some(90, |own| Some(own.pick(&["u1", "u1", "u1", "u1", "u1", "u2"], UserId::new)))
     }
 
     fn unit(&mut self) -> Option<Unit> {
-        self.some(12, |own| Some(own.pick(&["UC", "credit"], Unit::new)))
+        self.some(8, |own| Some(own.pick(&["UC", "credit"], Unit::new)))
     }
 
     fn task(&mut self) -> Option<TaskId> {
@@ -375,10 +385,10 @@ impl Generator {
         })
     }
 
-    /// An instant between these seconds after the start, or exactly on a round one, so that several fall together.
+    /// An instant between these seconds from now, half of them full minutes, so that several fall together.
     fn instant(&mut self, from: i64, to: i64) -> Option<Timestamp> {
-        let seconds = if self.chance(50) { self.random.i64(from..to) / 500 * 500 } else { self.random.i64(from..to) };
-        Timestamp::from_micros(START).and_then(|start| start.plus_seconds(seconds))
+        let at = self.now + self.random.i64(from..to) * 1_000_000;
+        Timestamp::from_micros(if self.chance(50) { at / 300_000_000 * 300_000_000 } else { at })
     }
 
     fn chance(&mut self, percent: u32) -> bool {

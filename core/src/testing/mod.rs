@@ -2,6 +2,7 @@
 //! commands (feature `testing`).
 
 pub mod conformance;
+pub mod fault;
 pub mod generate;
 pub mod model;
 pub mod scripted;

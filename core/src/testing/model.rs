@@ -242,7 +242,12 @@ impl Model {
                 (purse, self.refund(purse, now, ask, command.context.idempotency_key.is_some())?)
             }
             Body::Settle(ask) => {
+                let known = self.purses.len();
                 let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                // Nothing was ever booked in an account that begins here.
+                if purse == known {
+                    return Err(AccountNotFound);
+                }
                 (purse, Effects::default())
             }
         };
@@ -617,17 +622,22 @@ impl Model {
             () if amount > rest => return Err(InvalidRefundAmount),
             () => self.purses[purse].gone -= amount,
         }
-        let (mut wanted, mut change) = (amount, 0);
+        let (mut wanted, mut by_lot) = (amount, Lines::new());
         for n in of {
-            let mut lines = std::mem::take(&mut self.uses[n].lines);
-            lines.reverse();
-            let restored = take(&mut lines, wanted);
-            lines.reverse();
-            self.uses[n].lines = lines;
+            self.uses[n].lines.reverse();
+            let restored = take(&mut self.uses[n].lines, wanted);
+            self.uses[n].lines.reverse();
             wanted -= total(&restored);
             for (lot, part) in restored {
-                change += self.restore(lot, part, now, policy.expired_refund, i64::from(policy.grace_days))?;
+                match by_lot.iter_mut().find(|line| line.0 == lot) {
+                    Some(line) => line.1 += part,
+                    None => by_lot.push((lot, part)),
+                }
             }
+        }
+        let mut change = 0;
+        for (lot, part) in by_lot {
+            change += self.restore(lot, part, now, policy.expired_refund, i64::from(policy.grace_days))?;
         }
         let (refunded, forfeited) = (Some(amount), Some(amount - change));
         Ok(Effects { change: Some(change), refunded, forfeited, ..Effects::default() })

@@ -27,7 +27,9 @@ impl Books {
     pub(super) fn check(&self, batch: &[Changes]) -> Result<(), StoreError> {
         let mut ahead = Ahead::default();
         for changes in batch {
-            self.check_unique(changes, &mut ahead)?;
+            if !changes.entries.is_empty() {
+                self.check_unique(changes, &mut ahead)?;
+            }
             self.check_account(changes, &mut ahead)?;
             self.check_rows(changes, &mut ahead)?;
         }
@@ -111,6 +113,9 @@ impl Books {
             if let Some(stored) = index.and_then(|index| self.operations.get_mut(*index)) {
                 Arc::make_mut(stored).operation.refunded = refunded;
             }
+        }
+        if changes.entries.is_empty() {
+            return;
         }
         let position = u64::try_from(self.operations.len()).map_or(u64::MAX, |count| count.saturating_add(1));
         self.append(StoredOperation { operation: changes.operation, entries: changes.entries, position });

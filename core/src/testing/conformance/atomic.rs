@@ -3,12 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Subject;
-use super::desk::{Desk, account, needs_account, second, units};
+use super::desk::{Desk, account, id, needs_account, second, tenant, units};
 use crate::changes::Changes;
 use crate::facts::{Facts, Needs};
 use crate::ledger::OperationKind;
 use crate::owner::AccountKey;
-use crate::store::StoreErrorKind;
+use crate::store::{Answer, Query, StoreErrorKind};
 use crate::testing::scripted::Draft;
 
 fn grant_in(facts: &Facts, key: &AccountKey, amount: i64) -> Changes {
@@ -77,6 +77,21 @@ pub fn a_batch_that_panics_leaves_nothing(subject: &Subject) {
     assert!(desk.account(&key, second(0)).is_none());
     desk.grant(&key, 3);
     assert_eq!(desk.account(&key, second(0)).unwrap().account.available, units(3));
+}
+
+pub fn an_operation_without_entries_is_not_written(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    desk.book(&key, OperationKind::Grant, |draft| draft.grant(units(1), Some(second(60))));
+    let settled = desk
+        .at(9)
+        .book(&key, OperationKind::Settle, |draft| draft.key("k").with(|changes| changes.account.due_at = Some(second(99))));
+    assert_eq!(desk.account(&key, second(9)).unwrap().account, settled.account, "only what is due is made exact");
+    assert_eq!(desk.feed(None, 0, 10).len(), 1);
+    let Answer::OperationByKey(found) = desk.ask(&Query::OperationByKey(tenant(), id("k"))) else {
+        panic!("an operation is answered by something else");
+    };
+    assert!(found.is_none());
 }
 
 pub fn a_later_command_of_a_batch_may_use_what_an_earlier_one_made(subject: &Subject) {

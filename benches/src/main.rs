@@ -1,0 +1,85 @@
+//! Measures the engine against hand-written loops that write the same rows, and prints one table.
+//!
+//! ```sh
+//! cargo run --release -p drawdown-benches
+//! ```
+//!
+//! The speed of a durable commit is the speed of the disk, and disks change theirs by the minute. So the engine and the loops
+//! take turns on files in one folder, in short slices, and what counts is the ratio between them. `docs/benchmarks.md` says
+//! what each row means.
+
+mod contender;
+mod engine;
+mod floor;
+mod probe;
+mod pure;
+mod rivals;
+mod size;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use table::Table;
+
+/// What a part of the program answers.
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Measures the engine against hand-written loops that write the same rows.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// How long each contender of a row runs, in milliseconds, over all its turns.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    millis: u64,
+    /// How large the books grow for the rows about growth and size, in charges.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000_000))]
+    entries: u64,
+    /// Where the files are made: the disk that is measured. The folder for temporary files by default.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Charges a file for a time and prints how often and the longest wait: the other process of the row about two.
+    #[command(hide = true)]
+    Rival { file: PathBuf, name: String, millis: u64 },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.part {
+        Some(Part::Rival { file, name, millis }) => rivals::run(file, name, Duration::from_millis(*millis)),
+        None => measure(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Outcome<()> {
+    let folder = match &arguments.folder {
+        Some(folder) => tempfile::tempdir_in(folder)?,
+        None => tempfile::tempdir()?,
+    };
+    let time = Duration::from_millis(arguments.millis);
+    let before = probe::syncs_per_second(folder.path(), time.min(Duration::from_secs(1)))?;
+    let mut table = Table::default();
+    contender::rows(folder.path(), time, &mut table)?;
+    pure::rows(time, &mut table)?;
+    size::rows(folder.path(), arguments.entries, &mut table)?;
+    rivals::rows(folder.path(), time, &mut table)?;
+    let after = probe::syncs_per_second(folder.path(), time.min(Duration::from_secs(1)))?;
+    println!("fdatasync: {before} a second before, {after} a second after.\n");
+    print!("{table}");
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! A store that fails when it is told to.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fastrand::Rng;
+
+use crate::changes::Changes;
+use crate::facts::{Facts, Needs};
+use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::time::Clock;
+
+/// When in a call a store fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum When {
+    /// Before anything was done: the connection could not be had, the file was locked.
+    Before,
+    /// The batch was decided on what the store holds, then all of it was rolled back: the commit was refused, a unique key was
+    /// taken. The next try has to decide afresh.
+    Inside,
+    /// The batch was committed, but the reply was lost: the error says that it may have applied.
+    After,
+}
+
+impl When {
+    /// Every value.
+    pub const ALL: [When; 3] = [When::Before, When::Inside, When::After];
+}
+
+/// A failure to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// At which call, of `run` and `query` together, from 1.
+    pub call: u64,
+    /// When in the call.
+    pub when: When,
+    /// What the store says.
+    pub kind: StoreErrorKind,
+}
+
+/// Any store, with failures at planned or random calls.
+///
+/// Of a query, which changes nothing, all three moments are alike: it is not answered. A store that fails by itself
+/// does so unchanged.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use drawdown::store::memory::MemoryStore;
+/// use drawdown::store::StoreErrorKind;
+/// use drawdown::testing::fault::{Fault, FaultStore, When};
+/// use drawdown::{Context, Engine, GrantCredit, GrantType, Owner};
+/// let lost_reply = Fault { call: 1, when: When::After, kind: StoreErrorKind::Transient };
+/// let store = Arc::new(FaultStore::planned(Arc::new(MemoryStore::new()), [lost_reply]));
+/// let engine = Engine::builder().store(store.clone()).build()?;
+/// let grant = GrantCredit::new(Owner::Pool, GrantType::Purchased, "10".parse()?);
+/// let receipt = engine.execute(Context::tenant("acme")?.request(grant))?;
+/// assert_eq!((receipt.balance_after.to_string(), store.injected()), ("10".to_owned(), 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FaultStore {
+    inner: Arc<dyn Store>,
+    state: Mutex<State>,
+}
+
+struct State {
+    plan: Plan,
+    calls: u64,
+    injected: u64,
+}
+
+enum Plan {
+    Listed(Vec<Fault>),
+    Random { rng: Rng, per_mille: u16 },
+}
+
+impl FaultStore {
+    /// A store that fails at these calls.
+    #[must_use]
+    pub fn planned(inner: Arc<dyn Store>, faults: impl IntoIterator<Item = Fault>) -> FaultStore {
+        FaultStore::with(inner, Plan::Listed(faults.into_iter().collect()))
+    }
+
+    /// A store of whose calls about so many in a thousand fail, at any moment, in a way that trying again can mend. The same
+    /// seed fails the same calls in the same way.
+    #[must_use]
+    pub fn seeded(inner: Arc<dyn Store>, seed: u64, per_mille: u16) -> FaultStore {
+        FaultStore::with(inner, Plan::Random { rng: Rng::with_seed(seed), per_mille })
+    }
+
+    fn with(inner: Arc<dyn Store>, plan: Plan) -> FaultStore {
+        FaultStore { inner, state: Mutex::new(State { plan, calls: 0, injected: 0 }) }
+    }
+
+    /// How many calls there were, failed ones included.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// How many calls were made to fail.
+    #[must_use]
+    pub fn injected(&self) -> u64 {
+        self.lock().injected
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call, and says how it fails.
+    fn next(&self) -> Option<(When, StoreErrorKind)> {
+        let mut state = self.lock();
+        state.calls += 1;
+        let call = state.calls;
+        let fault = match &mut state.plan {
+            Plan::Listed(faults) => {
+                let place = faults.iter().position(|fault| fault.call == call);
+                place.map(|place| faults.swap_remove(place)).map(|fault| (fault.when, fault.kind))
+            }
+            Plan::Random { rng, per_mille } => (rng.u16(0..1_000) < *per_mille).then(|| random_fault(rng)),
+        };
+        state.injected += u64::from(fault.is_some());
+        fault
+    }
+}
+
+impl Store for FaultStore {
+    fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
+        match self.next() {
+            None => self.inner.run(batch),
+            Some((When::Before, kind)) => Err(StoreError::new(kind, "a fault before the batch was decided")),
+            Some((When::Inside, kind)) => {
+                self.inner.run(&mut RolledBack(batch))?;
+                Err(StoreError::new(kind, "a fault after the batch was decided; it was rolled back"))
+            }
+            Some((When::After, kind)) => {
+                self.inner.run(batch)?;
+                let lost = StoreError::new(kind, "a fault after the batch was committed; the reply was lost");
+                Err(StoreError { may_have_applied: true, ..lost })
+            }
+        }
+    }
+
+    fn query(&self, query: &Query) -> Result<Answer, StoreError> {
+        match self.next() {
+            None => self.inner.query(query),
+            Some((_, kind)) => Err(StoreError::new(kind, "a fault before the answer")),
+        }
+    }
+}
+
+/// A batch that is decided with everything locked and loaded, and of which nothing is written: what a rollback leaves.
+struct RolledBack<'a>(&'a mut dyn Batch);
+
+impl Batch for RolledBack<'_> {
+    fn needs(&self) -> &Needs {
+        self.0.needs()
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.0.clock()
+    }
+
+    fn decide(&mut self, facts: Facts) -> Vec<Changes> {
+        self.0.decide(facts);
+        Vec::new()
+    }
+}
+
+/// A failure that trying again can mend. A conflict is known before the commit, so its reply is never lost.
+fn random_fault(rng: &mut Rng) -> (When, StoreErrorKind) {
+    match rng.u8(0..4) {
+        0 => (When::Before, StoreErrorKind::Transient),
+        1 => (When::Inside, StoreErrorKind::Transient),
+        2 => (When::Inside, StoreErrorKind::Conflict),
+        _ => (When::After, StoreErrorKind::Transient),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TenantId;
+    use crate::ledger::OperationKind;
+    use crate::owner::{AccountKey, Owner};
+    use crate::store::memory::MemoryStore;
+    use crate::testing::scripted::{Draft, ScriptedBatch};
+    use crate::time::ManualClock;
+
+    /// How often the batch was decided, how it ended, and how many operations there are then.
+    fn run_once(store: &FaultStore) -> (u32, Result<(), StoreError>, usize) {
+        let key = AccountKey::new(TenantId::new("t").unwrap(), Owner::Pool, "credit".parse().unwrap());
+        let clock = ManualClock::default();
+        let mut decided = 0;
+        let needs = Needs { accounts: vec![key.clone()], ..Needs::default() };
+        let outcome = store.run(&mut ScriptedBatch::new(needs, &clock, |facts| {
+            decided += 1;
+            vec![Draft::of(&facts, &key, OperationKind::Grant).grant("1".parse().unwrap(), None).done()]
+        }));
+        let Ok(Answer::Feed(feed)) = store.inner.query(&Query::Feed { tenant_id: None, after: 0, limit: 10 }) else {
+            panic!("no feed");
+        };
+        (decided, outcome, feed.len())
+    }
+
+    fn failing(when: When) -> FaultStore {
+        let fault = Fault { call: 1, when, kind: StoreErrorKind::Permanent };
+        FaultStore::planned(Arc::new(MemoryStore::new()), [fault])
+    }
+
+    #[test]
+    fn a_fault_leaves_what_its_moment_says() {
+        for (when, decided, applied) in [(When::Before, 0, 0), (When::Inside, 1, 0), (When::After, 1, 1)] {
+            let store = failing(when);
+            let (times, outcome, operations) = run_once(&store);
+            let error = outcome.unwrap_err();
+            assert_eq!((times, operations, error.may_have_applied), (decided, applied, applied == 1), "{when:?}");
+            assert_eq!(error.kind, StoreErrorKind::Permanent);
+            assert_eq!((store.calls(), store.injected()), (1, 1));
+            let (_, outcome, operations) = run_once(&store);
+            assert_eq!((outcome, operations), (Ok(()), applied + 1), "a fault happens once");
+        }
+    }
+
+    #[test]
+    fn a_seed_fails_the_same_calls_again() {
+        let outcomes = |seed| {
+            let store = FaultStore::seeded(Arc::new(MemoryStore::new()), seed, 500);
+            (0..40).map(|_| run_once(&store).1).collect::<Vec<_>>()
+        };
+        assert_eq!(outcomes(7), outcomes(7));
+        assert_ne!(outcomes(7), outcomes(8));
+        let failed = outcomes(7).iter().filter(|outcome| outcome.is_err()).count();
+        assert!((5..=35).contains(&failed), "{failed} of 40");
+    }
+}

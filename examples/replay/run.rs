@@ -1,0 +1,331 @@
+//! Carries the plan out, step by step, and goes on where an earlier run stopped.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use drawdown::ledger::{EntryQuery, EntryScope};
+use drawdown::{
+    AccountKey, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, HoldReceipt, ManualClock, Metadata,
+    Owner, PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
+};
+use hdrhistogram::Histogram;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::Outcome;
+use crate::plan::{self, Act, Event, Queue};
+use crate::trace::Row;
+
+/// How often a command is sent again while the engine is busy, and the pause before each.
+const MAX_TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The name under which a note keeps the denial that it stands for.
+const DENIAL: &str = "denial";
+
+/// The books, the clock that they are kept by, and the users.
+pub(crate) struct Replay {
+    pub(crate) engine: Engine,
+    pub(crate) accounts: Vec<AccountKey>,
+    context: Context,
+    clock: Arc<ManualClock>,
+    start: Timestamp,
+}
+
+/// What happened in this run.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// Commands that were answered, in microseconds from their sending.
+    pub(crate) latencies: Histogram<u64>,
+    pub(crate) elapsed: Duration,
+    pub(crate) steps: usize,
+    /// Accepted now.
+    pub(crate) executed: u64,
+    /// Accepted by an earlier run, and answered again.
+    pub(crate) replayed: u64,
+    /// Requests refused in this run or an earlier one, by the name of the denial.
+    pub(crate) denials: BTreeMap<String, u64>,
+}
+
+/// A command under way.
+struct Flight {
+    queue: Queue,
+    event: Event,
+    ask: Ask,
+    ticket: Ticket,
+    sent: Instant,
+    tries: u32,
+}
+
+/// What a command asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ask {
+    Hold,
+    /// Notes that the hold was denied; by an earlier run if `before`.
+    Note {
+        denial: String,
+        before: bool,
+    },
+    Capture(HoldId),
+}
+
+impl Replay {
+    /// Opens the books at the step where an earlier run stopped, or at the first.
+    pub(crate) fn open(db: &Path, first: &Row, users: u32) -> Outcome<Replay> {
+        let start = plan::step_of(first.at)?;
+        let clock = Arc::new(ManualClock::at(start));
+        let path = db.to_str().ok_or("the path of the books is no UTF-8")?;
+        let engine = Engine::builder().url(format!("sqlite://{path}")).clock(Arc::clone(&clock) as Arc<dyn Clock>).build()?;
+        let context = Context::tenant("replay")?;
+        let account = |user| Ok(AccountKey::new(context.tenant_id.clone(), owner(user)?, Unit::new("credit")?));
+        let accounts = (0..users).map(account).collect::<Outcome<Vec<_>>>()?;
+        Ok(Replay { engine, accounts, context, clock, start })
+    }
+
+    /// Does all that the trace asks for, then settles what is due one step after its end.
+    pub(crate) fn run(&self, rows: &[Row], in_flight: u32) -> Outcome<Tally> {
+        let steps = plan::steps(rows, u32::try_from(self.accounts.len())?)?;
+        let end = steps.keys().last().and_then(|last| last.plus_micros(plan::STEP_MICROS)).ok_or("the trace has no end")?;
+        let mut run = Run {
+            replay: self,
+            resumed_at: self.latest_booking()?.unwrap_or(self.start),
+            step: self.start,
+            open: HashMap::new(),
+            tally: Tally {
+                latencies: Histogram::new_with_bounds(1, 3_600_000_000, 3)?,
+                elapsed: Duration::ZERO,
+                steps: steps.len(),
+                executed: 0,
+                replayed: 0,
+                denials: BTreeMap::new(),
+            },
+            progress: progress(rows.len()),
+        };
+        if run.resumed_at > end {
+            return Err("the books go on after the end of this trace: they belong to another one".into());
+        }
+        let began = Instant::now();
+        run.begin_step(self.start);
+        run.give_grants()?;
+        for (step, queues) in steps {
+            run.begin_step(step);
+            run.finish_step(queues, usize::try_from(in_flight)?)?;
+        }
+        run.begin_step(end);
+        while self.engine.sweep(256)?.more_due {}
+        run.progress.finish_and_clear();
+        run.tally.elapsed = began.elapsed();
+        Ok(run.tally)
+    }
+
+    /// When anything was last booked for any user.
+    fn latest_booking(&self) -> Outcome<Option<Timestamp>> {
+        let mut latest = None;
+        for account in &self.accounts {
+            let newest = EntryQuery { limit: 1, ..EntryQuery::new(EntryScope::Account(account.clone())) };
+            match self.engine.entries(newest) {
+                Ok(page) => latest = latest.max(page.entries.first().map(|entry| entry.created_at)),
+                // A user who was given nothing yet.
+                Err(failure) if failure.denial().is_some_and(|denial| denial.kind() == DenialKind::AccountNotFound) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Ok(latest)
+    }
+}
+
+fn owner(user: u32) -> Outcome<Owner> {
+    Ok(Owner::user(format!("user-{user}"))?)
+}
+
+/// Shown on a terminal only.
+fn progress(requests: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {per_sec}, {eta} left");
+    let bar = ProgressBar::new(u64::try_from(requests).unwrap_or(u64::MAX));
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+struct Run<'a> {
+    replay: &'a Replay,
+    /// Where an earlier run stopped: all steps before it are complete.
+    resumed_at: Timestamp,
+    step: Timestamp,
+    /// Holds of requests whose work is not done, by line.
+    open: HashMap<u64, HoldId>,
+    tally: Tally,
+    progress: ProgressBar,
+}
+
+impl Run<'_> {
+    /// Sets the clock. It never stands before what is booked: an earlier run was there.
+    fn begin_step(&mut self, step: Timestamp) {
+        self.step = step;
+        self.replay.clock.set(step.max(self.resumed_at));
+    }
+
+    fn give_grants(&mut self) -> Outcome<()> {
+        for user in 0..u32::try_from(self.replay.accounts.len())? {
+            for grant in plan::grants_of(user, &owner(user)?, self.replay.start)? {
+                let key = format!("user-{user}/{}", grant.grant_type);
+                let command = self.replay.context.key(&key)?.request(grant).into_command();
+                let receipt = self.insist(&command).map_err(|failure| foreign(&key, &failure))?;
+                self.count(&receipt, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a command again while the engine is busy.
+    fn insist(&self, command: &Command) -> Result<Receipt, Failure> {
+        for _ in 1..MAX_TRIES {
+            match self.replay.engine.run(command.clone()) {
+                Err(Failure::Failed(error)) if error.retryable() => thread::sleep(PAUSE),
+                outcome => return outcome,
+            }
+        }
+        self.replay.engine.run(command.clone())
+    }
+
+    /// Carries out what the users do in one step: at most one command of each at a time, at most `in_flight` in all.
+    /// Everything is durable when it returns.
+    fn finish_step(&mut self, queues: Vec<Queue>, in_flight: usize) -> Outcome<()> {
+        let mut waiting = VecDeque::from(queues);
+        let mut flying = VecDeque::with_capacity(in_flight);
+        loop {
+            while flying.len() < in_flight {
+                let Some(mut queue) = waiting.pop_front() else { break };
+                let Some(event) = queue.events.pop_front() else { continue };
+                match self.ask(event) {
+                    Some(ask) => flying.push_back(self.send(queue, event, ask, 1)?),
+                    None => waiting.push_back(queue),
+                }
+            }
+            // Commands are answered in about the order in which they were sent.
+            let Some(flight) = flying.pop_front() else { return Ok(()) };
+            match self.land(flight)? {
+                Landed::Again(flight) => flying.push_back(*flight),
+                Landed::Done(queue) => waiting.push_back(queue),
+            }
+        }
+    }
+
+    /// What an event asks for; nothing to finish for a request that was refused.
+    fn ask(&self, event: Event) -> Option<Ask> {
+        match event.act {
+            Act::Begin => Some(Ask::Hold),
+            Act::Finish => self.open.get(&event.row.line).copied().map(Ask::Capture),
+        }
+    }
+
+    fn send(&self, queue: Queue, event: Event, ask: Ask, tries: u32) -> Outcome<Flight> {
+        let command = self.command(queue.user, &event.row, &ask)?;
+        let sent = Instant::now();
+        let ticket = self.replay.engine.submit(command)?;
+        Ok(Flight { queue, event, ask, ticket, sent, tries })
+    }
+
+    fn command(&self, user: u32, row: &Row, ask: &Ask) -> Outcome<Command> {
+        let context = &self.replay.context;
+        // The hold and the note that it was denied contend for one key: only one of them can ever be booked.
+        let hold_key = format!("row-{}", row.line);
+        Ok(match ask {
+            Ask::Hold => {
+                let hold = PlaceHold {
+                    task_id: Some(TaskId::new(format!("request-{}", row.line))?),
+                    expire_in: plan::hold_seconds(row),
+                    ..PlaceHold::new(owner(user)?, plan::upper_bound(row))
+                };
+                context.key(hold_key)?.request(hold).into_command()
+            }
+            Ask::Note { denial, .. } => {
+                // Metadata is no part of a command's fingerprint: a later run replays the note without knowing the name.
+                let metadata = Metadata::from_iter([(DENIAL.to_owned(), denial.as_str().into())]);
+                let note = PlaceHold {
+                    expire_in: 1,
+                    reason: Some(Arc::from("the request was refused")),
+                    metadata: Some(metadata),
+                    ..PlaceHold::new(owner(user)?, drawdown::Amount::ZERO)
+                };
+                context.key(hold_key)?.request(note).into_command()
+            }
+            Ask::Capture(hold_id) => {
+                let capture = CaptureHold::new(*hold_id, plan::cost(row));
+                context.key(format!("row-{}/capture", row.line))?.request(capture).into_command()
+            }
+        })
+    }
+
+    /// Waits for a command, and says what comes next for its user.
+    fn land(&mut self, flight: Flight) -> Outcome<Landed> {
+        let Flight { queue, event, ask, ticket, sent, tries } = flight;
+        let outcome = ticket.wait();
+        let line = event.row.line;
+        if let Err(Failure::Failed(error)) = &outcome {
+            if !error.retryable() || tries >= MAX_TRIES {
+                return Err(format!("line {line}: {error}").into());
+            }
+            thread::sleep(PAUSE);
+            return Ok(Landed::Again(Box::new(self.send(queue, event, ask, tries + 1)?)));
+        }
+        self.tally.latencies.saturating_record(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
+        match (ask, outcome) {
+            (Ask::Hold, Ok(receipt)) => {
+                self.count(&receipt, &format!("row-{line}"))?;
+                self.open.insert(line, HoldReceipt::from(&receipt).hold_id);
+            }
+            (Ask::Hold, Err(failure)) => {
+                let denial = failure.denial().ok_or("a failure that is no denial")?;
+                let before = denial.kind() == DenialKind::IdempotencyConflict;
+                let note = Ask::Note { denial: denial.name().to_owned(), before };
+                return Ok(Landed::Again(Box::new(self.send(queue, event, note, 1)?)));
+            }
+            (Ask::Note { before, .. }, Ok(receipt)) => {
+                if before != receipt.idempotent_replay {
+                    return Err(format!("line {line}: its refusal and the note of it contradict each other").into());
+                }
+                self.count(&receipt, &format!("row-{line}"))?;
+                *self.tally.denials.entry(noted(&receipt).ok_or("a note without the name of a denial")?).or_default() += 1;
+                self.progress.inc(1);
+            }
+            (Ask::Capture(_), Ok(receipt)) => {
+                self.count(&receipt, &format!("row-{line}/capture"))?;
+                self.open.remove(&line);
+                self.progress.inc(1);
+            }
+            (_, Err(failure)) => return Err(foreign(&format!("row-{line}"), &failure)),
+        }
+        Ok(Landed::Done(queue))
+    }
+
+    fn count(&mut self, receipt: &Receipt, key: &str) -> Outcome<()> {
+        if receipt.idempotent_replay {
+            self.tally.replayed += 1;
+        } else if self.step < self.resumed_at {
+            return Err(format!("`{key}` is missing in the books although later steps are booked").into());
+        } else {
+            self.tally.executed += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What became of a command under way.
+enum Landed {
+    /// Its user sends the same or a following command for the same request.
+    Again(Box<Flight>),
+    /// Its user goes on to the next request.
+    Done(Queue),
+}
+
+/// The denial that a note stands for.
+fn noted(receipt: &Receipt) -> Option<String> {
+    let metadata = receipt.entries().last()?.text.metadata.as_ref()?;
+    metadata.get(DENIAL)?.as_str().map(str::to_owned)
+}
+
+/// A command that can only be denied when the books were made from something else.
+fn foreign(key: &str, failure: &Failure) -> Box<dyn std::error::Error> {
+    format!("`{key}`: {failure}; the books belong to another trace or another number of users").into()
+}
