@@ -72,7 +72,7 @@ impl Batch for One<'_> {
 fn run_tampered(store: &SqliteStore, json: &str, tamper: &dyn Fn(&mut Changes)) -> Result<(), StoreError> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let command = Command::from_json(json).unwrap();
-    let needs = command.needs(&TenantPolicy::default()).unwrap();
+    let needs = command.needs(&TenantPolicy::default());
     let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
     let op_id = OpId::new(clock.now(), &command.context.tenant_id, None, NEXT.fetch_add(1, Ordering::Relaxed));
     store.run(&mut One { needs, clock, command, op_id, tamper })
