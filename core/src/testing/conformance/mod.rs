@@ -86,6 +86,7 @@ macro_rules! store_conformance {
             unique {
                 an_operation_id_is_taken_once,
                 an_operation_id_is_taken_in_every_tenant,
+                an_operation_id_is_taken_once_in_a_batch,
                 a_key_is_taken_once_in_a_tenant,
                 a_key_is_free_in_another_tenant,
                 a_key_is_taken_once_in_a_batch,
@@ -134,6 +135,7 @@ macro_rules! store_conformance {
                 every_condition_of_a_filter_holds,
                 a_filtered_page_goes_on_after_its_cursor,
                 an_empty_scope_has_an_empty_page,
+                nothing_comes_after_an_entry_that_is_not_there,
             }
             past {
                 the_last_entry_booked_by_then_is_found,
