@@ -3,8 +3,8 @@
 //! [`store_conformance!`](crate::store_conformance) makes one test of each case, from one list. A store that passes keeps
 //! the books as the engine expects.
 //!
-//! ```ignore
-//! drawdown::store_conformance!(volatile: || Arc::new(MemoryStore::new()));
+//! ```
+//! drawdown::store_conformance!(volatile: || std::sync::Arc::new(drawdown::store::memory::MemoryStore::new()));
 //! ```
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a case fails by panicking")]
 #![expect(missing_docs, reason = "the name of a case is its law")]
@@ -78,6 +78,7 @@ macro_rules! store_conformance {
                 the_present_is_the_last_booking_of_an_account_ahead,
                 the_present_is_the_last_booking_of_a_task_ahead,
                 the_present_is_the_last_booking_of_an_account_reached_by_a_handle,
+                the_present_is_the_last_booking_of_a_task_reached_by_a_hold,
                 a_clock_too_far_behind_decides_nothing,
                 five_seconds_are_not_too_far,
                 an_account_that_is_not_locked_does_not_count,
