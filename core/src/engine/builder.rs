@@ -106,6 +106,13 @@ fn open(url: &str) -> Result<Arc<dyn Store>, Error> {
     }
 }
 
+#[cfg(feature = "sqlite")]
+fn open_sqlite(path: &str) -> Result<Arc<dyn Store>, Error> {
+    let store = crate::store::sqlite::SqliteStore::open(path)?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "sqlite"))]
 fn open_sqlite(_path: &str) -> Result<Arc<dyn Store>, Error> {
-    Err(Error::Store("this build has no SQLite: yet".to_owned()))
+    Err(Error::Store("this build has no SQLite: its feature `sqlite` is off".to_owned()))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use drawdown::{Charge, Context, Engine, Error, Failure};
+use drawdown::{Charge, Engine, Error, Failure};
 
 use crate::scripted::{SECOND, Scripted, acme, amount, available, charge, grant, keyed, user};
 
@@ -103,33 +103,6 @@ fn the_queue_is_bounded_in_bytes() {
     tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
 }
 
-/// More bytes than the queue may keep: refused while others wait, taken once the queue is empty.
-#[test]
-fn a_batch_larger_than_the_queue_is_taken_when_nothing_else_waits() {
-    let store = Scripted::new([]);
-    let engine = store.engine(SECOND * 30);
-    let items = vec![serde_json::Value::String(String::new()); 21_000];
-    let metadata: drawdown::Metadata = [("list".to_owned(), serde_json::Value::Array(items))].into_iter().collect();
-    let mut large = Charge::new(user("u1"), amount("1"));
-    large.metadata = Some(metadata);
-    let large = acme().request(large).into_command();
-    store.shut_gate();
-    let first = engine.submit(grant("u1", "1")).unwrap();
-    store.wait_for_runs(1);
-    let waiting = engine.submit(charge("u1", "1")).unwrap();
-    let refused = engine.execute_all(vec![large.clone(); 120]).unwrap_err();
-    assert!(matches!(refused.failure, Failure::Failed(Error::Busy(_))), "{refused:?}");
-    let answers = thread::scope(|scope| {
-        let many = scope.spawn(|| engine.execute_many(vec![large.clone(); 120]));
-        thread::sleep(Duration::from_millis(20));
-        store.open_gate();
-        many.join().unwrap()
-    });
-    assert!(first.wait().is_ok() && waiting.wait().is_ok());
-    let denied = answers.iter().filter(|answer| answer.as_ref().is_err_and(|failure| failure.denial().is_some())).count();
-    assert_eq!(denied, 120, "decided, not refused by the queue");
-}
-
 #[test]
 fn many_commands_of_many_callers_pass_a_full_queue_without_deadlock() {
     let store = Scripted::new([]);
@@ -221,7 +194,7 @@ fn shapes_are_refused_at_once() {
     let store = Scripted::new([]);
     let engine = store.engine(SECOND);
     assert_eq!(engine.submit(charge("u1", "0")).unwrap_err().denial().unwrap().name(), "amount_invalid");
-    let nobody = Context::tenant("acme").unwrap().request(Charge::by_policy(None, amount("1")));
-    assert_eq!(engine.execute(nobody).unwrap_err().denial().unwrap().name(), "owner_invalid");
     assert!(store.runs().is_empty());
+    let nobody = acme().request(Charge::by_policy(None, amount("1")));
+    assert_eq!(engine.execute(nobody).unwrap_err().denial().unwrap().name(), "owner_invalid");
 }

@@ -172,3 +172,36 @@ fn an_address_that_names_no_store_is_refused_without_repeating_it() {
     assert!(Engine::open("nowhere").is_err() && Engine::open("sqlite://").is_err() && Engine::open("memory://x").is_err());
     assert!(Engine::open("memory://").is_ok());
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn the_books_in_a_file_outlive_the_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("books.db");
+    let path = path.to_str().unwrap();
+    let engine = Engine::open(&format!("sqlite://{path}")).unwrap();
+    let tickets: Vec<_> = (0..20).map(|i| engine.submit(keyed(grant("u1", "1"), &format!("k{i}"))).unwrap()).collect();
+    assert!(engine.run(charge("u1", "21")).is_err());
+    drop(engine);
+    assert!(tickets.into_iter().all(|ticket| ticket.wait().is_ok()));
+    let engine = Engine::open(path).unwrap();
+    assert_eq!(available(&engine, "u1"), "20");
+    assert!(engine.run(keyed(grant("u1", "1"), "k7")).unwrap().idempotent_replay);
+    assert!(Engine::open(folder.path().join("none/books.db").to_str().unwrap()).is_err());
+}
+
+/// Two engines are two connections to one file: as two processes are.
+#[cfg(feature = "sqlite")]
+#[test]
+fn engines_that_share_a_file_never_overdraw_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("books.db").to_str().unwrap());
+    let engines = [Engine::open(&url).unwrap(), Engine::open(&url).unwrap()];
+    engines[0].run(grant("u1", "60")).unwrap();
+    let spend = |engine: &Engine| (0..50).filter(|_| engine.run(charge("u1", "1")).is_ok()).count();
+    let spent: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = engines.iter().map(|engine| scope.spawn(|| spend(engine))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((spent, available(&engines[1], "u1").as_str()), (60, "0"));
+}
