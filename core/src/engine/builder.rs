@@ -108,8 +108,7 @@ fn open(url: &str) -> Result<Arc<dyn Store>, Error> {
 
 #[cfg(feature = "sqlite")]
 fn open_sqlite(path: &str) -> Result<Arc<dyn Store>, Error> {
-    let store = crate::store::sqlite::SqliteStore::open(path)?;
-    Ok(Arc::new(store))
+    Ok(Arc::new(crate::store::sqlite::SqliteStore::open(path)?))
 }
 
 #[cfg(not(feature = "sqlite"))]

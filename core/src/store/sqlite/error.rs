@@ -53,3 +53,53 @@ fn classify(failure: &ffi::Error) -> (StoreErrorKind, &'static str) {
         _ => (Permanent, "the store failed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn failure(extended_code: std::ffi::c_int) -> Error {
+        Error::SqliteFailure(ffi::Error::new(extended_code), None)
+    }
+
+    #[test]
+    fn codes_say_what_the_engine_does() {
+        use StoreErrorKind::{Conflict, Corrupt, Permanent, Transient};
+        let cases = [
+            (ffi::SQLITE_BUSY, Transient),
+            (ffi::SQLITE_BUSY_SNAPSHOT, Transient),
+            (ffi::SQLITE_BUSY_RECOVERY, Transient),
+            (ffi::SQLITE_LOCKED, Transient),
+            (ffi::SQLITE_PROTOCOL, Transient),
+            (ffi::SQLITE_CONSTRAINT_UNIQUE, Conflict),
+            (ffi::SQLITE_CONSTRAINT_PRIMARYKEY, Conflict),
+            (ffi::SQLITE_CONSTRAINT_CHECK, Corrupt),
+            (ffi::SQLITE_CONSTRAINT_NOTNULL, Corrupt),
+            (ffi::SQLITE_CORRUPT, Corrupt),
+            (ffi::SQLITE_CORRUPT_INDEX, Corrupt),
+            (ffi::SQLITE_NOTADB, Corrupt),
+            (ffi::SQLITE_FULL, Permanent),
+            (ffi::SQLITE_READONLY, Permanent),
+            (ffi::SQLITE_READONLY_DBMOVED, Permanent),
+            (ffi::SQLITE_CANTOPEN, Permanent),
+            (ffi::SQLITE_IOERR_WRITE, Permanent),
+            (ffi::SQLITE_NOMEM, Permanent),
+        ];
+        for (code, kind) in cases {
+            let error = store_error(failure(code));
+            assert_eq!((error.kind, error.may_have_applied), (kind, false), "{code}");
+        }
+    }
+
+    #[test]
+    fn only_a_failing_disk_leaves_a_commit_unknown() {
+        let connection = Connection::open_in_memory().unwrap();
+        assert!(commit_error(failure(ffi::SQLITE_IOERR_FSYNC), &connection).may_have_applied);
+        assert!(!commit_error(failure(ffi::SQLITE_FULL), &connection).may_have_applied);
+        connection.execute_batch("BEGIN").unwrap();
+        assert!(!commit_error(failure(ffi::SQLITE_BUSY), &connection).may_have_applied);
+        assert!(connection.is_autocommit(), "rolled back");
+    }
+}

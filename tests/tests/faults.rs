@@ -1,0 +1,410 @@
+//! A store that fails at any call, in any way, changes no answer and no total: each command takes effect once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use drawdown::store::memory::MemoryStore;
+use drawdown::store::{Answer, Query, Store, StoreErrorKind};
+use drawdown::testing::fault::{Fault, FaultStore, When};
+use drawdown::{
+    AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure, GrantCredit,
+    GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, Settle, Timestamp,
+    VoidGrant,
+};
+use uuid::Uuid;
+
+fn id<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+fn amount(text: &str) -> Amount {
+    id(text)
+}
+
+fn second(seconds: i64) -> Timestamp {
+    id::<Timestamp>("2026-01-01T00:00:00Z").plus_seconds(seconds).unwrap()
+}
+
+fn user() -> Owner {
+    id("user:u1")
+}
+
+/// The receipts so far, by the label of their step.
+type Receipts = HashMap<&'static str, serde_json::Value>;
+
+/// The id that an earlier receipt has in a field.
+fn of<T: FromStr<Err: std::fmt::Debug>>(receipts: &Receipts, label: &str, field: &str) -> T {
+    id(receipts[label][field].as_str().unwrap_or_else(|| panic!("`{label}` has no `{field}`")))
+}
+
+/// One command of the script: when it comes, under which key, and what it asks for.
+struct Step {
+    label: &'static str,
+    at: i64,
+    tenant: &'static str,
+    key: Option<&'static str>,
+    body: Box<dyn Fn(&Receipts) -> Body>,
+}
+
+fn step<B: Into<Body>>(label: &'static str, at: i64, key: Option<&'static str>, body: impl Fn(&Receipts) -> B + 'static) -> Step {
+    Step { label, at, tenant: "t1", key, body: Box::new(move |receipts| body(receipts).into()) }
+}
+
+/// Grants, and what operators do with them.
+fn granting() -> Vec<Step> {
+    let give = |grant_type, text| GrantCredit::new(user(), grant_type, amount(text));
+    vec![
+        step("paid", 0, Some("g1"), move |_| give(GrantType::Purchased, "100")),
+        step("trial", 0, None, move |_| GrantCredit { expires_at: Some(second(1_000)), ..give(GrantType::Trial, "20") }),
+        step("later", 0, None, move |_| GrantCredit {
+            effective_at: Some(second(500)),
+            expires_at: Some(second(2_000)),
+            ..give(GrantType::Plan, "7")
+        }),
+        step("pool", 0, None, |_| GrantCredit::new(Owner::Pool, GrantType::Purchased, amount("50"))),
+        step("amended", 1, None, |got| AmendGrant {
+            grant_id: of(got, "trial", "grant_id"),
+            expires_at: second(1_500),
+            operator: None,
+            reason: None,
+            metadata: None,
+        }),
+        step("added", 2, Some("a1"), |_| Adjust::new(user(), amount("8"), "ops", "goodwill").unwrap()),
+        step("taken", 2, None, |_| Adjust::new(user(), amount("-3"), "ops", "a mistake").unwrap()),
+        Step {
+            tenant: "t2",
+            ..step("foreign", 2, Some("g1"), |_| GrantCredit::new(user(), GrantType::Purchased, amount("1.000001")))
+        },
+    ]
+}
+
+fn place(text: &str) -> PlaceHold {
+    PlaceHold::new(user(), amount(text))
+}
+
+fn capture(got: &Receipts, hold: &str, text: &str, last: bool) -> CaptureHold {
+    CaptureHold {
+        hold_id: of(got, hold, "hold_id"),
+        actual_cost: amount(text),
+        last,
+        task_id: None,
+        template_id: None,
+        user_id: None,
+        reason: None,
+        metadata: None,
+    }
+}
+
+fn release(got: &Receipts, hold: &str, text: Option<&str>) -> ReleaseHold {
+    ReleaseHold {
+        hold_id: of(got, hold, "hold_id"),
+        amount: text.map(amount),
+        task_id: None,
+        user_id: None,
+        reason: Some("not needed".into()),
+        metadata: None,
+    }
+}
+
+/// Holds: extended, captured in parts, released, captured above and after their time.
+fn holding() -> Vec<Step> {
+    let first = || PlaceHold { task_id: Some(id("job")), ..place("30") };
+    vec![
+        step("hold", 10, Some("h1"), move |_| first()),
+        step("hold again", 11, Some("h1"), move |_| first()),
+        step("second hold of the job", 11, None, move |_| first()),
+        step("extended", 12, None, |got| ExtendHold {
+            hold_id: of(got, "hold", "hold_id"),
+            expire_in: 1_800,
+            reason: None,
+            metadata: None,
+        }),
+        step("a part", 20, Some("c1"), |got| capture(got, "hold", "10", false)),
+        step("a part back", 20, Some("r1"), |got| release(got, "hold", Some("5"))),
+        step("the end", 30, None, |got| capture(got, "hold", "12", true)),
+        step("after the end", 31, None, |got| capture(got, "hold", "1", true)),
+        step("short hold", 40, None, |_| PlaceHold { expire_in: 60, ..place("4") }),
+        step("late hold", 41, None, |_| PlaceHold { expire_in: 60, late_commit: LateCommit::Draw, ..place("6") }),
+        step("elastic hold", 50, None, |_| PlaceHold { over_capture: OverCapture::Draw, ..place("10") }),
+        step("above", 60, None, |got| capture(got, "elastic hold", "15.5", true)),
+        step("pool hold", 60, None, |_| PlaceHold::new(Owner::Pool, amount("50"))),
+        step("pool release", 61, None, |got| release(got, "pool hold", None)),
+    ]
+}
+
+/// Charges, refunds, and what becomes due.
+fn charging() -> Vec<Step> {
+    let pay = |text: &str| Charge { task_id: Some(id("sale")), ..Charge::new(user(), amount(text)) };
+    let refund_charge =
+        |got: &Receipts| Refund::of_charge(user(), of(got, "charge", "ledger_id"), "ops", "it did not work").unwrap();
+    let refund_job = |_: &Receipts| Refund::of_task(user(), id("job"), "ops", "it did not work").unwrap();
+    let settle = |_: &Receipts| Settle { owner: user(), unit: None };
+    vec![
+        step("charge", 70, Some("p1"), move |_| pay("5")),
+        step("charge again", 71, Some("p1"), move |_| pay("5")),
+        step("another charge", 72, Some("p1"), move |_| pay("6")),
+        step("too much", 73, None, move |_| pay("9999")),
+        step("refund a part", 80, Some("f1"), move |got| Refund { amount: Some(amount("2")), ..refund_charge(got) }),
+        step("refund the job", 81, None, refund_job),
+        step("refund it again", 82, None, refund_job),
+        step("late capture", 200, None, |got| capture(got, "late hold", "6", true)),
+        step("settled", 600, None, settle),
+        step("nothing due", 600, None, settle),
+        step("trial spent", 700, None, move |_| pay("12")),
+        step("voided", 800, None, |got| VoidGrant::new(of(got, "added", "ledger_id_of_grant"), "ops", "given in error").unwrap()),
+        step("after expiry", 1_600, Some("p2"), move |_| pay("1")),
+        step("refund to an ended grant", 1_700, None, |got| {
+            Refund::of_charge(user(), of(got, "trial spent", "ledger_id"), "ops", "late").unwrap()
+        }),
+    ]
+}
+
+fn script() -> Vec<Step> {
+    granting().into_iter().chain(holding()).chain(charging()).collect()
+}
+
+/// What a run of the script came to.
+struct Outcome {
+    answers: Vec<(&'static str, String)>,
+    books: Vec<String>,
+}
+
+/// Runs the script over a store. `repeats` counts commands that were given again because the store had failed for good.
+fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
+    let clock = Arc::new(ManualClock::at(second(0)));
+    let engine = Engine::builder().store(store).clock(clock.clone()).build().unwrap();
+    let mut known = Known::default();
+    let mut receipts = Receipts::new();
+    let mut answers = Vec::new();
+    for (n, step) in script().into_iter().enumerate() {
+        clock.set(second(step.at));
+        let mut context = Context::tenant(step.tenant).unwrap();
+        if let Some(key) = step.key {
+            context = context.key(key).unwrap();
+        }
+        let command = context.request((step.body)(&receipts));
+        let answer = repeat(repeats, || engine.run(command.clone()));
+        if let Ok(receipt) = &answer {
+            receipts.insert(step.label, with_grant(receipt));
+        }
+        answers.push((step.label, known.rename(&told(&answer))));
+        if n % 5 == 0 {
+            let balance = repeat(repeats, || engine.balance(&AccountKey::new(id("t1"), user(), id("credit")))).unwrap();
+            answers.push(("balance", format!("{} and {}", balance.available, balance.frozen)));
+        }
+    }
+    let books = repeat(repeats, || engine.verify());
+    assert!(books.as_ref().unwrap().is_clean(), "{books:?}");
+    Outcome { answers, books: Vec::new() }
+}
+
+/// Gives a command again, once, when the store has failed for good.
+fn repeat<T>(repeats: &mut u32, ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    match ask() {
+        Err(Failure::Failed(_)) => {
+            *repeats += 1;
+            ask()
+        }
+        answer => answer,
+    }
+}
+
+/// A receipt, with the grant that an adjustment made.
+fn with_grant(receipt: &Receipt) -> serde_json::Value {
+    let mut json = receipt.to_json();
+    if let Some(grant_id) = receipt.entries().last().and_then(|entry| entry.grant_id) {
+        json["ledger_id_of_grant"] = grant_id.to_string().into();
+    }
+    json
+}
+
+fn told(answer: &Result<Receipt, Failure>) -> String {
+    match answer {
+        Ok(receipt) => receipt.to_json().to_string(),
+        Err(Failure::Denied(denial)) => format!("{}: {:?}", denial.name(), denial.details()),
+        Err(Failure::Failed(error)) => format!("failed: {error}"),
+    }
+}
+
+/// The operations met so far: ids differ from run to run, but not the order in which they are first told.
+#[derive(Default)]
+struct Known(Vec<OpId>);
+
+impl Known {
+    /// The text with each id replaced by a number for its operation, and its ordinal there.
+    fn rename(&mut self, text: &str) -> String {
+        let mut renamed = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('_') {
+            let (before, after) = rest.split_at(at + 1);
+            renamed.push_str(before);
+            rest = after;
+            let Some(uuid) = rest.get(..36).and_then(|text| Uuid::try_parse(text).ok()) else { continue };
+            let (op_id, ordinal) = OpId::of_derived(uuid);
+            let number = self.0.iter().position(|known| *known == op_id).unwrap_or_else(|| {
+                self.0.push(op_id);
+                self.0.len() - 1
+            });
+            renamed.push_str(&format!("{number}.{ordinal}"));
+            rest = &rest[36..];
+        }
+        renamed + rest
+    }
+}
+
+/// Every operation and account of the store, without what differs from run to run.
+fn books(store: &dyn Store) -> Vec<String> {
+    let Answer::Feed(feed) = store.query(&Query::Feed { tenant_id: None, after: 0, limit: 1_000 }).unwrap() else {
+        panic!("no feed");
+    };
+    let Answer::Accounts(accounts) = store.query(&Query::Accounts(None, 1_000)).unwrap() else { panic!("no accounts") };
+    let operations = feed.iter().map(|stored| {
+        let operation = &stored.operation;
+        let entries = stored.entries.iter().map(|entry| (entry.kind, entry.change, entry.frozen_change, entry.effective_at));
+        format!("{} {:?} {} {:?}", operation.kind, operation.key, operation.refunded, entries.collect::<Vec<_>>())
+    });
+    let accounts = accounts.iter().map(|key| {
+        let Answer::AccountImage(Some(image)) = store.query(&Query::AccountImage(key.clone())).unwrap() else {
+            panic!("no image");
+        };
+        let account = image.facts.account;
+        let counts = (account.seq, account.open_grants, account.open_holds, account.due_at, account.last_at);
+        format!("{key} {} {} {:?} {counts:?}", account.available, account.frozen, account.totals)
+    });
+    operations.chain(accounts).collect()
+}
+
+/// The outcome of the script over a store in memory that fails like this, and how many calls there were and failed.
+fn play_with(faults: impl FnOnce(Arc<dyn Store>) -> FaultStore, repeats: &mut u32) -> (Outcome, u64, u64) {
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store = Arc::new(faults(Arc::clone(&memory)));
+    let outcome = play(store.clone(), repeats);
+    (Outcome { books: books(&*memory), ..outcome }, store.calls(), store.injected())
+}
+
+fn play_planned(faults: &[Fault], repeats: &mut u32) -> (Outcome, u64, u64) {
+    play_with(|memory| FaultStore::planned(memory, faults.iter().cloned()), repeats)
+}
+
+/// The outcome without faults, and how many calls of the store there are.
+fn undisturbed() -> (Outcome, u64) {
+    let mut repeats = 0;
+    let (outcome, calls, injected) = play_planned(&[], &mut repeats);
+    assert_eq!((repeats, injected), (0, 0));
+    (outcome, calls)
+}
+
+/// Names the first answer or row that differs.
+fn assert_same(outcome: &Outcome, expected: &Outcome, fault: &str) {
+    for (given, wanted) in outcome.answers.iter().zip(&expected.answers) {
+        assert_eq!(given, wanted, "{fault}");
+    }
+    for (given, wanted) in outcome.books.iter().zip(&expected.books) {
+        assert_eq!(given, wanted, "{fault}");
+    }
+    assert_eq!(outcome.answers.len(), expected.answers.len(), "{fault}");
+    assert_eq!(outcome.books.len(), expected.books.len(), "{fault}");
+}
+
+#[test]
+fn the_script_does_what_it_says() {
+    let (outcome, calls) = undisturbed();
+    let refused: Vec<_> =
+        outcome.answers.iter().filter(|(_, answer)| !answer.starts_with('{') && !answer.contains(" and ")).collect();
+    let names: Vec<_> = refused.iter().map(|(label, answer)| (*label, answer.split(':').next().unwrap())).collect();
+    assert_eq!(
+        names,
+        [
+            ("second hold of the job", "pre_deduct_already_processed"),
+            ("after the end", "pre_deduct_already_processed"),
+            ("another charge", "idempotency_conflict"),
+            ("too much", "insufficient_balance"),
+            ("refund it again", "refund_duplicate"),
+        ]
+    );
+    assert!(calls > 36, "{calls} calls");
+}
+
+#[test]
+fn a_fault_that_passes_changes_nothing() {
+    let (expected, calls) = undisturbed();
+    for call in 1..=calls {
+        for when in When::ALL {
+            let fault = Fault { call, when, kind: StoreErrorKind::Transient };
+            let mut repeats = 0;
+            let (outcome, _, injected) = play_planned(std::slice::from_ref(&fault), &mut repeats);
+            assert_eq!((injected, repeats), (1, 0), "{fault:?}");
+            assert_same(&outcome, &expected, &format!("{fault:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_lost_race_is_decided_again() {
+    let (expected, calls) = undisturbed();
+    for call in 1..=calls {
+        let fault = Fault { call, when: When::Inside, kind: StoreErrorKind::Conflict };
+        let mut repeats = 0;
+        let (outcome, _, injected) = play_planned(std::slice::from_ref(&fault), &mut repeats);
+        assert_eq!((injected, repeats), (1, 0), "{fault:?}");
+        assert_same(&outcome, &expected, &format!("{fault:?}"));
+    }
+}
+
+#[test]
+fn a_fault_for_good_is_told_and_leaves_nothing() {
+    let (expected, calls) = undisturbed();
+    for call in 1..=calls {
+        for when in [When::Before, When::Inside] {
+            let fault = Fault { call, when, kind: StoreErrorKind::Permanent };
+            let mut repeats = 0;
+            let (outcome, _, injected) = play_planned(std::slice::from_ref(&fault), &mut repeats);
+            assert_eq!((injected, repeats), (1, 1), "the caller hears of it, and gives the command again: {fault:?}");
+            assert_same(&outcome, &expected, &format!("{fault:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_lost_reply_is_looked_up_even_while_the_store_fails_again() {
+    let (expected, calls) = undisturbed();
+    for call in 1..=calls {
+        for kind in [StoreErrorKind::Transient, StoreErrorKind::Permanent] {
+            let faults = [
+                Fault { call, when: When::After, kind: kind.clone() },
+                Fault { call: call + 1, when: When::Before, kind: StoreErrorKind::Transient },
+                Fault { call: call + 2, when: When::After, kind: StoreErrorKind::Transient },
+            ];
+            let mut repeats = 0;
+            let (outcome, ..) = play_planned(&faults, &mut repeats);
+            assert!(repeats <= 1, "only a question that failed for good is asked again: {faults:?}");
+            assert_same(&outcome, &expected, &format!("{faults:?}"));
+        }
+    }
+}
+
+#[test]
+fn random_faults_change_nothing() {
+    let (expected, _) = undisturbed();
+    for seed in 0..60 {
+        let mut repeats = 0;
+        let (outcome, _, injected) = play_with(|memory| FaultStore::seeded(memory, seed, 400), &mut repeats);
+        assert!(injected > 5, "seed {seed}");
+        assert_eq!(repeats, 0, "seed {seed}");
+        assert_same(&outcome, &expected, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn the_script_has_every_kind_of_command() {
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    play(Arc::clone(&memory), &mut 0);
+    let Answer::Feed(feed) = memory.query(&Query::Feed { tenant_id: None, after: 0, limit: 1_000 }).unwrap() else {
+        panic!("no feed");
+    };
+    let kinds: std::collections::BTreeSet<_> = feed.iter().map(|stored| stored.operation.kind).collect();
+    let all = drawdown::ledger::OperationKind::ALL.iter().copied().collect();
+    assert_eq!(kinds, all);
+}
