@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use drawdown::store::memory::MemoryStore;
+use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{AccountImage, Answer, Query, Store};
 use drawdown::testing::generate::{Made, START, Step, Wait, sequence};
 use drawdown::testing::model::{Effects, Lines, Model, Verdict};
@@ -76,6 +77,14 @@ const REACHED: &[&str] = &[
     "void grant_not_found",
     "void payload_invalid",
 ];
+
+#[test]
+fn the_sqlite_store_agrees_with_the_model() {
+    agree("sqlite", 30, 1, || {
+        let folder = tempfile::tempdir().unwrap();
+        (Arc::new(SqliteStore::open(folder.path().join("books.db")).unwrap()), Some(folder))
+    });
+}
 
 #[test]
 fn batches_agree_with_the_model() {
@@ -308,6 +317,10 @@ impl Pair {
                 (balance.available.micros(), balance.frozen.micros()),
                 self.model.balance(key, now),
             )?;
+            let ahead = self.latest.plus_seconds(1_000).unwrap();
+            let balance = self.engine.balance_at(key, ahead).map_err(|error| error.to_string())?;
+            let found = (balance.available.micros(), balance.frozen.micros());
+            same(&format!("balance of {key} in 1,000 seconds"), found, self.model.balance(key, ahead))?;
             if let Answer::AccountImage(Some(image)) = self.store.query(&Query::AccountImage(key.clone())).unwrap() {
                 is_sound(&image).map_err(|why| format!("{key}: {why}"))?;
             }
