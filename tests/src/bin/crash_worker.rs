@@ -4,7 +4,7 @@
 //!   `failed KEY ERROR` and ends.
 //! - `spend FILE PREFIX THREADS EACH`: sends that many charges of 1 to account 0; prints how many were accepted, refused.
 //! - `same FILE KEY THREADS`: sends one charge of 1 under one key from all threads; prints how many executed, replayed.
-//! - `lock FILE`: locks the file, prints `locked`, and keeps it until it is killed.
+//! - `lock FILE`: locks the file, prints `locked`, and keeps it until it is killed or its input ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Write, stdout};
@@ -108,7 +108,6 @@ fn lock(file: &str) {
     let connection = rusqlite::Connection::open(file).unwrap();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     say("locked");
-    loop {
-        thread::park();
-    }
+    // The input ends with the test that opened it, however that ends.
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }
