@@ -88,9 +88,9 @@ impl EngineBuilder {
     }
 
     fn build_over(self, store: Arc<dyn Store>) -> Engine {
+        let deadline = self.patience();
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let lane = Lane::new(Bench { store, clock, pause: Pause::new() });
-        let deadline = self.patience();
         Engine { inner: Arc::new(Inner { lane, policies: self.policies, deadline }) }
     }
 }

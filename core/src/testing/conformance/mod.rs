@@ -65,7 +65,7 @@ macro_rules! store_conformance {
                 a_batch_with_a_taken_operation_id_leaves_nothing,
                 a_batch_that_decides_nothing_changes_nothing,
                 a_batch_that_panics_leaves_nothing,
-                an_operation_without_entries_is_not_written,
+                an_operation_that_booked_nothing_is_written_only_under_a_key,
                 a_later_command_of_a_batch_may_use_what_an_earlier_one_made,
             }
             serial {
