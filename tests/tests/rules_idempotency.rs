@@ -221,10 +221,10 @@ fn keys_are_unique_in_the_tenant() {
             "ok idempotent_replay=false balance_after=10",
         ),
         (
-            "a settlement that books nothing is no operation, and leaves its key",
-            "grant 5; settle idempotency_key=k",
-            "grant 5 idempotency_key=k",
-            "ok idempotent_replay=false balance_after=10",
+            "a settlement that books nothing has its key all the same",
+            "grant 5; settle idempotency_key=k; grant 1",
+            "settle idempotency_key=k",
+            "ok idempotent_replay=true balance_after=5",
         ),
         (
             "a settlement that books",
