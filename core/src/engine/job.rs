@@ -35,7 +35,13 @@ impl Prepared {
         Ok(Prepared { command, op_id, policy, needs })
     }
 
-    fn decide(&self, facts: &mut Facts, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
+    /// Handles to what decides it.
+    pub(super) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// Decides it on the facts, and shows what it changes to the commands after it.
+    pub(super) fn decide(&self, facts: &mut Facts, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
         let decision = catch_unwind(AssertUnwindSafe(|| decide(&self.command, self.op_id, &self.policy, facts)));
         match decision {
             Ok(Decision::Accepted(changes, receipt)) => {

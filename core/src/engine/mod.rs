@@ -10,6 +10,7 @@ mod commit;
 mod job;
 mod lane;
 mod pause;
+mod preview;
 mod reads;
 mod sweep;
 mod ticket;
