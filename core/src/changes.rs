@@ -12,10 +12,9 @@ use crate::owner::AccountKey;
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// The operation row: always new. Written if [`Changes::is_recorded`].
-    pub operation: Operation,
-    /// Its entries: always new.
-    pub entries: Vec<Entry>,
+    /// The operation row and its entries: always new. Written if [`Changes::is_recorded`]. Shared with the receipt, so that
+    /// what is answered is what is written. Its position is the store's to give.
+    pub stored: Arc<StoredOperation>,
     /// The account, as it stands afterwards.
     pub account: Account,
     /// The account had no row before.
@@ -45,13 +44,30 @@ impl Changes {
     /// [`Account::due_at`] exact.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        !self.entries.is_empty() || self.operation.key.is_some()
+        !self.entries().is_empty() || self.operation().key.is_some()
     }
 
     /// The operation.
     #[must_use]
     pub fn op_id(&self) -> OpId {
-        self.operation.op_id
+        self.operation().op_id
+    }
+
+    /// The operation row.
+    #[must_use]
+    pub fn operation(&self) -> &Operation {
+        &self.stored.operation
+    }
+
+    /// The operation and its entries, to be changed before they are written: for those who draw up changes by hand.
+    pub fn stored_mut(&mut self) -> &mut StoredOperation {
+        Arc::make_mut(&mut self.stored)
+    }
+
+    /// The entries of the operation.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.stored.entries
     }
 }
 
@@ -60,9 +76,8 @@ impl Facts {
     pub fn apply(&mut self, changes: &Changes) {
         let key: &Arc<AccountKey> = &changes.account.key;
         let tenant_id = &key.tenant_id;
-        if let Some(idempotency_key) = &changes.operation.key {
-            let stored = StoredOperation { operation: changes.operation.clone(), entries: changes.entries.clone(), position: 0 };
-            self.replays.insert((tenant_id.clone(), idempotency_key.clone()), Arc::new(stored));
+        if let Some(idempotency_key) = &changes.operation().key {
+            self.replays.insert((tenant_id.clone(), idempotency_key.clone()), Arc::clone(&changes.stored));
         }
         let account = self.accounts.entry((**key).clone()).or_insert_with(|| AccountFacts::new(Arc::clone(key)));
         account.account = changes.account.clone();
@@ -91,9 +106,9 @@ impl Facts {
 
     /// Charges and captures made in this batch can be refunded in this batch.
     fn note_charges(&mut self, changes: &Changes) {
-        for entry in changes.entries.iter().filter(|e| matches!(e.kind, EntryKind::Charge | EntryKind::Capture)) {
+        for entry in changes.entries().iter().filter(|e| matches!(e.kind, EntryKind::Charge | EntryKind::Capture)) {
             let fact =
-                ChargeFact { entry: entry.clone(), refunded: Amount::ZERO, policy_tag: changes.operation.policy_tag.clone() };
+                ChargeFact { entry: entry.clone(), refunded: Amount::ZERO, policy_tag: changes.operation().policy_tag.clone() };
             self.charges.insert(entry.ledger_id(), fact);
             if let Some(task_id) = &entry.task_id
                 && let Some(listed) = self.task_charges.get_mut(&((*entry.account).clone(), task_id.clone()))

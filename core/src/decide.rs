@@ -165,10 +165,9 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         refunded: Amount::ZERO,
         answer: answer.and_then(|rest| serde_json::to_string(&rest).ok()).map(Arc::from),
     };
-    let stored = StoredOperation { operation: operation.clone(), entries: entries.clone(), position: 0 };
+    let stored = Arc::new(StoredOperation { operation, entries, position: 0 });
     let changes = Changes {
-        operation,
-        entries,
+        stored: Arc::clone(&stored),
         account,
         account_is_new,
         new_grants: made_grants,
@@ -178,5 +177,5 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         task,
         refunded,
     };
-    Decision::Accepted(Box::new(changes), Receipt { stored: Arc::new(stored), idempotent_replay: false })
+    Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::Fields;
+use super::fingerprint::{Field, Fields};
 use super::{CommandParts, Metadata, paying_account, shape};
 use crate::amount::Amount;
 use crate::credit::TenantPolicy;
@@ -99,16 +99,16 @@ impl Charge {
 
 impl CommandParts for Charge {
     fn fields(&self, fields: &mut Fields) {
-        fields.owner("payer", self.payer.as_ref());
-        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
-        fields.text("user_id", self.user_id.as_ref().map(UserId::as_str));
-        fields.amount("amount", Some(self.amount));
-        fields.text("app_id", self.app_id.as_ref().map(AppId::as_str));
-        fields.text("template_id", self.template_id.as_ref().map(TemplateId::as_str));
-        fields.text("policy_tag", self.policy_tag.as_ref().map(PolicyTag::as_str));
-        fields.text("reason", self.reason.as_deref());
-        fields.text("task_id", self.task_id.as_ref().map(TaskId::as_str));
-        fields.text("price_basis", self.price_basis.as_ref().map(PriceBasis::as_str));
+        fields.owner(Field::Payer, self.payer.as_ref());
+        fields.text(Field::Unit, self.unit.as_ref().map(Unit::as_str));
+        fields.text(Field::UserId, self.user_id.as_ref().map(UserId::as_str));
+        fields.amount(Field::Amount, Some(self.amount));
+        fields.text(Field::AppId, self.app_id.as_ref().map(AppId::as_str));
+        fields.text(Field::TemplateId, self.template_id.as_ref().map(TemplateId::as_str));
+        fields.text(Field::PolicyTag, self.policy_tag.as_ref().map(PolicyTag::as_str));
+        fields.text(Field::Reason, self.reason.as_deref());
+        fields.text(Field::TaskId, self.task_id.as_ref().map(TaskId::as_str));
+        fields.text(Field::PriceBasis, self.price_basis.as_ref().map(PriceBasis::as_str));
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -263,15 +263,15 @@ impl Refund {
 
 impl CommandParts for Refund {
     fn fields(&self, fields: &mut Fields) {
-        fields.owner("payer", self.payer.as_ref());
-        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
-        fields.text("user_id", self.user_id.as_ref().map(UserId::as_str));
-        fields.amount("amount", self.amount);
-        fields.text("reason", Some(&self.reason));
-        fields.text("operator", Some(self.operator.as_str()));
+        fields.owner(Field::Payer, self.payer.as_ref());
+        fields.text(Field::Unit, self.unit.as_ref().map(Unit::as_str));
+        fields.text(Field::UserId, self.user_id.as_ref().map(UserId::as_str));
+        fields.amount(Field::Amount, self.amount);
+        fields.text(Field::Reason, Some(&self.reason));
+        fields.text(Field::Operator, Some(self.operator.as_str()));
         match &self.of {
-            RefundOf::TaskId(task_id) => fields.text("task_id", Some(task_id.as_str())),
-            RefundOf::LedgerId(ledger_id) => fields.text("ledger_id", Some(&ledger_id.to_string())),
+            RefundOf::TaskId(task_id) => fields.text(Field::TaskId, Some(task_id.as_str())),
+            RefundOf::LedgerId(ledger_id) => fields.text(Field::LedgerId, Some(&ledger_id.to_string())),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::Fields;
+use super::fingerprint::{Field, Fields};
 use super::{CommandParts, Metadata, paying_account, shape};
 use crate::amount::Amount;
 use crate::credit::{GrantType, Scope, TenantPolicy};
@@ -96,18 +96,18 @@ impl GrantCredit {
 
 impl CommandParts for GrantCredit {
     fn fields(&self, fields: &mut Fields) {
-        fields.owner("owner", Some(&self.owner));
-        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
-        fields.amount("amount", Some(self.amount));
-        fields.text("type", Some(self.grant_type.as_str()));
-        fields.instant("effective_at", self.effective_at);
-        fields.instant("expires_at", self.expires_at);
-        fields.text("scope_app_id", self.scope.app_id.as_ref().map(AppId::as_str));
-        fields.text("scope_template_id", self.scope.template_id.as_ref().map(TemplateId::as_str));
-        fields.number("priority", i64::from(self.priority), 0);
-        fields.text("policy_tag", self.policy_tag.as_ref().map(PolicyTag::as_str));
-        fields.text("reason", self.reason.as_deref());
-        fields.text("operator", self.operator.as_ref().map(Operator::as_str));
+        fields.owner(Field::Owner, Some(&self.owner));
+        fields.text(Field::Unit, self.unit.as_ref().map(Unit::as_str));
+        fields.amount(Field::Amount, Some(self.amount));
+        fields.text(Field::Type, Some(self.grant_type.as_str()));
+        fields.instant(Field::EffectiveAt, self.effective_at);
+        fields.instant(Field::ExpiresAt, self.expires_at);
+        fields.text(Field::ScopeAppId, self.scope.app_id.as_ref().map(AppId::as_str));
+        fields.text(Field::ScopeTemplateId, self.scope.template_id.as_ref().map(TemplateId::as_str));
+        fields.number(Field::Priority, i64::from(self.priority), 0);
+        fields.text(Field::PolicyTag, self.policy_tag.as_ref().map(PolicyTag::as_str));
+        fields.text(Field::Reason, self.reason.as_deref());
+        fields.text(Field::Operator, self.operator.as_ref().map(Operator::as_str));
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -168,9 +168,9 @@ impl VoidGrant {
 
 impl CommandParts for VoidGrant {
     fn fields(&self, fields: &mut Fields) {
-        fields.text("grant_id", Some(&self.grant_id.to_string()));
-        fields.text("operator", Some(self.operator.as_str()));
-        fields.text("reason", Some(&self.reason));
+        fields.text(Field::GrantId, Some(&self.grant_id.to_string()));
+        fields.text(Field::Operator, Some(self.operator.as_str()));
+        fields.text(Field::Reason, Some(&self.reason));
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -235,10 +235,10 @@ impl AmendGrant {
 
 impl CommandParts for AmendGrant {
     fn fields(&self, fields: &mut Fields) {
-        fields.text("grant_id", Some(&self.grant_id.to_string()));
-        fields.instant("expires_at", Some(self.expires_at));
-        fields.text("operator", self.operator.as_ref().map(Operator::as_str));
-        fields.text("reason", self.reason.as_deref());
+        fields.text(Field::GrantId, Some(&self.grant_id.to_string()));
+        fields.instant(Field::ExpiresAt, Some(self.expires_at));
+        fields.text(Field::Operator, self.operator.as_ref().map(Operator::as_str));
+        fields.text(Field::Reason, self.reason.as_deref());
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -303,11 +303,11 @@ impl Adjust {
 
 impl CommandParts for Adjust {
     fn fields(&self, fields: &mut Fields) {
-        fields.owner("owner", Some(&self.owner));
-        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
-        fields.amount("amount", Some(self.amount));
-        fields.text("operator", Some(self.operator.as_str()));
-        fields.text("reason", Some(&self.reason));
+        fields.owner(Field::Owner, Some(&self.owner));
+        fields.text(Field::Unit, self.unit.as_ref().map(Unit::as_str));
+        fields.amount(Field::Amount, Some(self.amount));
+        fields.text(Field::Operator, Some(self.operator.as_str()));
+        fields.text(Field::Reason, Some(&self.reason));
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::Fields;
+use super::fingerprint::{Field, Fields};
 use super::{CommandParts, Metadata, paying_account, shape};
 use crate::amount::Amount;
 use crate::credit::{LateCommit, OverCapture, TenantPolicy};
@@ -127,20 +127,20 @@ impl PlaceHold {
 
 impl CommandParts for PlaceHold {
     fn fields(&self, fields: &mut Fields) {
-        fields.owner("payer", self.payer.as_ref());
-        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
-        fields.text("user_id", self.user_id.as_ref().map(UserId::as_str));
-        fields.amount("amount", Some(self.amount));
-        fields.number("expire_in", i64::from(self.expire_in), i64::from(DEFAULT_EXPIRE_IN));
-        fields.text("app_id", self.app_id.as_ref().map(AppId::as_str));
-        fields.text("template_id", self.template_id.as_ref().map(TemplateId::as_str));
-        fields.text("policy_tag", self.policy_tag.as_ref().map(PolicyTag::as_str));
-        fields.text("reason", self.reason.as_deref());
-        fields.text("task_id", self.task_id.as_ref().map(TaskId::as_str));
-        fields.text("scene", self.scene.as_ref().map(Scene::as_str));
-        fields.text("price_basis", self.price_basis.as_ref().map(PriceBasis::as_str));
-        fields.text("over_capture", (self.over_capture != OverCapture::default()).then(|| self.over_capture.as_str()));
-        fields.text("late_commit", (self.late_commit != LateCommit::default()).then(|| self.late_commit.as_str()));
+        fields.owner(Field::Payer, self.payer.as_ref());
+        fields.text(Field::Unit, self.unit.as_ref().map(Unit::as_str));
+        fields.text(Field::UserId, self.user_id.as_ref().map(UserId::as_str));
+        fields.amount(Field::Amount, Some(self.amount));
+        fields.number(Field::ExpireIn, i64::from(self.expire_in), i64::from(DEFAULT_EXPIRE_IN));
+        fields.text(Field::AppId, self.app_id.as_ref().map(AppId::as_str));
+        fields.text(Field::TemplateId, self.template_id.as_ref().map(TemplateId::as_str));
+        fields.text(Field::PolicyTag, self.policy_tag.as_ref().map(PolicyTag::as_str));
+        fields.text(Field::Reason, self.reason.as_deref());
+        fields.text(Field::TaskId, self.task_id.as_ref().map(TaskId::as_str));
+        fields.text(Field::Scene, self.scene.as_ref().map(Scene::as_str));
+        fields.text(Field::PriceBasis, self.price_basis.as_ref().map(PriceBasis::as_str));
+        fields.text(Field::OverCapture, (self.over_capture != OverCapture::default()).then(|| self.over_capture.as_str()));
+        fields.text(Field::LateCommit, (self.late_commit != LateCommit::default()).then(|| self.late_commit.as_str()));
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -205,9 +205,9 @@ impl ExtendHold {
 
 impl CommandParts for ExtendHold {
     fn fields(&self, fields: &mut Fields) {
-        fields.text("hold_id", Some(&self.hold_id.to_string()));
-        fields.number("expire_in", i64::from(self.expire_in), 0);
-        fields.text("reason", self.reason.as_deref());
+        fields.text(Field::HoldId, Some(&self.hold_id.to_string()));
+        fields.number(Field::ExpireIn, i64::from(self.expire_in), 0);
+        fields.text(Field::Reason, self.reason.as_deref());
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -311,13 +311,13 @@ impl CaptureHold {
 
 impl CommandParts for CaptureHold {
     fn fields(&self, fields: &mut Fields) {
-        fields.text("hold_id", Some(&self.hold_id.to_string()));
-        fields.amount("actual_cost", Some(self.actual_cost));
-        fields.number("final", i64::from(self.last), 1);
-        fields.text("task_id", self.task_id.as_ref().map(TaskId::as_str));
-        fields.text("template_id", self.template_id.as_ref().map(TemplateId::as_str));
-        fields.text("user_id", self.user_id.as_ref().map(UserId::as_str));
-        fields.text("reason", self.reason.as_deref());
+        fields.text(Field::HoldId, Some(&self.hold_id.to_string()));
+        fields.amount(Field::ActualCost, Some(self.actual_cost));
+        fields.number(Field::Final, i64::from(self.last), 1);
+        fields.text(Field::TaskId, self.task_id.as_ref().map(TaskId::as_str));
+        fields.text(Field::TemplateId, self.template_id.as_ref().map(TemplateId::as_str));
+        fields.text(Field::UserId, self.user_id.as_ref().map(UserId::as_str));
+        fields.text(Field::Reason, self.reason.as_deref());
     }
 
     fn check(&self, keyed: bool) -> Result<(), Denial> {
@@ -396,11 +396,11 @@ impl ReleaseHold {
 
 impl CommandParts for ReleaseHold {
     fn fields(&self, fields: &mut Fields) {
-        fields.text("hold_id", Some(&self.hold_id.to_string()));
-        fields.amount("amount", self.amount);
-        fields.text("task_id", self.task_id.as_ref().map(TaskId::as_str));
-        fields.text("user_id", self.user_id.as_ref().map(UserId::as_str));
-        fields.text("reason", self.reason.as_deref());
+        fields.text(Field::HoldId, Some(&self.hold_id.to_string()));
+        fields.amount(Field::Amount, self.amount);
+        fields.text(Field::TaskId, self.task_id.as_ref().map(TaskId::as_str));
+        fields.text(Field::UserId, self.user_id.as_ref().map(UserId::as_str));
+        fields.text(Field::Reason, self.reason.as_deref());
     }
 
     fn check(&self, keyed: bool) -> Result<(), Denial> {

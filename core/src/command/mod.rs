@@ -30,7 +30,7 @@ use crate::facts::Needs;
 use crate::id::{Actor, IdempotencyKey, RequestId, TenantId, Unit, UserId};
 use crate::ledger::OperationKind;
 use crate::owner::{AccountKey, Owner};
-use fingerprint::Fields;
+use fingerprint::{Field, Fields};
 
 /// Free text about a command, with metadata: what a person reads later.
 pub type Metadata = Map<String, Value>;
@@ -269,8 +269,8 @@ fn in_byte_order(map: &Metadata) -> Metadata {
 
 impl CommandParts for Settle {
     fn fields(&self, fields: &mut Fields) {
-        fields.owner("owner", Some(&self.owner));
-        fields.text("unit", self.unit.as_ref().map(Unit::as_str));
+        fields.owner(Field::Owner, Some(&self.owner));
+        fields.text(Field::Unit, self.unit.as_ref().map(Unit::as_str));
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {

@@ -82,8 +82,14 @@ impl Entry {
 }
 
 /// Bytes in a fixed layout; one buffer, hashed once.
-#[derive(Default)]
 struct Layout(Vec<u8>);
+
+impl Default for Layout {
+    fn default() -> Layout {
+        // Room for an entry without text: most are.
+        Layout(Vec::with_capacity(384))
+    }
+}
 
 impl Layout {
     fn byte(&mut self, byte: u8) {

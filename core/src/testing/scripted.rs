@@ -11,7 +11,7 @@ use crate::command::Fingerprint;
 use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Scope};
 use crate::facts::{Account, AccountFacts, Facts, Needs, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, TaskId, TenantId};
-use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind, Terms, text_hash};
+use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind, StoredOperation, Terms, text_hash};
 use crate::owner::AccountKey;
 use crate::store::Batch;
 use crate::time::{Clock, Timestamp};
@@ -82,8 +82,11 @@ impl Draft {
             tasks: facts.tasks.iter().filter_map(of_tenant).collect(),
             now: facts.now,
             changes: Changes {
-                operation: operation(facts.now, &account, kind),
-                entries: Vec::new(),
+                stored: Arc::new(StoredOperation {
+                    operation: operation(facts.now, &account, kind),
+                    entries: Vec::new(),
+                    position: 0,
+                }),
                 account,
                 account_is_new: loaded.is_none(),
                 new_grants: Vec::new(),
@@ -100,7 +103,7 @@ impl Draft {
     #[must_use]
     pub fn key(self, key: &str) -> Draft {
         let key = key.parse().expect("an idempotency key");
-        self.with(|changes| changes.operation.key = Some(key))
+        self.with(|changes| changes.stored_mut().operation.key = Some(key))
     }
 
     /// Changes what was drawn up so far by hand.
@@ -113,7 +116,7 @@ impl Draft {
     /// The name that a grant or hold made next would have.
     #[must_use]
     pub fn next_ordinal(&self) -> u16 {
-        u16::try_from(self.changes.entries.len() + 1).expect("fewer than 65,536 entries")
+        u16::try_from(self.changes.entries().len() + 1).expect("fewer than 65,536 entries")
     }
 
     /// Books a grant of type `purchased`.
@@ -243,7 +246,7 @@ impl Draft {
     /// What was booked so far becomes the settlement that precedes the command.
     #[must_use]
     pub fn settled(mut self) -> Draft {
-        self.changes.operation.settled_count = self.next_ordinal() - 1;
+        self.changes.stored_mut().operation.settled_count = self.next_ordinal() - 1;
         self
     }
 
@@ -251,13 +254,14 @@ impl Draft {
     #[must_use]
     pub fn entry(mut self, kind: EntryKind, change: Amount, frozen_change: Amount, fill: impl FnOnce(&mut Entry)) -> Draft {
         let ordinal = self.next_ordinal();
+        let op_id = self.changes.op_id();
         let account = &mut self.changes.account;
         account.seq += 1;
         account.available = sum(account.available, change);
         account.frozen = sum(account.frozen, frozen_change);
         book_contra(account, kind, sum(change, frozen_change));
         let mut entry = Entry {
-            op_id: self.changes.operation.op_id,
+            op_id,
             ordinal,
             account: Arc::clone(&account.key),
             seq: account.seq,
@@ -281,8 +285,9 @@ impl Draft {
         fill(&mut entry);
         entry.hash = entry.chain_after(&account.head, &text_hash(&entry.text));
         account.head = entry.hash;
-        self.changes.operation.entry_count += 1;
-        self.changes.entries.push(entry);
+        let stored = self.changes.stored_mut();
+        stored.operation.entry_count += 1;
+        stored.entries.push(entry);
         self
     }
 

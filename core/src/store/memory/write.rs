@@ -41,7 +41,7 @@ impl Books {
         if self.by_op_id.contains_key(&op_id) || !ahead.op_ids.insert(op_id) {
             return Err(StoreError::new(StoreErrorKind::Conflict, format!("the operation `{op_id}` exists")));
         }
-        if let Some(key) = &changes.operation.key {
+        if let Some(key) = &changes.operation().key {
             let taken = self.by_key.contains_key(&(changes.tenant_id().clone(), key.clone()));
             if taken || !ahead.keys.insert((changes.tenant_id(), key)) {
                 return Err(StoreError::new(StoreErrorKind::Conflict, format!("the idempotency key `{key}` is taken")));
@@ -57,9 +57,9 @@ impl Books {
         if changes.account_is_new == last.is_some() {
             return Err(StoreError::new(StoreErrorKind::Conflict, format!("the account `{}` is not as it was", account.key)));
         }
-        let first = changes.operation.first_seq;
-        let follow = (first..).zip(&changes.entries).all(|(seq, entry)| entry.seq == seq && entry.account == account.key);
-        let end = last.unwrap_or(0).saturating_add(u64::try_from(changes.entries.len()).unwrap_or(u64::MAX));
+        let first = changes.operation().first_seq;
+        let follow = (first..).zip(changes.entries()).all(|(seq, entry)| entry.seq == seq && entry.account == account.key);
+        let end = last.unwrap_or(0).saturating_add(u64::try_from(changes.entries().len()).unwrap_or(u64::MAX));
         if !follow || first != last.unwrap_or(0).saturating_add(1) || account.seq != end {
             return Err(corrupt(format!("the entries of `{}` do not follow on one another", account.key)));
         }
@@ -119,7 +119,7 @@ impl Books {
             return;
         }
         let position = u64::try_from(self.operations.len()).map_or(u64::MAX, |count| count.saturating_add(1));
-        self.append(StoredOperation { operation: changes.operation, entries: changes.entries, position });
+        self.append(StoredOperation { position, ..Arc::unwrap_or_clone(changes.stored) });
     }
 
     fn write_account(&mut self, account: Account) {

@@ -88,10 +88,10 @@ impl<'a> Writes<'a> {
         let account_id = self.account_id(changes)?;
         if changes.is_recorded() {
             self.position = self.position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
-            let operation = codec::operation_params(self.position, account_id, &changes.operation);
+            let operation = codec::operation_params(self.position, account_id, changes.operation());
             self.appended.push(Statement::new(sql::OPERATION_INSERT, operation));
         }
-        for entry in &changes.entries {
+        for entry in changes.entries() {
             let entry = codec::entry_params(self.position, account_id, entry);
             self.appended.push(Statement::new(sql::ENTRY_INSERT, entry));
         }

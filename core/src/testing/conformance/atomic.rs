@@ -31,7 +31,7 @@ pub fn a_batch_is_written_whole(subject: &Subject) {
     });
     let feed = desk.feed(None, 0, 10);
     let operations: Vec<_> = feed.iter().map(|stored| stored.operation.clone()).collect();
-    assert_eq!(operations, written.iter().map(|changes| changes.operation.clone()).collect::<Vec<_>>());
+    assert_eq!(operations, written.iter().map(|changes| changes.operation().clone()).collect::<Vec<_>>());
     assert_eq!(desk.account(&first, second(0)).unwrap().account, written[0].account);
     assert_eq!(desk.account(&other, second(0)).unwrap().account, written[1].account);
 }
@@ -45,8 +45,8 @@ pub fn a_batch_with_a_taken_operation_id_leaves_nothing(subject: &Subject) {
     let outcome = desk.try_run(needs, |facts| {
         let good = grant_in(&facts, &first, 5);
         let mut bad = grant_in(&facts, &other, 5);
-        bad.operation.op_id = taken;
-        bad.entries[0].op_id = taken;
+        bad.stored_mut().operation.op_id = taken;
+        bad.stored_mut().entries[0].op_id = taken;
         vec![good, bad]
     });
     let error = outcome.unwrap_err();

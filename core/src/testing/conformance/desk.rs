@@ -134,13 +134,13 @@ impl Desk {
         let needs =
             Needs { tasks: task.map(|task| (key.tenant_id.clone(), task.clone())).into_iter().collect(), ..Needs::default() };
         let book = |draft: Draft| draft.charge(grant, units(amount), task);
-        self.book_with(needs, key, OperationKind::Charge, book).entries[0].ledger_id()
+        self.book_with(needs, key, OperationKind::Charge, book).entries()[0].ledger_id()
     }
 
     /// Captures a hold.
     pub(super) fn capture(&self, key: &AccountKey, hold: HoldId) -> LedgerId {
         let needs = Needs { holds: vec![(key.tenant_id.clone(), hold)], ..Needs::default() };
-        self.book_with(needs, key, OperationKind::Capture, |draft| draft.capture(hold)).entries[0].ledger_id()
+        self.book_with(needs, key, OperationKind::Capture, |draft| draft.capture(hold)).entries()[0].ledger_id()
     }
 
     /// Answers a question.

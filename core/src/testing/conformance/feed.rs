@@ -109,7 +109,7 @@ pub fn an_operation_reads_the_same_everywhere(subject: &Subject) {
     let key = account("a");
     let booked = desk.book(&key, OperationKind::Grant, |draft| draft.key("k").grant(units(5), Some(second(60))));
     let stored = desk.feed(None, 0, 1).remove(0);
-    assert_eq!((&stored.operation, &stored.entries), (&booked.operation, &booked.entries));
+    assert_eq!((&stored.operation, &stored.entries), (&booked.stored.operation, &booked.stored.entries));
     let Answer::OperationByKey(Some(by_key)) = desk.ask(&Query::OperationByKey(tenant(), id("k"))) else {
         panic!("the key has no operation");
     };

@@ -94,13 +94,15 @@ pub fn a_charge_comes_with_what_it_drew(subject: &Subject) {
     let desk = Desk::new(subject);
     let key = account("a");
     let grant = desk.grant(&key, 5);
-    let book = |draft: Draft| draft.charge(grant, units(5), None).with(|changes| changes.operation.policy_tag = Some(id("eu")));
+    let book = |draft: Draft| {
+        draft.charge(grant, units(5), None).with(|changes| changes.stored_mut().operation.policy_tag = Some(id("eu")))
+    };
     let booked = desk.book(&key, OperationKind::Charge, book);
-    let charge = booked.entries[0].ledger_id();
+    let charge = booked.stored.entries[0].ledger_id();
     let needs = Needs { charges: vec![(tenant(), charge)], ..Needs::default() };
     let facts = desk.facts(needs.clone());
     let loaded = &facts.charges[&charge];
-    assert_eq!((&loaded.entry, loaded.refunded, &loaded.policy_tag), (&booked.entries[0], units(0), &Some(id("eu"))));
+    assert_eq!((&loaded.entry, loaded.refunded, &loaded.policy_tag), (&booked.stored.entries[0], units(0), &Some(id("eu"))));
     assert!(!facts.grants[&grant].1.is_open(), "the grant that it used up");
     assert_eq!(facts.accounts[&key].account.available, units(0));
     // The refund opens the grant again.
@@ -156,5 +158,5 @@ pub fn a_replay_comes_with_its_entries(subject: &Subject) {
     let facts = desk.facts(Needs { keys: vec![(tenant(), id("k")), (tenant(), id("free"))], ..Needs::default() });
     assert_eq!(facts.replays.len(), 1);
     let stored = &facts.replays[&(tenant(), id("k"))];
-    assert_eq!((&stored.operation, &stored.entries), (&booked.operation, &booked.entries));
+    assert_eq!((&stored.operation, &stored.entries), (&booked.stored.operation, &booked.stored.entries));
 }

@@ -32,7 +32,7 @@ pub fn every_field_of_an_entry_and_an_operation_is_kept(subject: &Subject) {
             entry.effective_at = second(-5);
         });
         draft.key("k").settled().charge(grant, units(2), None).with(|changes| {
-            let operation = &mut changes.operation;
+            let operation = &mut changes.stored_mut().operation;
             operation.actor = Some(id("host"));
             operation.request_id = Some(id("r-1"));
             operation.policy_tag = Some(id("eu"));
@@ -40,11 +40,11 @@ pub fn every_field_of_an_entry_and_an_operation_is_kept(subject: &Subject) {
         })
     });
     let stored = desk.feed(None, 0, 10).remove(1);
-    assert_eq!(stored.operation, booked.operation);
-    assert_eq!(stored.entries, booked.entries);
+    assert_eq!(stored.operation, booked.stored.operation);
+    assert_eq!(stored.entries, booked.stored.entries);
     let query = EntryQuery { order: PageOrder::Asc, limit: 3, ..EntryQuery::new(EntryScope::Account(key)) };
     let first = desk.feed(None, 0, 1)[0].entries[0].ledger_id();
-    assert_eq!(desk.entries(EntryQuery { cursor: Some(first), ..query }).entries, booked.entries);
+    assert_eq!(desk.entries(EntryQuery { cursor: Some(first), ..query }).entries, booked.stored.entries);
 }
 
 /// More pages than any case has.

@@ -49,8 +49,8 @@ pub fn settlements_booked_later_are_listed(subject: &Subject) {
         (entries.last.unwrap().seq, entries.superseded, entries.settlements)
     };
     assert_eq!(listed(29), (3, true, vec![]));
-    assert_eq!(listed(30), (3, true, booked.entries[..1].to_vec()));
-    assert_eq!(listed(49), (3, true, booked.entries[..2].to_vec()));
+    assert_eq!(listed(30), (3, true, booked.stored.entries[..1].to_vec()));
+    assert_eq!(listed(49), (3, true, booked.stored.entries[..2].to_vec()));
     assert_eq!(listed(50), (6, false, vec![]), "booked by then, so they are in the balance");
 }
 

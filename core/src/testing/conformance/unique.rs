@@ -12,7 +12,7 @@ use crate::testing::scripted::Draft;
 /// Books a grant with this operation id, once.
 fn book_as(desk: &Desk, key: &AccountKey, op_id: OpId) -> Result<(), StoreError> {
     desk.try_run(needs_account(key), |facts| {
-        let draft = Draft::of(&facts, key, OperationKind::Grant).with(|changes| changes.operation.op_id = op_id);
+        let draft = Draft::of(&facts, key, OperationKind::Grant).with(|changes| changes.stored_mut().operation.op_id = op_id);
         vec![draft.grant(units(1), None).done()]
     })
 }
@@ -55,7 +55,7 @@ pub fn an_operation_id_is_taken_once_in_a_batch(subject: &Subject) {
         facts.apply(&first);
         // What it makes has names of its own: the operation id alone is taken.
         let mut second = Draft::of(&facts, &account("a"), OperationKind::Grant).grant(units(1), None).done();
-        second.operation.op_id = first.op_id();
+        second.stored_mut().operation.op_id = first.op_id();
         vec![first, second]
     });
     assert_lost_race(&desk, outcome);

@@ -159,7 +159,7 @@ fn a_taken_sequence_number_is_a_lost_race() {
     let (_folder, path) = place();
     let store = SqliteStore::open(&path).unwrap();
     grant(&store, "10").unwrap();
-    let error = run_tampered(&store, CHARGE, &|changes| changes.entries[0].seq = 1).unwrap_err();
+    let error = run_tampered(&store, CHARGE, &|changes| changes.stored_mut().entries[0].seq = 1).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Conflict, "{error}");
 }
 
