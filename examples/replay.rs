@@ -19,7 +19,8 @@
 //!
 //! **The ledger says how far the run got.** The latest booking over all users names the step that was under way. All before it
 //! is complete, and is replayed by its keys, which no instant changes; the clock goes on from there. A command of an earlier
-//! step that is *not* found would be a hole, and ends the run.
+//! step that is *not* found would be a hole, and ends the run. The first operation of all says what is replayed, so the
+//! books of another trace, or of a part of this one, are refused before anything is sent.
 //!
 //! **A refusal is written down.** A denied command leaves no trace by itself. Decided again at the end of the trace, after
 //! other holds were released, it might pass. So when the hold of a request is denied, the same key is taken by a hold of

@@ -91,6 +91,14 @@ const fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A number that tells one list of requests from another.
+pub(crate) fn digest(rows: &[Row]) -> u64 {
+    let tokens = |row: &Row| u64::from(row.context_tokens) << 32 | u64::from(row.generated_tokens);
+    rows.iter().fold(0, |digest, row| {
+        [row.line, row.at.micros().cast_unsigned(), tokens(row)].into_iter().fold(digest, |digest, part| mix(digest ^ part))
+    })
+}
+
 /// Small numbers that are the same in every run.
 struct Dice(u64);
 

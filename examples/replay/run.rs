@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use drawdown::ledger::{EntryQuery, EntryScope};
 use drawdown::{
-    AccountKey, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, HoldReceipt, ManualClock, Metadata,
-    Owner, PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
+    AccountKey, Amount, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, HoldReceipt, ManualClock,
+    Metadata, Owner, PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
 };
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -103,11 +103,9 @@ impl Replay {
             },
             progress: progress(rows.len()),
         };
-        if run.resumed_at > end {
-            return Err("the books go on after the end of this trace: they belong to another one".into());
-        }
         let began = Instant::now();
         run.begin_step(self.start);
+        run.name_run(rows)?;
         run.give_grants()?;
         for (step, queues) in steps {
             run.begin_step(step);
@@ -165,13 +163,30 @@ impl Run<'_> {
         self.replay.clock.set(step.max(self.resumed_at));
     }
 
+    /// Writes down, once, what is replayed: another trace, part of one, or number of users conflicts with it.
+    fn name_run(&mut self, rows: &[Row]) -> Outcome<()> {
+        let users = self.replay.accounts.len();
+        let digest = plan::digest(rows);
+        let note = PlaceHold {
+            expire_in: 1,
+            reason: Some(format!("replay of {} requests by {users} users, digest {digest:016x}", rows.len()).into()),
+            ..PlaceHold::new(owner(0)?, Amount::ZERO)
+        };
+        let command = self.replay.context.key("run")?.request(note).into_command();
+        match self.insist(&command) {
+            Ok(receipt) => self.count(&receipt, 0),
+            Err(Failure::Denied(_)) => Err("the books belong to another trace, part of a trace, or number of users".into()),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
     fn give_grants(&mut self) -> Outcome<()> {
         for user in 0..u32::try_from(self.replay.accounts.len())? {
             for grant in plan::grants_of(user, &owner(user)?, self.replay.start)? {
                 let key = format!("user-{user}/{}", grant.grant_type);
                 let command = self.replay.context.key(&key)?.request(grant).into_command();
-                let receipt = self.insist(&command).map_err(|failure| foreign(&key, &failure))?;
-                self.count(&receipt, &key)?;
+                let receipt = self.insist(&command).map_err(|failure| format!("`{key}`: {failure}"))?;
+                self.count(&receipt, 0)?;
             }
         }
         Ok(())
@@ -246,7 +261,7 @@ impl Run<'_> {
                     expire_in: 1,
                     reason: Some(Arc::from("the request was refused")),
                     metadata: Some(metadata),
-                    ..PlaceHold::new(owner(user)?, drawdown::Amount::ZERO)
+                    ..PlaceHold::new(owner(user)?, Amount::ZERO)
                 };
                 context.key(hold_key)?.request(note).into_command()
             }
@@ -272,7 +287,7 @@ impl Run<'_> {
         self.tally.latencies.saturating_record(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
         match (ask, outcome) {
             (Ask::Hold, Ok(receipt)) => {
-                self.count(&receipt, &format!("row-{line}"))?;
+                self.count(&receipt, line)?;
                 self.open.insert(line, HoldReceipt::from(&receipt).hold_id);
             }
             (Ask::Hold, Err(failure)) => {
@@ -285,25 +300,25 @@ impl Run<'_> {
                 if before != receipt.idempotent_replay {
                     return Err(format!("line {line}: its refusal and the note of it contradict each other").into());
                 }
-                self.count(&receipt, &format!("row-{line}"))?;
+                self.count(&receipt, line)?;
                 *self.tally.denials.entry(noted(&receipt).ok_or("a note without the name of a denial")?).or_default() += 1;
                 self.progress.inc(1);
             }
             (Ask::Capture(_), Ok(receipt)) => {
-                self.count(&receipt, &format!("row-{line}/capture"))?;
+                self.count(&receipt, line)?;
                 self.open.remove(&line);
                 self.progress.inc(1);
             }
-            (_, Err(failure)) => return Err(foreign(&format!("row-{line}"), &failure)),
+            (_, Err(failure)) => return Err(format!("line {line}: {failure}").into()),
         }
         Ok(Landed::Done(queue))
     }
 
-    fn count(&mut self, receipt: &Receipt, key: &str) -> Outcome<()> {
+    fn count(&mut self, receipt: &Receipt, line: u64) -> Outcome<()> {
         if receipt.idempotent_replay {
             self.tally.replayed += 1;
         } else if self.step < self.resumed_at {
-            return Err(format!("`{key}` is missing in the books although later steps are booked").into());
+            return Err(format!("line {line} was missing in the books although later steps are booked").into());
         } else {
             self.tally.executed += 1;
         }
@@ -323,9 +338,4 @@ enum Landed {
 fn noted(receipt: &Receipt) -> Option<String> {
     let metadata = receipt.entries().last()?.text.metadata.as_ref()?;
     metadata.get(DENIAL)?.as_str().map(str::to_owned)
-}
-
-/// A command that can only be denied when the books were made from something else.
-fn foreign(key: &str, failure: &Failure) -> Box<dyn std::error::Error> {
-    format!("`{key}`: {failure}; the books belong to another trace or another number of users").into()
 }

@@ -4,16 +4,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Cargo builds a package's examples together with its tests, two folders from here.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path =
-        test.parent().and_then(Path::parent).unwrap().join("examples").join(format!("replay{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.is_file(), "`{}` is not built: run `cargo build -p drawdown-examples --examples`", path.display());
-    path
+/// The program, built as it stands now: cargo builds examples beside the tests only when it is asked for all tests.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.ancestors().nth(2).unwrap();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "drawdown-examples", "--example", "replay"]);
+        cargo.arg("--target-dir").arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success(), "the program does not build");
+        profile.join("examples").join(format!("replay{}", std::env::consts::EXE_SUFFIX))
+    })
 }
 
 fn command(trace: &Path, db: &Path) -> Command {
@@ -152,6 +161,21 @@ fn malformed_lines_are_refused_before_anything_is_booked() {
     assert!(errors.contains("line 3: 2 values for 3 columns"), "{errors}");
     assert!(errors.contains("4 malformed lines; nothing was booked"), "{errors}");
     assert!(!folder.path().join("bad.db").exists());
+}
+
+#[test]
+fn books_of_a_shorter_run_or_of_fewer_users_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("replay.db");
+    let short = || report(command(&own_trace(), &db).args(["--limit", "100"]));
+    let first = short();
+    let more_users = Command::new(program()).arg("--trace").arg(own_trace()).arg("--db").arg(&db).args(["--limit", "100"]).output();
+    for output in [command(&own_trace(), &db).output().unwrap(), more_users.unwrap()] {
+        assert!(!output.status.success());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains("the books belong to another trace, part of a trace, or number of users"), "{errors}");
+    }
+    assert_eq!(outcome(&first), outcome(&short()));
 }
 
 #[test]
