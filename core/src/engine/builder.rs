@@ -73,7 +73,7 @@ impl EngineBuilder {
     pub fn build(mut self) -> Result<Engine, Error> {
         let store = match (self.store.take(), self.url.take()) {
             (Some(store), _) => store,
-            (None, Some(url)) => open(&url)?,
+            (None, Some(url)) => open(&url, self.patience())?,
             (None, None) => return Ok(self.build_in_memory()),
         };
         Ok(self.build_over(store))
@@ -83,21 +83,25 @@ impl EngineBuilder {
         self.build_over(Arc::new(MemoryStore::new()))
     }
 
+    fn patience(&self) -> Duration {
+        self.deadline.unwrap_or(DEADLINE).min(MAX_DEADLINE)
+    }
+
     fn build_over(self, store: Arc<dyn Store>) -> Engine {
+        let deadline = self.patience();
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let lane = Lane::new(Bench { store, clock, pause: Pause::new() });
-        let deadline = self.deadline.unwrap_or(DEADLINE).min(MAX_DEADLINE);
         Engine { inner: Arc::new(Inner { lane, policies: self.policies, deadline }) }
     }
 }
 
 /// The store at an address. An address can hold a password, so an error repeats its scheme alone.
-fn open(url: &str) -> Result<Arc<dyn Store>, Error> {
+fn open(url: &str, deadline: Duration) -> Result<Arc<dyn Store>, Error> {
     const ALLOWED: &str = "`sqlite:///absolute/path.db`, `sqlite://relative.db`, a path that ends in `.db`, or `memory://`";
     match url.split_once("://") {
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
-        Some(("sqlite", path)) if !path.is_empty() => open_sqlite(path),
-        None if url.len() > 3 && url.ends_with(".db") => open_sqlite(url),
+        Some(("sqlite", path)) if !path.is_empty() => open_sqlite(path, deadline),
+        None if url.len() > 3 && url.ends_with(".db") => open_sqlite(url, deadline),
         Some((scheme @ ("memory" | "sqlite"), _)) => {
             Err(Error::Store(format!("an address that begins with `{scheme}://` goes on otherwise: it is one of {ALLOWED}")))
         }
@@ -107,11 +111,14 @@ fn open(url: &str) -> Result<Arc<dyn Store>, Error> {
 }
 
 #[cfg(feature = "sqlite")]
-fn open_sqlite(path: &str) -> Result<Arc<dyn Store>, Error> {
-    Ok(Arc::new(crate::store::sqlite::SqliteStore::open(path)?))
+fn open_sqlite(path: &str, deadline: Duration) -> Result<Arc<dyn Store>, Error> {
+    use crate::store::sqlite::{SqliteOptions, SqliteStore};
+    // A locked file is given up when the command is.
+    let options = SqliteOptions { deadline, ..SqliteOptions::default() };
+    Ok(Arc::new(SqliteStore::open_with(path, options)?))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn open_sqlite(_path: &str) -> Result<Arc<dyn Store>, Error> {
+fn open_sqlite(_path: &str, _deadline: Duration) -> Result<Arc<dyn Store>, Error> {
     Err(Error::Store("this build has no SQLite: its feature `sqlite` is off".to_owned()))
 }
