@@ -22,7 +22,8 @@ mod exact {
     /// It reads decimal strings and JSON numbers, and writes a decimal string without trailing zeros.
     ///
     /// # Errors
-    /// `amount_invalid` for more than 6 decimal places, an overflow, or text that is no plain decimal number.
+    /// `amount_invalid` for more than 6 decimal places, an overflow, or text that is no decimal number or longer than 64
+    /// characters.
     ///
     /// # Examples
     /// ```

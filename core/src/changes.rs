@@ -12,8 +12,7 @@ use crate::owner::AccountKey;
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// The operation row: always new. Not written when there are no entries: a settle that found nothing due only makes
-    /// [`Account::due_at`] exact.
+    /// The operation row: always new. Written if [`Changes::is_recorded`].
     pub operation: Operation,
     /// Its entries: always new.
     pub entries: Vec<Entry>,
@@ -40,6 +39,13 @@ impl Changes {
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {
         &self.account.key.tenant_id
+    }
+
+    /// Whether the operation is written. Not so for a settle without a key that found nothing due: it only makes
+    /// [`Account::due_at`] exact.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        !self.entries.is_empty() || self.operation.key.is_some()
     }
 
     /// The operation.

@@ -138,7 +138,10 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
     if !case.facts.accounts.contains_key(&key) {
         return Err(Denial::new(DenialKind::AccountNotFound, format!("there is no account `{key}`")).into());
     }
-    case.open(&key).map(Booking::of)
+    let posting = case.open(&key)?;
+    let (available, frozen) = (posting.account.available, posting.account.frozen);
+    let answer = AnswerRest { available: Some(available), frozen: Some(frozen), ..AnswerRest::default() };
+    Ok(Booking { answer: posting.entries.is_empty().then_some(answer), ..Booking::of(posting) })
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {

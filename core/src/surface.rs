@@ -126,7 +126,7 @@ error_kinds! {
     ModelFailed = "model_failed";
     /// The host's model did not answer in time; nothing was charged.
     ModelTimedOut = "model_timed_out";
-    /// The books contradict themselves, or the host has a mistake.
+    /// The books contradict themselves, or an answer could not be written.
     Internal = "internal";
 }
 
@@ -135,7 +135,7 @@ impl Error {
     #[must_use]
     pub const fn kind(&self, used_by: UsedBy) -> ErrorKind {
         match (self, used_by) {
-            (Error::Corrupt(_), _) => ErrorKind::Internal,
+            (Error::Corrupt(_) | Error::Output(_), _) => ErrorKind::Internal,
             (_, UsedBy::Read) => ErrorKind::LedgerServiceUnavailable,
             (_, _) => ErrorKind::LedgerUnavailable,
         }

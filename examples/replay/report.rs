@@ -1,10 +1,10 @@
 //! What became of the credit, read from the ledger alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 use drawdown::ledger::{Entry, EntryKind, EntryQuery, EntryScope, PageOrder, Terms};
-use drawdown::{Amount, GrantType};
+use drawdown::{Amount, GrantId, GrantType};
 
 use crate::Outcome;
 use crate::run::{Replay, Tally};
@@ -28,15 +28,16 @@ impl Total {
     }
 }
 
-/// Adds up every entry of every user, and checks the sum against the balances.
+/// Adds up every entry of every user, and checks the sum against the balances. A grant counts from when it is effective.
 pub(crate) fn totals(replay: &Replay) -> Outcome<BTreeMap<GrantType, Total>> {
     let mut totals = BTreeMap::new();
     let mut balances = Amount::ZERO;
+    let mut types = HashMap::new();
     for account in &replay.accounts {
         let mut query = EntryQuery { order: PageOrder::Asc, limit: PAGE, ..EntryQuery::new(EntryScope::Account(account.clone())) };
         loop {
             let page = replay.engine.entries(query.clone())?;
-            page.entries.iter().try_for_each(|entry| add(&mut totals, entry))?;
+            page.entries.iter().try_for_each(|entry| add(&mut totals, &mut types, entry))?;
             if page.next_cursor.is_none() {
                 break;
             }
@@ -56,10 +57,15 @@ pub(crate) fn totals(replay: &Replay) -> Outcome<BTreeMap<GrantType, Total>> {
     Ok(totals)
 }
 
-fn add(totals: &mut BTreeMap<GrantType, Total>, entry: &Entry) -> Outcome<()> {
-    // A grant that begins later has a second entry when it does; only the first carries its terms.
-    if let (EntryKind::Grant, Some(Terms::Grant { terms, .. })) = (entry.kind, &entry.terms) {
-        increase(&mut totals.entry(terms.grant_type).or_default().granted, terms.amount)?;
+fn add(totals: &mut BTreeMap<GrantType, Total>, types: &mut HashMap<GrantId, GrantType>, entry: &Entry) -> Outcome<()> {
+    if let (EntryKind::Grant, Some(grant_id)) = (entry.kind, entry.grant_id) {
+        // A grant that begins later has two entries: the first makes it and moves nothing, the second brings the credit.
+        if let Some(Terms::Grant { terms, .. }) = &entry.terms {
+            types.insert(grant_id, terms.grant_type);
+        }
+        let grant_type = *types.get(&grant_id).ok_or("a grant begins that was never made")?;
+        increase(&mut totals.entry(grant_type).or_default().granted, entry.change)?;
+        return Ok(());
     }
     for line in entry.draw.lines() {
         let total = totals.entry(line.grant_type).or_default();

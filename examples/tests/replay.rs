@@ -18,14 +18,18 @@ fn program() -> PathBuf {
 
 fn command(trace: &Path, db: &Path) -> Command {
     let mut command = Command::new(program());
-    command.arg("--trace").arg(trace).arg("--db").arg(db).args(["--users", "25", "--in-flight", "8"]);
+    command.arg("--trace").arg(trace).arg("--db").arg(db).args(["--users", "25"]);
     command
 }
 
-fn run(trace: &Path, db: &Path) -> String {
-    let output = command(trace, db).output().unwrap();
+fn report(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+fn run(trace: &Path, db: &Path) -> String {
+    report(&mut command(trace, db))
 }
 
 fn own_trace() -> PathBuf {
@@ -73,9 +77,11 @@ fn a_second_run_replays_everything_to_the_same_totals() {
 #[test]
 fn how_many_are_in_flight_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let crowded = run(&own_trace(), &folder.path().join("crowded.db"));
-    let alone = command(&own_trace(), &folder.path().join("alone.db")).args(["--in-flight", "1"]).output().unwrap();
-    let alone = String::from_utf8(alone.stdout).unwrap();
+    let in_flight = |number: &str| {
+        let db = folder.path().join(format!("{number}.db"));
+        report(command(&own_trace(), &db).args(["--in-flight", number]))
+    };
+    let (crowded, alone) = (in_flight("25"), in_flight("1"));
     assert_eq!(outcome(&crowded), outcome(&alone));
     assert_eq!(accepted(&crowded), accepted(&alone));
 }

@@ -86,7 +86,11 @@ fn every_field_of_every_command_is_checked() {
                     continue;
                 }
                 let refused = read(&with(&json, name, wrong.clone())).unwrap_err();
-                let expected = if matches!(name.as_str(), "amount" | "actual_cost") { "amount_invalid" } else { "payload_invalid" };
+                let expected = match name.as_str() {
+                    "amount" | "actual_cost" => "amount_invalid",
+                    "owner" | "payer" if wrong.is_string() => "owner_invalid",
+                    _ => "payload_invalid",
+                };
                 assert_eq!(refused.name(), expected, "{name} = {wrong}: {refused}");
                 let field = refused.details()["field"].as_str().unwrap();
                 assert!(field == name || field.starts_with(&format!("{name}.")), "{name} = {wrong} is reported at {field}");

@@ -93,7 +93,7 @@ fn of_16_holds_for_one_task_one_is_placed() {
 }
 
 fn worker(arguments: &[&str]) -> Child {
-    Program::new(env!("CARGO_BIN_EXE_crash_worker")).args(arguments).stdout(Stdio::piped()).spawn().unwrap()
+    Program::new(env!("CARGO_BIN_EXE_crash_worker")).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
 /// The numbers in what a worker printed.

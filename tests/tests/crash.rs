@@ -80,7 +80,7 @@ fn what_was_acknowledged_before_a_kill_is_there_exactly_once() {
         let before = acknowledged.len();
         let prefix = format!("round{round}");
         let mut worker = Program::new(env!("CARGO_BIN_EXE_crash_worker"));
-        let mut worker = worker.args(["load", path, &prefix, "4"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut worker = worker.args(["load", path, &prefix, "4", "30000"]).stdout(Stdio::piped()).spawn().unwrap();
         let reader = acknowledgements(&mut worker);
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         thread::sleep(Duration::from_micros(80_000 + (seed >> 33) % 250_000));
@@ -97,31 +97,34 @@ fn what_was_acknowledged_before_a_kill_is_there_exactly_once() {
     check_replays(&load::open(path, DEADLINE).unwrap(), &acknowledged);
 }
 
-/// The shell gives the worker a limit on the size of its files: as far as it can tell, the disk is full.
+/// The shell gives the worker a limit on the size of its files: from some write on, its disk takes no more.
+///
+/// A commit whose write fails is of unknown outcome until the books are asked again. Then it is there or it is not, and
+/// sending it again makes it once.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_fails_the_command_and_loses_nothing() {
+fn a_disk_that_takes_no_more_fails_commands_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("books.db");
     let path = path.to_str().unwrap();
-    let script = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\"";
+    let script = "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\"";
     let mut worker = Program::new("sh");
-    let worker = worker.args(["-c", script, env!("CARGO_BIN_EXE_crash_worker"), "load", path, "full", "2"]);
+    let worker = worker.args(["-c", script, env!("CARGO_BIN_EXE_crash_worker"), "load", path, "full", "2", "500"]);
     let mut worker = worker.stdout(Stdio::piped()).spawn().unwrap();
     let lines = acknowledgements(&mut worker).join().unwrap();
     assert!(worker.wait().unwrap().success());
     let (failed, acknowledged): (Vec<String>, Vec<String>) = lines.into_iter().partition(|line| line.starts_with("failed"));
     assert_eq!(failed.len(), 2, "{failed:?}");
-    assert!(failed.iter().all(|line| line.contains("Failed(Store(")), "{failed:?}");
-    assert!(acknowledged.len() > 50, "only {} commands fitted", acknowledged.len());
+    assert!(failed.iter().all(|line| line.contains("Failed(Store(") || line.contains("Failed(Unknown(")), "{failed:?}");
+    assert!(acknowledged.len() > 20, "only {} commands fitted", acknowledged.len());
 
     let engine = load::open(path, DEADLINE).unwrap();
     check_books(&engine, &acknowledged);
     check_replays(&engine, &acknowledged);
-    // With room again, what failed goes through.
-    for line in &failed {
-        let key = line.split_whitespace().nth(1).unwrap();
-        assert!(!engine.run(load::command_of(key)).unwrap().idempotent_replay, "`{key}` had taken effect");
+    let failed: Vec<String> = failed.iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect();
+    for key in &failed {
+        engine.run(load::command_of(key)).unwrap();
     }
-    check_books(&engine, &acknowledged);
+    check_books(&engine, &failed);
+    check_replays(&engine, &failed);
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use drawdown::store::memory::MemoryStore;
+use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
@@ -394,6 +395,20 @@ fn random_faults_change_nothing() {
         assert!(injected > 5, "seed {seed}");
         assert_eq!(repeats, 0, "seed {seed}");
         assert_same(&outcome, &expected, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn random_faults_over_a_file_change_nothing() {
+    let (expected, _) = undisturbed();
+    for seed in 0..6 {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::default() };
+        let file: Arc<dyn Store> = Arc::new(SqliteStore::open_with(folder.path().join("books.db"), options).unwrap());
+        let mut repeats = 0;
+        let outcome = play(Arc::new(FaultStore::seeded(Arc::clone(&file), seed, 400)), &mut repeats);
+        assert_eq!(repeats, 0, "seed {seed}");
+        assert_same(&Outcome { books: books(&*file), ..outcome }, &expected, &format!("seed {seed}"));
     }
 }
 

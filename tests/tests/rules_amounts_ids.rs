@@ -1,5 +1,5 @@
 //! Amounts, units, time and ids: section 1 of the contract.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use drawdown::{Amount, Command, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Owner, TenantId, Timestamp, Unit, UserId};
 use drawdown_tests::script::table;

@@ -129,11 +129,12 @@ fn a_short_code_is_the_long_one_without_its_first_digit() {
 }
 
 #[test]
-fn an_error_is_unavailable_unless_the_books_contradict_themselves() {
+fn an_error_is_unavailable_unless_waiting_does_not_help() {
     let busy = Error::Busy("the queue is full".to_owned());
     assert_eq!(busy.kind(UsedBy::Write), ErrorKind::LedgerUnavailable);
     assert_eq!(busy.kind(UsedBy::Hold), ErrorKind::LedgerUnavailable);
     assert_eq!(busy.kind(UsedBy::Read), ErrorKind::LedgerServiceUnavailable);
     assert_eq!(Error::Closed.kind(UsedBy::Read).code(Surface::Platform).unwrap().http_status, 503);
+    assert_eq!(Error::Output("the pipe is closed".to_owned()).kind(UsedBy::Read), ErrorKind::Internal);
     assert_eq!(Error::Corrupt("seq 3".to_owned()).kind(UsedBy::Read), ErrorKind::Internal);
 }

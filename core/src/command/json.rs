@@ -9,12 +9,16 @@ use serde_json::{Map, Value};
 use super::{Body, Command, Context, Metadata, Request};
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind, shown};
+use crate::owner::Owner;
 
 /// The fields that every command has.
 const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
 const AMOUNT_FIELDS: [&str; 2] = ["amount", "actual_cost"];
+
+/// The fields that name an owner: their mistakes are those of [`Owner`].
+const OWNER_FIELDS: [&str; 2] = ["owner", "payer"];
 
 /// The largest command, in bytes of JSON: its text, twice escaped, and room for the rest.
 const MAX_JSON_BYTES: usize = 512 * 1024;
@@ -23,8 +27,8 @@ impl Request<Body> {
     /// Reads a command from JSON. Unknown fields are refused, and fields that stand twice.
     ///
     /// # Errors
-    /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount;
-    /// `payload_too_large` above 512 KiB.
+    /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
+    /// for text that is no owner; `payload_too_large` above 512 KiB.
     ///
     /// # Examples
     /// ```
@@ -52,7 +56,8 @@ impl Request<Body> {
     /// Reads a command from the fields of a JSON object.
     ///
     /// # Errors
-    /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount.
+    /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
+    /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle";
         let kind = match fields.remove("command") {
@@ -67,6 +72,7 @@ impl Request<Body> {
         }
         let context: Context = read(Value::Object(context))?;
         read_amounts(&mut fields)?;
+        check_owners(&fields)?;
         let fields = Value::Object(fields);
         let body = match kind.as_str() {
             "grant" => Body::Grant(read(fields)?),
@@ -120,6 +126,16 @@ fn read_amounts(fields: &mut Map<String, Value>) -> Result<(), Denial> {
         let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let amount: Amount = digits.parse().map_err(|denial: Denial| denial.at(name))?;
         *value = Value::String(amount.to_string());
+    }
+    Ok(())
+}
+
+/// Reads the owners before the rest, so that their mistakes have the names that the typed command gives them.
+fn check_owners(fields: &Map<String, Value>) -> Result<(), Denial> {
+    for name in OWNER_FIELDS {
+        if let Some(Value::String(text)) = fields.get(name) {
+            text.parse::<Owner>().map_err(|denial| denial.at(name))?;
+        }
     }
     Ok(())
 }

@@ -23,6 +23,12 @@ pub struct Receipt {
 /// What of an answer the entries do not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AnswerRest {
+    /// The available balance, of an operation that booked nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) available: Option<Amount>,
+    /// The frozen balance, of an operation that booked nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) frozen: Option<Amount>,
     /// What a hold has captured in total.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) captured_total: Option<Amount>,
@@ -101,8 +107,8 @@ impl Receipt {
         let last = self.entries().last();
         Common {
             ledger_id: main.map_or_else(|| LedgerId::derive(operation.op_id, 0), Entry::ledger_id),
-            balance_after: last.map_or(Amount::ZERO, |entry| entry.balance_after),
-            frozen_after: last.map_or(Amount::ZERO, |entry| entry.frozen_after),
+            balance_after: last.map_or_else(|| self.rest().available.unwrap_or_default(), |entry| entry.balance_after),
+            frozen_after: last.map_or_else(|| self.rest().frozen.unwrap_or_default(), |entry| entry.frozen_after),
             draw: main.map(|entry| entry.draw.clone()).unwrap_or_default(),
             task_id: main.and_then(|entry| entry.task_id.clone()),
             template_id: main.and_then(|entry| entry.template_id.clone()),

@@ -214,6 +214,7 @@ fn answer_of(hold: &Hold) -> AnswerRest {
         expires_at: Some(hold.expires_at),
         status: Some(hold.state),
         held: Some(hold.held()),
+        ..AnswerRest::default()
     }
 }
 

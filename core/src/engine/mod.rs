@@ -128,13 +128,17 @@ impl Engine {
 
     /// Executes any number of commands in this order, 256 at a time; each is accepted or refused by itself.
     ///
-    /// The answers stand in the order of the commands.
+    /// The answers stand in the order of the commands. When the queue stays full until the deadline, or the engine is closed, what
+    /// follows is not begun.
     #[must_use]
     pub fn execute_many(&self, commands: Vec<Command>) -> Vec<Result<Receipt, Failure>> {
-        let mut answers = Vec::with_capacity(commands.len());
-        let mut commands = commands.into_iter().peekable();
-        while commands.peek().is_some() {
-            self.execute_chunk(commands.by_ref().take(MAX_BATCH), &mut answers);
+        let total = commands.len();
+        let mut answers = Vec::with_capacity(total);
+        let mut commands = commands.into_iter();
+        while answers.len() < total {
+            if let Err(error) = self.execute_chunk(commands.by_ref().take(MAX_BATCH), &mut answers) {
+                answers.resize(total, Err(error.into()));
+            }
         }
         answers
     }
@@ -190,20 +194,25 @@ impl Engine {
         self.inner.lane.bench.clock.now()
     }
 
-    fn execute_chunk(&self, commands: impl Iterator<Item = Command>, answers: &mut Vec<Result<Receipt, Failure>>) {
+    /// Adds the answers to commands that fit into one batch; or adds nothing, when the lane does not take them.
+    fn execute_chunk(
+        &self,
+        commands: impl Iterator<Item = Command>,
+        answers: &mut Vec<Result<Receipt, Failure>>,
+    ) -> Result<(), Error> {
         let mut jobs = Vec::new();
-        let tickets: Vec<Result<Ticket, Failure>> = commands
-            .map(|command| {
-                let (job, ticket) = self.job(command)?;
+        let mut tickets: Vec<Result<Ticket, Failure>> = Vec::new();
+        for command in commands {
+            tickets.push(self.job(command).map_err(Failure::from).map(|(job, ticket)| {
                 jobs.push(job);
-                Ok(ticket)
-            })
-            .collect();
-        let refused = if jobs.is_empty() { None } else { self.inner.lane.run_or_queue(jobs, Some(self.deadline())).err() };
-        answers.extend(tickets.into_iter().map(|ticket| match (&refused, ticket?) {
-            (Some(error), _) => Err(error.clone().into()),
-            (None, ticket) => ticket.wait(),
-        }));
+                ticket
+            }));
+        }
+        if !jobs.is_empty() {
+            self.inner.lane.run_or_queue(jobs, Some(self.deadline()))?;
+        }
+        answers.extend(tickets.into_iter().map(|ticket| ticket?.wait()));
+        Ok(())
     }
 
     fn job(&self, command: Command) -> Result<(Job, Ticket), Denial> {

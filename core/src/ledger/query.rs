@@ -73,7 +73,7 @@ pub struct EntryQuery {
     pub filter: EntryFilter,
     /// In which direction.
     pub order: PageOrder,
-    /// After this one.
+    /// After this one. Nothing comes after an entry that is not there.
     pub cursor: Option<EntryCursor>,
     /// At most so many: 1 to 1,000.
     pub limit: usize,

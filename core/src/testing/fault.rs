@@ -7,6 +7,7 @@ use fastrand::Rng;
 use crate::changes::Changes;
 use crate::facts::{Facts, Needs};
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::testing::scripted::ScriptedBatch;
 use crate::time::Clock;
 
 /// When in a call a store fails.
@@ -19,11 +20,15 @@ pub enum When {
     Inside,
     /// The batch was committed, but the reply was lost: the error says that it may have applied.
     After,
+    /// The connection was lost while the commit was on its way: the error says that it may have applied, reads do not see
+    /// it, and it lands before the next batch is decided. Only for batches that come one after the other, as those of one
+    /// engine do.
+    Late,
 }
 
 impl When {
     /// Every value.
-    pub const ALL: [When; 3] = [When::Before, When::Inside, When::After];
+    pub const ALL: [When; 4] = [When::Before, When::Inside, When::After, When::Late];
 }
 
 /// A failure to come.
@@ -39,7 +44,7 @@ pub struct Fault {
 
 /// Any store, with failures at planned or random calls.
 ///
-/// Of a query, which changes nothing, all three moments are alike: it is not answered. A store that fails by itself
+/// Of a query, which changes nothing, all moments are alike: it is not answered. A store that fails by itself
 /// does so unchanged.
 ///
 /// # Examples
@@ -66,6 +71,8 @@ struct State {
     plan: Plan,
     calls: u64,
     injected: u64,
+    /// Commits that are on their way.
+    late: Vec<Changes>,
 }
 
 enum Plan {
@@ -80,7 +87,7 @@ impl FaultStore {
         FaultStore::with(inner, Plan::Listed(faults.into_iter().collect()))
     }
 
-    /// A store of whose calls about so many in a thousand fail, at any moment, in a way that trying again can mend. The same
+    /// A store of whose calls about so many in a thousand fail, at any moment but [`When::Late`], in a way that trying again can mend. The same
     /// seed fails the same calls in the same way.
     #[must_use]
     pub fn seeded(inner: Arc<dyn Store>, seed: u64, per_mille: u16) -> FaultStore {
@@ -88,7 +95,7 @@ impl FaultStore {
     }
 
     fn with(inner: Arc<dyn Store>, plan: Plan) -> FaultStore {
-        FaultStore { inner, state: Mutex::new(State { plan, calls: 0, injected: 0 }) }
+        FaultStore { inner, state: Mutex::new(State { plan, calls: 0, injected: 0, late: Vec::new() }) }
     }
 
     /// How many calls there were, failed ones included.
@@ -124,18 +131,40 @@ impl FaultStore {
     }
 }
 
+impl FaultStore {
+    /// Lets a commit that was on its way arrive.
+    fn land(&self, clock: &dyn Clock) -> Result<(), StoreError> {
+        let late = std::mem::take(&mut self.lock().late);
+        if late.is_empty() {
+            return Ok(());
+        }
+        let accounts = late.iter().map(|changes| (*changes.account.key).clone()).collect();
+        let tasks = late.iter().filter_map(|changes| Some((changes.tenant_id().clone(), changes.task.as_ref()?.0.clone())));
+        let needs = Needs { accounts, tasks: tasks.collect(), ..Needs::default() };
+        self.inner.run(&mut ScriptedBatch::new(needs, clock, |_| late.clone()))
+    }
+}
+
 impl Store for FaultStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
+        self.land(batch.clock())?;
         match self.next() {
             None => self.inner.run(batch),
             Some((When::Before, kind)) => Err(StoreError::new(kind, "a fault before the batch was decided")),
             Some((When::Inside, kind)) => {
-                self.inner.run(&mut RolledBack(batch))?;
+                self.inner.run(&mut RolledBack { batch, decided: Vec::new() })?;
                 Err(StoreError::new(kind, "a fault after the batch was decided; it was rolled back"))
             }
             Some((When::After, kind)) => {
                 self.inner.run(batch)?;
                 let lost = StoreError::new(kind, "a fault after the batch was committed; the reply was lost");
+                Err(StoreError { may_have_applied: true, ..lost })
+            }
+            Some((When::Late, kind)) => {
+                let mut rolled_back = RolledBack { batch, decided: Vec::new() };
+                self.inner.run(&mut rolled_back)?;
+                self.lock().late = rolled_back.decided;
+                let lost = StoreError::new(kind, "a fault while the batch was committed; the connection was lost");
                 Err(StoreError { may_have_applied: true, ..lost })
             }
         }
@@ -150,19 +179,22 @@ impl Store for FaultStore {
 }
 
 /// A batch that is decided with everything locked and loaded, and of which nothing is written: what a rollback leaves.
-struct RolledBack<'a>(&'a mut dyn Batch);
+struct RolledBack<'a> {
+    batch: &'a mut dyn Batch,
+    decided: Vec<Changes>,
+}
 
 impl Batch for RolledBack<'_> {
     fn needs(&self) -> &Needs {
-        self.0.needs()
+        self.batch.needs()
     }
 
     fn clock(&self) -> &dyn Clock {
-        self.0.clock()
+        self.batch.clock()
     }
 
     fn decide(&mut self, facts: Facts) -> Vec<Changes> {
-        self.0.decide(facts);
+        self.decided = self.batch.decide(facts);
         Vec::new()
     }
 }
@@ -184,7 +216,7 @@ mod tests {
     use crate::ledger::OperationKind;
     use crate::owner::{AccountKey, Owner};
     use crate::store::memory::MemoryStore;
-    use crate::testing::scripted::{Draft, ScriptedBatch};
+    use crate::testing::scripted::Draft;
     use crate::time::ManualClock;
 
     /// How often the batch was decided, how it ended, and how many operations there are then.
@@ -220,6 +252,15 @@ mod tests {
             let (_, outcome, operations) = run_once(&store);
             assert_eq!((outcome, operations), (Ok(()), applied + 1), "a fault happens once");
         }
+    }
+
+    #[test]
+    fn a_late_commit_lands_before_the_next_batch() {
+        let store = failing(When::Late);
+        let (times, outcome, operations) = run_once(&store);
+        assert_eq!((times, operations, outcome.unwrap_err().may_have_applied), (1, 0, true));
+        let (_, outcome, operations) = run_once(&store);
+        assert_eq!((outcome, operations), (Ok(()), 2));
     }
 
     #[test]

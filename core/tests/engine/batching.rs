@@ -129,6 +129,23 @@ fn many_commands_of_many_callers_pass_a_full_queue_without_deadlock() {
 }
 
 #[test]
+fn many_commands_end_busy_in_order_when_the_queue_stays_full() {
+    let store = Scripted::new([]);
+    let engine = store.engine(Duration::from_millis(50));
+    store.shut_gate();
+    let first = engine.submit(grant("u1", "20000")).unwrap();
+    store.wait_for_runs(1);
+    let tickets: Vec<_> = (0..8_192).map(|_| engine.submit(charge("u1", "1")).unwrap()).collect();
+    let begun = Instant::now();
+    let answers = engine.execute_many((0..5_000).map(|_| charge("u1", "1")).collect());
+    assert!(answers.len() == 5_000 && answers.iter().all(|answer| matches!(answer, Err(Failure::Failed(Error::Busy(_))))));
+    assert!(begun.elapsed() < SECOND, "one deadline for all, not one for each batch");
+    store.open_gate();
+    assert!(first.wait().is_ok() && tickets.into_iter().all(|ticket| ticket.wait().is_ok()));
+    assert_eq!(available(&engine, "u1"), "11808");
+}
+
+#[test]
 fn many_commands_are_answered_in_their_order() {
     let engine = Engine::in_memory();
     let mut commands = vec![grant("u1", "1000")];

@@ -1,10 +1,10 @@
 //! The other process of the tests about crashes, contention and full disks.
 //!
-//! - `load FILE PREFIX THREADS`: sends commands for ever; prints the key of each that was acknowledged, or
+//! - `load FILE PREFIX THREADS DEADLINE_MILLIS`: sends commands for ever; prints the key of each that was acknowledged, or
 //!   `failed KEY ERROR` and ends.
 //! - `spend FILE PREFIX THREADS EACH`: sends that many charges of 1 to account 0; prints how many were accepted, refused.
 //! - `same FILE KEY THREADS`: sends one charge of 1 under one key from all threads; prints how many executed, replayed.
-//! - `lock FILE`: locks the file, prints `locked`, and keeps it until it is killed.
+//! - `lock FILE`: locks the file, prints `locked`, and keeps it until it is killed or its input ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Write, stdout};
@@ -21,7 +21,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["load", file, prefix, threads] => put_load(file, prefix, threads.parse().unwrap()),
+        ["load", file, prefix, threads, millis] => {
+            put_load(file, prefix, threads.parse().unwrap(), Duration::from_millis(millis.parse().unwrap()));
+        }
         ["spend", file, prefix, threads, each] => spend(file, prefix, threads.parse().unwrap(), each.parse().unwrap()),
         ["same", file, key, threads] => send_same(file, key, threads.parse().unwrap()),
         ["lock", file] => lock(file),
@@ -36,8 +38,8 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-fn put_load(file: &str, prefix: &str, threads: u32) {
-    let engine = load::open(file, DEADLINE).unwrap();
+fn put_load(file: &str, prefix: &str, threads: u32, deadline: Duration) {
+    let engine = load::open(file, deadline).unwrap();
     for number in 0..load::ACCOUNTS {
         engine.run(load::grant(number, load::GRANTED)).unwrap();
     }
@@ -108,7 +110,6 @@ fn lock(file: &str) {
     let connection = rusqlite::Connection::open(file).unwrap();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     say("locked");
-    loop {
-        thread::park();
-    }
+    // The input ends with the test that opened it, however that ends.
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }

@@ -27,7 +27,7 @@ impl Books {
     pub(super) fn check(&self, batch: &[Changes]) -> Result<(), StoreError> {
         let mut ahead = Ahead::default();
         for changes in batch {
-            if !changes.entries.is_empty() {
+            if changes.is_recorded() {
                 self.check_unique(changes, &mut ahead)?;
             }
             self.check_account(changes, &mut ahead)?;
@@ -97,6 +97,7 @@ impl Books {
     }
 
     fn write_one(&mut self, changes: Changes) {
+        let recorded = changes.is_recorded();
         let key = Arc::clone(&changes.account.key);
         self.write_account(changes.account);
         for grant in changes.new_grants.into_iter().chain(changes.changed_grants) {
@@ -114,7 +115,7 @@ impl Books {
                 Arc::make_mut(stored).operation.refunded = refunded;
             }
         }
-        if changes.entries.is_empty() {
+        if !recorded {
             return;
         }
         let position = u64::try_from(self.operations.len()).map_or(u64::MAX, |count| count.saturating_add(1));

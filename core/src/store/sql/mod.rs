@@ -1,7 +1,7 @@
 //! The SQL of the stores, without a connection: what is asked, in which order, and how rows are read and written.
 //!
-//! A batch is a state machine ([`BatchMachine`]) that hands out statements and takes their rows back; a question is
-//! answered over a [`Source`] of rows. A driver of about a page runs the statements.
+//! A batch is a state machine (`BatchMachine`) that hands out statements and takes their rows back; a question is
+//! answered over a `Source` of rows. A driver of about a page runs the statements.
 
 mod batch;
 mod codec;

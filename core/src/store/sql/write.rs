@@ -86,8 +86,7 @@ impl<'a> Writes<'a> {
     /// Adds the changes of one accepted command.
     pub(super) fn add(&mut self, changes: &Changes) -> Result<(), StoreError> {
         let account_id = self.account_id(changes)?;
-        // Without entries nothing happened but that a bound was made exact.
-        if !changes.entries.is_empty() {
+        if changes.is_recorded() {
             self.position = self.position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
             let operation = codec::operation_params(self.position, account_id, &changes.operation);
             self.appended.push(Statement::new(sql::OPERATION_INSERT, operation));

@@ -58,6 +58,16 @@ pub fn the_present_is_the_last_booking_of_an_account_reached_by_a_handle(subject
     }
 }
 
+pub fn the_present_is_the_last_booking_of_a_task_reached_by_a_hold(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let (key, other, task): (_, _, TaskId) = (account("a"), account("b"), id("job"));
+    let (grant, elsewhere) = (desk.grant(&key, 1), desk.grant(&other, 1));
+    let hold = desk.hold(&key, grant, 1, 60, Some(&task));
+    desk.at(4).charge(&other, elsewhere, 1, Some(&task));
+    let needs = Needs { holds: vec![(tenant(), hold)], ..Needs::default() };
+    assert_eq!(desk.at(1).facts(needs).now, second(4));
+}
+
 pub fn a_clock_too_far_behind_decides_nothing(subject: &Subject) {
     let desk = Desk::new(subject);
     let key = account("a");

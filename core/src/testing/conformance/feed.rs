@@ -54,6 +54,7 @@ pub fn pages_of_the_feed_join_without_gaps(subject: &Subject) {
             let page = desk.feed(None, after, limit);
             assert!(page.len() <= limit);
             let Some(last) = page.last() else { break };
+            assert!(last.position > after, "the feed goes back");
             after = last.position;
             joined.extend(page);
         }

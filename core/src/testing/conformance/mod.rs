@@ -3,8 +3,8 @@
 //! [`store_conformance!`](crate::store_conformance) makes one test of each case, from one list. A store that passes keeps
 //! the books as the engine expects.
 //!
-//! ```ignore
-//! drawdown::store_conformance!(volatile: || Arc::new(MemoryStore::new()));
+//! ```
+//! drawdown::store_conformance!(volatile: || std::sync::Arc::new(drawdown::store::memory::MemoryStore::new()));
 //! ```
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a case fails by panicking")]
 #![expect(missing_docs, reason = "the name of a case is its law")]
@@ -65,7 +65,7 @@ macro_rules! store_conformance {
                 a_batch_with_a_taken_operation_id_leaves_nothing,
                 a_batch_that_decides_nothing_changes_nothing,
                 a_batch_that_panics_leaves_nothing,
-                an_operation_without_entries_is_not_written,
+                an_operation_that_booked_nothing_is_written_only_under_a_key,
                 a_later_command_of_a_batch_may_use_what_an_earlier_one_made,
             }
             serial {
@@ -78,6 +78,7 @@ macro_rules! store_conformance {
                 the_present_is_the_last_booking_of_an_account_ahead,
                 the_present_is_the_last_booking_of_a_task_ahead,
                 the_present_is_the_last_booking_of_an_account_reached_by_a_handle,
+                the_present_is_the_last_booking_of_a_task_reached_by_a_hold,
                 a_clock_too_far_behind_decides_nothing,
                 five_seconds_are_not_too_far,
                 an_account_that_is_not_locked_does_not_count,
@@ -86,6 +87,7 @@ macro_rules! store_conformance {
             unique {
                 an_operation_id_is_taken_once,
                 an_operation_id_is_taken_in_every_tenant,
+                an_operation_id_is_taken_once_in_a_batch,
                 a_key_is_taken_once_in_a_tenant,
                 a_key_is_free_in_another_tenant,
                 a_key_is_taken_once_in_a_batch,
@@ -134,6 +136,7 @@ macro_rules! store_conformance {
                 every_condition_of_a_filter_holds,
                 a_filtered_page_goes_on_after_its_cursor,
                 an_empty_scope_has_an_empty_page,
+                nothing_comes_after_an_entry_that_is_not_there,
             }
             past {
                 the_last_entry_booked_by_then_is_found,

@@ -7,7 +7,7 @@ use super::desk::{Desk, account, account_of, id, second, tenant, units};
 use crate::amount::Amount;
 use crate::id::{LedgerId, TaskId};
 use crate::ledger::{Entry, EntryFilter, EntryKind, EntryQuery, EntryScope, EntryText, MAX_PAGE, OperationKind, PageOrder};
-use crate::testing::scripted::Draft;
+use crate::testing::scripted::{Draft, next_op_id};
 
 pub fn every_field_of_an_entry_and_an_operation_is_kept(subject: &Subject) {
     let desk = Desk::new(subject);
@@ -47,6 +47,9 @@ pub fn every_field_of_an_entry_and_an_operation_is_kept(subject: &Subject) {
     assert_eq!(desk.entries(EntryQuery { cursor: Some(first), ..query }).entries, booked.entries);
 }
 
+/// More pages than any case has.
+const MAX_PAGES: usize = 100;
+
 /// Twelve entries in three accounts of two tenants, some under a task.
 fn book_twelve(desk: &Desk) {
     let task: TaskId = id("job");
@@ -65,7 +68,7 @@ fn scopes() -> Vec<(EntryScope, usize)> {
 /// All pages of a query, joined.
 fn read_all(desk: &Desk, mut query: EntryQuery) -> Vec<Entry> {
     let mut entries = Vec::new();
-    loop {
+    for _ in 0..MAX_PAGES {
         let page = desk.entries(query.clone());
         assert!(page.entries.len() <= query.limit);
         let last = page.entries.last().map(Entry::ledger_id);
@@ -76,6 +79,7 @@ fn read_all(desk: &Desk, mut query: EntryQuery) -> Vec<Entry> {
         assert_eq!(page.next_cursor, last, "a page ends at its last entry");
         query.cursor = page.next_cursor;
     }
+    panic!("the pages of {query:?} do not end");
 }
 
 fn names(entries: &[Entry]) -> Vec<LedgerId> {
@@ -179,5 +183,20 @@ pub fn an_empty_scope_has_an_empty_page(subject: &Subject) {
     for scope in scopes {
         let page = desk.entries(EntryQuery::new(scope));
         assert!(page.entries.is_empty() && page.next_cursor.is_none());
+    }
+}
+
+pub fn nothing_comes_after_an_entry_that_is_not_there(subject: &Subject) {
+    let desk = Desk::new(subject);
+    book_twelve(&desk);
+    let foreign = desk.feed(Some(id("t2")), 0, 1)[0].entries[0].ledger_id();
+    let unknown = LedgerId::derive(next_op_id(second(0), &tenant()), 1);
+    for (scope, _) in scopes() {
+        for cursor in [foreign, unknown] {
+            for order in [PageOrder::Asc, PageOrder::Desc] {
+                let page = desk.entries(EntryQuery { cursor: Some(cursor), order, ..EntryQuery::new(scope.clone()) });
+                assert_eq!((page.entries.len(), page.next_cursor), (0, None), "{scope:?} {order:?}");
+            }
+        }
     }
 }

@@ -136,6 +136,7 @@ pub fn accounts_come_in_order_a_page_at_a_time(subject: &Subject) {
                 break;
             }
             read.extend(page);
+            assert!(read.len() <= keys.len(), "an account comes twice");
         }
         assert_eq!(read, keys, "pages of {limit}");
     }

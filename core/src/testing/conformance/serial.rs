@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use super::Subject;
 use super::desk::{Desk, account, ask, id, needs_account, run, second, tenant, units};
@@ -16,6 +17,11 @@ use crate::time::ManualClock;
 const THREADS: usize = 4;
 const BATCHES: usize = 25;
 
+/// Gives the other threads time to do what they may not do now.
+fn linger() {
+    thread::sleep(Duration::from_micros(300));
+}
+
 pub fn batches_of_one_account_are_decided_one_after_the_other(subject: &Subject) {
     let desk = Desk::new(subject);
     let key = account("a");
@@ -27,6 +33,7 @@ pub fn batches_of_one_account_are_decided_one_after_the_other(subject: &Subject)
                 let clock = ManualClock::at(second(0));
                 for _ in 0..BATCHES {
                     run(&*store, &clock, needs_account(&key), |facts| {
+                        linger();
                         vec![Draft::of(&facts, &key, OperationKind::Grant).grant(units(1), None).done()]
                     });
                 }
@@ -56,6 +63,7 @@ pub fn batches_that_share_a_task_are_decided_one_after_the_other(subject: &Subje
                 let clock = ManualClock::at(second(0));
                 let needs = Needs { accounts: vec![key.clone()], tasks: vec![(tenant(), task.clone())], ..Needs::default() };
                 run(&*store, &clock, needs, |facts| {
+                    linger();
                     if !facts.tasks.is_empty() {
                         return Vec::new();
                     }
@@ -80,6 +88,7 @@ pub fn a_key_is_looked_up_when_the_locks_are_held(subject: &Subject) {
                 let needs = Needs { keys: vec![(tenant(), id("k"))], ..needs_account(key) };
                 let mut booked_here = 0;
                 run(&*store, &clock, needs, |facts| {
+                    linger();
                     booked_here = usize::from(facts.replays.is_empty());
                     if booked_here == 0 {
                         return Vec::new();

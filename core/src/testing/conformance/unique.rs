@@ -47,6 +47,20 @@ pub fn an_operation_id_is_taken_in_every_tenant(subject: &Subject) {
     assert!(desk.account(&foreign, second(0)).is_none());
 }
 
+pub fn an_operation_id_is_taken_once_in_a_batch(subject: &Subject) {
+    let desk = Desk::new(subject);
+    desk.grant(&account("a"), 1);
+    let outcome = desk.try_run(needs_account(&account("a")), |mut facts| {
+        let first = Draft::of(&facts, &account("a"), OperationKind::Grant).grant(units(1), None).done();
+        facts.apply(&first);
+        // What it makes has names of its own: the operation id alone is taken.
+        let mut second = Draft::of(&facts, &account("a"), OperationKind::Grant).grant(units(1), None).done();
+        second.operation.op_id = first.op_id();
+        vec![first, second]
+    });
+    assert_lost_race(&desk, outcome);
+}
+
 pub fn a_key_is_taken_once_in_a_tenant(subject: &Subject) {
     let desk = Desk::new(subject);
     book_under(&desk, &account("a"), "k").unwrap();
