@@ -28,7 +28,10 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             let bound = params![id.uuid(), tenant.as_str()];
             Answer::Grant(first(source, sql::GRANT, bound, codec::grant)?)
         }
-        Query::Task(tenant, id) => Answer::Task(first(source, sql::TASK, params![tenant.as_str(), id.as_str()], codec::task)?),
+        Query::Task(tenant, id) => {
+            let rows = source.rows(Statement::new(sql::TASK, params![tenant.as_str(), id.as_str()]))?;
+            Answer::Task(rows.into_iter().next().map(|row| codec::task(id, row)).transpose()?)
+        }
         Query::OperationByKey(tenant, key) => {
             let found = operations(source, sql::OPERATION_BY_KEY, params![tenant.as_str(), key.as_str()])?;
             Answer::OperationByKey(found.into_iter().next())
