@@ -136,6 +136,10 @@ macro_rules! bodies {
             }
         )+
 
+        impl Operate for Body {
+            type Receipt = Receipt;
+        }
+
         impl Body {
             /// Which command it is.
             #[must_use]
