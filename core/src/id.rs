@@ -22,9 +22,18 @@ impl OpId {
     /// The id for a command of `tenant` and `owner` that begins at `now`, with `random` bits from the host.
     #[must_use]
     pub fn new(now: Timestamp, tenant: &TenantId, owner: Option<&Owner>, random: u64) -> OpId {
+        OpId::with_shard(now, u64::from(shard_bits(tenant, owner)), random)
+    }
+
+    /// The id for a command about something that has this id: it has the same tenant and owner, so the same 12 bits.
+    #[must_use]
+    pub fn beside(now: Timestamp, id: Uuid, random: u64) -> OpId {
+        OpId::with_shard(now, id.as_u64_pair().0 & 0x0fff, random)
+    }
+
+    fn with_shard(now: Timestamp, shard: u64, random: u64) -> OpId {
         let millis = u64::try_from(now.micros().max(0) / 1_000).unwrap_or(0);
-        let shard = shard_bits(tenant, owner);
-        let high = (millis << 16) | 0x7000 | u64::from(shard);
+        let high = (millis << 16) | 0x7000 | shard;
         let low = (random << 16) & 0x3fff_ffff_ffff_0000 | 0x8000_0000_0000_0000;
         OpId(Uuid::from_u64_pair(high, low))
     }

@@ -18,6 +18,7 @@ use crate::error::{Error, Failure};
 use crate::facts::{Facts, Needs};
 use crate::id::{OpId, TenantId};
 use crate::ledger::StoredOperation;
+use crate::time::Timestamp;
 
 /// A command whose shape is right, with the id that it takes effect under however often it is tried.
 pub(super) struct Prepared {
@@ -28,10 +29,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Checks the shape of a command.
-    pub(super) fn new(command: Command, op_id: OpId, policy: Arc<TenantPolicy>) -> Result<Prepared, Denial> {
+    /// Checks the shape of a command, and names its operation.
+    pub(super) fn new(command: Command, policy: Arc<TenantPolicy>, now: Timestamp, random: u64) -> Result<Prepared, Denial> {
         command.check()?;
         let needs = command.needs(&policy);
+        let op_id = command.op_id(&needs, now, random);
         Ok(Prepared { command, op_id, policy, needs })
     }
 
