@@ -34,8 +34,14 @@ impl OpId {
     fn with_shard(now: Timestamp, shard: u64, random: u64) -> OpId {
         let millis = u64::try_from(now.micros().max(0) / 1_000).unwrap_or(0);
         let high = (millis << 16) | 0x7000 | shard;
-        let low = (random << 16) & 0x3fff_ffff_ffff_0000 | 0x8000_0000_0000_0000;
-        OpId(Uuid::from_u64_pair(high, low))
+        OpId(Uuid::from_u64_pair(high, random_half(random)))
+    }
+
+    /// The id that the same command would have with other random bits.
+    #[must_use]
+    pub(crate) const fn with_random(self, random: u64) -> OpId {
+        let (high, _) = self.0.as_u64_pair();
+        OpId(Uuid::from_u64_pair(high, random_half(random)))
     }
 
     /// The id of the `ordinal`-th thing that this operation makes.
@@ -76,6 +82,11 @@ impl fmt::Debug for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+}
+
+/// The lower half of an id: the variant, 46 random bits, and no ordinal.
+const fn random_half(random: u64) -> u64 {
+    (random << 16) & 0x3fff_ffff_ffff_0000 | 0x8000_0000_0000_0000
 }
 
 /// The 12 bits that let one tenant's owners be spread later.
