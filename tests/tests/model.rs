@@ -185,6 +185,10 @@ fn run(steps: &[Step], batch: usize, open: &impl Fn() -> Opened) -> Result<Seen,
         rest = &rest[together..];
     }
     pair.compare_past()?;
+    let report = pair.engine.verify().map_err(|error| error.to_string())?;
+    if !report.is_clean() {
+        return Err(format!("verification finds {:?}", report.faults));
+    }
     pair.engine.close();
     drop(folder);
     Ok(pair.seen)
