@@ -144,6 +144,10 @@ impl Engine {
         ids.dedup();
         let operations = self.operations(account, ids)?;
         for entry in entries {
+            let refundable = matches!(entry.kind, EntryKind::Charge | EntryKind::Capture);
+            if let Some(Ok(stored)) = operations.get(&entry.op_id).filter(|_| refundable) {
+                rebuilt.note_refunded(stored.operation.refunded);
+            }
             let wrong = match operations.get(&entry.op_id) {
                 None => Some(format!("the operation {} of the entry {} is missing", entry.op_id, entry.seq)),
                 Some(Err(what)) => Some(what.clone()),
