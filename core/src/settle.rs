@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::facts::AccountFacts;
 use crate::id::{GrantId, HoldId, OpId};
 use crate::ledger::posting::{Line, Posting, Stop};
-use crate::ledger::{Draw, EntryKind, EntryText};
+use crate::ledger::{Draw, DrawLine, EntryKind, EntryText};
 use crate::time::Timestamp;
 
 /// What becomes due. At one instant a release comes before an expiry, and an expiry before a beginning.
@@ -38,7 +38,14 @@ pub(crate) fn settle(posting: &mut Posting<'_>) -> Result<(), Stop> {
     while let Some(Reverse((at, due, id))) = events.pop() {
         match due {
             Due::Release => release_hold(posting, HoldId::from_uuid(id), at, &mut events)?,
-            Due::End => end_grant(posting, GrantId::from_uuid(id), at)?,
+            Due::End => {
+                let mut ended = vec![GrantId::from_uuid(id)];
+                while let Some(Reverse((_, _, id))) = events.peek().filter(|next| (next.0.0, next.0.1) == (at, Due::End)) {
+                    ended.push(GrantId::from_uuid(*id));
+                    events.pop();
+                }
+                end_grants(posting, &ended, at)?;
+            }
             Due::Begin => begin_grant(posting, GrantId::from_uuid(id), at, &mut events)?,
         }
     }
@@ -107,16 +114,31 @@ fn release_hold(posting: &mut Posting<'_>, id: HoldId, at: Timestamp, events: &m
     posting.post(line)
 }
 
-/// Ends what remains of a grant that has expired or was voided. Nothing remaining: nothing to book.
-pub(crate) fn end_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp) -> Result<(), Stop> {
-    let Some(grant) = posting.grant(id).filter(|grant| grant.remaining.is_positive()) else { return Ok(()) };
-    let kind = match grant.state {
-        GrantState::Voided => EntryKind::Void,
-        GrantState::Active if grant.is_expired(posting.now) => EntryKind::Expire,
-        GrantState::Active | GrantState::Pending => return Ok(()),
-    };
-    let draw = Draw::single(id, grant.terms.grant_type, grant.remaining);
-    posting.post(Line::new(kind, draw, at).about_grant(id))
+/// Ends what remains of grants that have expired or were voided, all at one instant, in one entry a kind: so what becomes due
+/// in an account takes no more entries than its limits allow an operation, however many grants its holds were drawn from.
+/// Nothing remaining: nothing to book.
+pub(crate) fn end_grants(posting: &mut Posting<'_>, ids: &[GrantId], at: Timestamp) -> Result<(), Stop> {
+    let (mut expired, mut voided) = (Draw::default(), Draw::default());
+    let mut seen = HashSet::new();
+    for id in ids.iter().filter(|id| seen.insert(**id)) {
+        let Some(grant) = posting.grant(*id).filter(|grant| grant.remaining.is_positive()) else { continue };
+        let line = DrawLine { grant_id: *id, grant_type: grant.terms.grant_type, amount: grant.remaining };
+        match grant.state {
+            GrantState::Voided => voided.push(line),
+            GrantState::Active if grant.is_expired(posting.now) => expired.push(line),
+            GrantState::Active | GrantState::Pending => {}
+        }
+    }
+    for (kind, draw) in [(EntryKind::Expire, expired), (EntryKind::Void, voided)] {
+        let only = if let [line] = draw.lines() { Some(line.grant_id) } else { None };
+        let line = match only {
+            Some(id) => Line::new(kind, draw, at).about_grant(id),
+            None if draw.is_empty() => continue,
+            None => Line::new(kind, draw, at),
+        };
+        posting.post(line)?;
+    }
+    Ok(())
 }
 
 fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, events: &mut Events) -> Result<(), Stop> {

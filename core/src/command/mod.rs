@@ -109,7 +109,10 @@ pub enum Body {
 /// A kind of command, and the receipt that answers it.
 pub trait Operate: Into<Body> {
     /// What an accepted command is answered with.
-    type Receipt: for<'a> From<&'a Receipt>;
+    type Receipt;
+
+    /// The typed receipt, if this one answers a command of this kind.
+    fn read(receipt: &Receipt) -> Option<Self::Receipt>;
 }
 
 /// Books what has become due in an account. The engine's `sweep` sends it; every other command settles by itself.
@@ -134,11 +137,19 @@ macro_rules! bodies {
 
             impl Operate for $body {
                 type Receipt = $receipt;
+
+                fn read(receipt: &Receipt) -> Option<$receipt> {
+                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt))
+                }
             }
         )+
 
         impl Operate for Body {
             type Receipt = Receipt;
+
+            fn read(receipt: &Receipt) -> Option<Receipt> {
+                Some(receipt.clone())
+            }
         }
 
         impl Body {

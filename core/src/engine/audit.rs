@@ -88,7 +88,7 @@ impl Engine {
     /// let mut csv = Vec::new();
     /// let lines = engine.export(EntryQuery::new(EntryScope::Account(account)), StatementFormat::Csv, &mut csv)?;
     /// assert_eq!(lines, 1);
-    /// assert!(String::from_utf8(csv)?.starts_with("seq,created_at,"));
+    /// assert!(String::from_utf8(csv)?.starts_with("owner,unit,seq,created_at,"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn export(&self, query: EntryQuery, format: StatementFormat, out: &mut dyn Write) -> Result<u64, Failure> {
