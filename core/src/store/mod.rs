@@ -66,6 +66,8 @@ pub enum Query {
     Account(AccountKey, Timestamp),
     /// An account with all its open grants and all its frozen holds, whatever their expiry.
     AccountImage(AccountKey),
+    /// What a batch with these needs would be decided from at this instant by the clock. Nothing is locked.
+    Facts(Box<Needs>, Timestamp),
     /// A hold and its account.
     Hold(TenantId, HoldId),
     /// A grant and its account, open or not.
@@ -105,6 +107,7 @@ pub enum Query {
 pub enum Answer {
     Account(Option<Box<AccountFacts>>),
     AccountImage(Option<Box<AccountImage>>),
+    Facts(Box<Facts>),
     Hold(Option<(Arc<AccountKey>, Hold)>),
     Grant(Option<(Arc<AccountKey>, Grant)>),
     Task(Option<Task>),

@@ -11,11 +11,11 @@ use crate::facts::{AccountFacts, ChargeFact, Facts, Needs, Task, batch_now};
 use crate::id::{GrantId, LedgerId, TaskId, TenantId};
 use crate::ledger::EntryKind;
 use crate::owner::AccountKey;
-use crate::time::{Clock, Timestamp};
+use crate::time::Timestamp;
 
 impl Books {
     /// The facts for these needs, at the instant that the clock and the anchors make.
-    pub(super) fn load(&self, needs: &Needs, clock: &dyn Clock) -> Result<Facts, StoreError> {
+    pub(super) fn load(&self, needs: &Needs, clock: Timestamp) -> Result<Facts, StoreError> {
         let mut facts = Facts::default();
         let mut accounts: BTreeSet<AccountKey> = needs.accounts.iter().cloned().collect();
         self.load_replays(needs, &mut facts);
@@ -24,7 +24,7 @@ impl Books {
         self.load_charges(needs, &mut facts, &mut accounts);
         let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
-        facts.now = batch_now(clock.now(), anchors).map_err(clock_behind)?;
+        facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
         for (key, row) in rows {
             facts.accounts.insert(key, self.account_facts(row, facts.now));
         }

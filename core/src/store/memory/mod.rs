@@ -48,7 +48,7 @@ impl Store for MemoryStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
         // A batch that panicked while it was decided wrote nothing, so the next one may go on.
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let facts = self.read()?.load(batch.needs(), batch.clock())?;
+        let facts = self.read()?.load(batch.needs(), batch.clock().now())?;
         let changes = batch.decide(facts);
         self.read()?.check(&changes)?;
         self.write()?.write(changes);
@@ -56,7 +56,7 @@ impl Store for MemoryStore {
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
-        Ok(self.read()?.answer(query))
+        self.read()?.answer(query)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::super::{AccountImage, Answer, EntriesAt, Query};
+use super::super::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use super::books::{Books, Place};
 use crate::id::{OpId, TenantId};
 use crate::ledger::{Entry, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder, StoredOperation};
@@ -12,10 +12,11 @@ use crate::time::Timestamp;
 
 impl Books {
     /// The answer of the same name.
-    pub(super) fn answer(&self, query: &Query) -> Answer {
-        match query {
+    pub(super) fn answer(&self, query: &Query) -> Result<Answer, StoreError> {
+        Ok(match query {
             Query::Account(key, now) => Answer::Account(self.accounts.get(key).map(|row| Box::new(self.account_facts(row, *now)))),
             Query::AccountImage(key) => Answer::AccountImage(self.image(key).map(Box::new)),
+            Query::Facts(needs, clock) => Answer::Facts(Box::new(self.load(needs, *clock)?)),
             Query::Hold(tenant_id, hold_id) => Answer::Hold(self.hold_of(tenant_id, *hold_id).cloned()),
             Query::Grant(tenant_id, grant_id) => Answer::Grant(self.grant_of(tenant_id, *grant_id).cloned()),
             Query::Task(tenant_id, task_id) => Answer::Task(self.tasks.get(&(tenant_id.clone(), task_id.clone())).cloned()),
@@ -33,7 +34,7 @@ impl Books {
             Query::NextDue => Answer::NextDue(self.due.first().map(|(at, _)| *at)),
             Query::Accounts(after, limit) => Answer::Accounts(self.accounts_after(after.as_ref(), *limit)),
             Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
-        }
+        })
     }
 
     fn image(&self, key: &AccountKey) -> Option<AccountImage> {

@@ -259,7 +259,7 @@ impl BatchMachine {
             }
             Lookup::Task(tenant, task_id) => {
                 if let Some(row) = rows.into_iter().next() {
-                    let task = codec::task(row)?;
+                    let task = codec::task(&task_id, row)?;
                     if let Some(hold_id) = task.hold_id {
                         self.ask(Lookup::Hold(tenant.clone(), hold_id, Closure::OfTask));
                     }

@@ -115,8 +115,8 @@ pub(super) fn hold(row: Row) -> Result<(Arc<AccountKey>, Hold), StoreError> {
     Ok((key, Hold { id, terms: Arc::new(terms), state, expires_at, draw, captured }))
 }
 
-pub(super) fn task(row: Row) -> Result<Task, StoreError> {
-    let mut columns = Columns::of("tasks", row);
+pub(super) fn task(task_id: &TaskId, row: Row) -> Result<Task, StoreError> {
+    let mut columns = Columns::named("tasks", task_id.to_string(), row);
     Ok(Task {
         charges: columns.number("charges")?,
         last_at: columns.time("last_at")?,

@@ -51,6 +51,13 @@ pub(crate) struct Rows {
     pub(crate) written: u64,
 }
 
+impl Rows {
+    /// Rows of a statement that only reads.
+    pub(crate) const fn read(rows: Vec<Row>) -> Rows {
+        Rows { rows, written: 0 }
+    }
+}
+
 /// Where a question finds its rows: one consistent state.
 pub(crate) trait Source {
     /// The rows of a statement that only reads.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::batch::{entries_of, stored};
+use super::batch::{BatchMachine, Step, entries_of, stored};
 use super::page;
 use super::statements as sql;
-use super::{Source, Statement, Value, codec, count, params};
-use crate::facts::AccountFacts;
+use super::{Rows, Source, Statement, Value, codec, corrupt, count, params};
+use crate::facts::{AccountFacts, Facts, Needs};
 use crate::id::OpId;
 use crate::ledger::{Entry, StoredOperation};
 use crate::owner::AccountKey;
@@ -19,6 +19,7 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
     Ok(match query {
         Query::Account(key, at) => Answer::Account(account(source, key, *at)?.map(Box::new)),
         Query::AccountImage(key) => Answer::AccountImage(account_image(source, key)?.map(Box::new)),
+        Query::Facts(needs, clock) => Answer::Facts(facts(source, needs, *clock)?),
         Query::Hold(tenant, id) => {
             let bound = params![id.uuid(), tenant.as_str()];
             Answer::Hold(first(source, sql::HOLD, bound, codec::hold)?)
@@ -27,7 +28,10 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             let bound = params![id.uuid(), tenant.as_str()];
             Answer::Grant(first(source, sql::GRANT, bound, codec::grant)?)
         }
-        Query::Task(tenant, id) => Answer::Task(first(source, sql::TASK, params![tenant.as_str(), id.as_str()], codec::task)?),
+        Query::Task(tenant, id) => {
+            let rows = source.rows(Statement::new(sql::TASK, params![tenant.as_str(), id.as_str()]))?;
+            Answer::Task(rows.into_iter().next().map(|row| codec::task(id, row)).transpose()?)
+        }
         Query::OperationByKey(tenant, key) => {
             let found = operations(source, sql::OPERATION_BY_KEY, params![tenant.as_str(), key.as_str()])?;
             Answer::OperationByKey(found.into_iter().next())
@@ -54,6 +58,22 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             Answer::Feed(operations(source, sql::FEED_OF_TENANT, bound)?)
         }
     })
+}
+
+/// Takes a batch as far as its decision, and no further.
+fn facts(source: &mut dyn Source, needs: &Needs, clock: Timestamp) -> Result<Box<Facts>, StoreError> {
+    let mut machine = BatchMachine::new(needs, clock);
+    let mut step = machine.begin()?;
+    loop {
+        step = match step {
+            Step::Run(statements) => {
+                let read = statements.into_iter().map(|statement| source.rows(statement).map(Rows::read));
+                machine.rows(read.collect::<Result<_, _>>()?)?
+            }
+            Step::Decide(facts) => return Ok(facts),
+            Step::Done => return Err(corrupt("a batch ended before its decision")),
+        };
+    }
 }
 
 /// At most so many rows.

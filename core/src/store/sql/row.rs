@@ -28,6 +28,11 @@ impl Columns {
         Columns { table, row: name, values: row.into_iter() }
     }
 
+    /// The columns of a row that is known by a name; its number is not among them.
+    pub(super) fn named(table: &'static str, name: String, row: Row) -> Columns {
+        Columns { table, row: name, values: row.into_iter() }
+    }
+
     /// The error for a column whose value means nothing.
     pub(super) fn unreadable(&self, column: &str) -> StoreError {
         corrupt(format!("`{column}` of row {} of `{}` cannot be read", self.row, self.table))

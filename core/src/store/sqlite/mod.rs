@@ -19,6 +19,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::sql::{self, BatchMachine, Rows, Source, Statement, Step, Value};
 use super::{Answer, Batch, Query, Store, StoreError};
+use open::OpenedFile;
 use readers::Readers;
 
 /// How much a commit waits for the disk.
@@ -65,6 +66,7 @@ impl Default for SqliteOptions {
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    file: OpenedFile,
     options: SqliteOptions,
     writer: Mutex<Connection>,
     readers: Readers,
@@ -86,9 +88,9 @@ impl SqliteStore {
     /// As [`SqliteStore::open`].
     pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
         let path = path.as_ref().to_path_buf();
-        let writer = Mutex::new(open::writer(&path, &options)?);
-        let readers = Readers::new(path.clone(), &options);
-        Ok(SqliteStore { path, options, writer, readers })
+        let (writer, file) = open::writer(&path, &options)?;
+        let readers = Readers::new(file.clone(), &options);
+        Ok(SqliteStore { path, file, options, writer: Mutex::new(writer), readers })
     }
 
     /// The file.
@@ -111,6 +113,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
         let writer = self.writer();
+        self.file.check()?;
         let transaction = retry::until(self.options.deadline, || {
             Transaction::new_unchecked(&writer, TransactionBehavior::Immediate).map_err(error::store_error)
         })?;

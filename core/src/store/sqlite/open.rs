@@ -1,6 +1,6 @@
 //! Opening a file: what is refused, how connections are set up, and how the schema comes to its version.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -21,8 +21,48 @@ const SETTINGS: &str = "PRAGMA busy_timeout = 0; PRAGMA trusted_schema = OFF; PR
 /// Statements that a connection keeps prepared: all of them.
 const PREPARED: usize = 64;
 
-/// The connection that writes; makes the file and brings its schema to the present version.
-pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+/// The file that a path led to when it was opened: without links, and wherever the process goes.
+#[derive(Clone, Debug)]
+pub(super) struct OpenedFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// Device and number. Where a file that is open cannot be removed there is nothing to compare.
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(not(unix))]
+type Identity = ();
+
+impl OpenedFile {
+    fn at(path: &Path) -> Result<OpenedFile, StoreError> {
+        let found = path.canonicalize().and_then(|path| Ok(OpenedFile { identity: identity(&path)?, path }));
+        found.map_err(|error| refused(path, &format!("cannot be found again: {error}")))
+    }
+
+    /// Refuses a path that leads to another file by now, or to none: SQLite would go on in the file without a name, and
+    /// whatever it commits there is lost.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            return Ok(());
+        }
+        Err(refused(&self.path, "is no longer the file that was opened"))
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    path.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    path.metadata().map(drop)
+}
+
+/// The connection that writes, and its file; makes the file and brings its schema to the present version.
+pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<(Connection, OpenedFile), StoreError> {
     refuse_path(path)?;
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if connection.is_readonly("main").map_err(error::store_error)? {
@@ -32,12 +72,13 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection,
         set_up(&connection, path, options.synchronous)?;
         migrate(&connection, path)
     })?;
-    Ok(connection)
+    Ok((connection, OpenedFile::at(path)?))
 }
 
-/// A connection that reads a file which the writer has opened.
-pub(super) fn reader(path: &Path, deadline: Duration) -> Result<Connection, StoreError> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+/// A connection that reads the file which the writer has opened.
+pub(super) fn reader(file: &OpenedFile, deadline: Duration) -> Result<Connection, StoreError> {
+    file.check()?;
+    let connection = open(&file.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let settings = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
     retry::until(deadline, || connection.execute_batch(settings).map_err(error::store_error))?;
     Ok(connection)
@@ -59,6 +100,9 @@ fn refused(path: &Path, why: &str) -> StoreError {
 
 /// What the file system says about the path before SQLite sees it.
 fn refuse_path(path: &Path) -> Result<(), StoreError> {
+    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        return Err(refused(path, "is an address, not a path"));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(refused(path, "is a folder, not a file")),
@@ -71,7 +115,7 @@ fn refuse_path(path: &Path) -> Result<(), StoreError> {
 
 /// Turns the log on, once it is clear that the file is ours or empty.
 fn set_up(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), StoreError> {
-    version(connection, path)?;
+    committed_version(connection, path)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(error::store_error)?;
     if mode != "wal" {
         return Err(refused(path, "cannot be kept with a write-ahead log"));
@@ -89,7 +133,8 @@ fn set_up(connection: &Connection, path: &Path, synchronous: Synchronous) -> Res
     connection.execute_batch(&settings).map_err(error::store_error)
 }
 
-/// The version of the schema in the file; 0 for an empty file.
+/// The version of the schema in the file; 0 for an empty file. Read inside a transaction: between two marks another process
+/// may set them.
 fn version(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(error::store_error);
     let application_id = number("PRAGMA application_id")?;
@@ -107,9 +152,14 @@ fn version(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
     }
 }
 
+fn committed_version(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(error::store_error)?;
+    version(&transaction, path)
+}
+
 /// Brings the schema to the present version in one transaction; another process may do it first.
 fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    if version(connection, path)? == MIGRATIONS.len() {
+    if committed_version(connection, path)? == MIGRATIONS.len() {
         return Ok(());
     }
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(error::store_error)?;
@@ -135,7 +185,7 @@ mod tests {
     #[test]
     fn no_statement_is_planned_again_for_other_parameters() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = writer(&folder.path().join("books.db"), &SqliteOptions::default()).unwrap();
+        let (connection, _) = writer(&folder.path().join("books.db"), &SqliteOptions::default()).unwrap();
         for sql in crate::store::sql::ALL.iter().filter(|sql| sql.starts_with("SELECT")) {
             let mut statement = connection.prepare(sql).unwrap();
             for value in [1, 2, 3] {

@@ -1,18 +1,18 @@
 //! The connections that read: a few, opened when they are needed.
 
-use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{SqliteOptions, error, open, retry};
+use super::open::{self, OpenedFile};
+use super::{SqliteOptions, error, retry};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A pool of connections that read.
 #[derive(Debug)]
 pub(super) struct Readers {
-    path: PathBuf,
+    file: OpenedFile,
     deadline: Duration,
     limit: usize,
     pool: Mutex<Pool>,
@@ -27,9 +27,9 @@ struct Pool {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, options: &SqliteOptions) -> Readers {
+    pub(super) fn new(file: OpenedFile, options: &SqliteOptions) -> Readers {
         let limit = options.readers.max(1);
-        Readers { path, deadline: options.deadline, limit, pool: Mutex::default(), returned: Condvar::new() }
+        Readers { file, deadline: options.deadline, limit, pool: Mutex::default(), returned: Condvar::new() }
     }
 
     /// Reads one committed state. A lock that another process holds for a moment, while it recovers or removes the log, is
@@ -56,7 +56,7 @@ impl Readers {
         // Counts as lent before it is opened, and is given back by the drop when it cannot be.
         let mut lent = Lent { readers: self, connection: idle };
         if lent.connection.is_none() {
-            lent.connection = Some(open::reader(&self.path, self.deadline)?);
+            lent.connection = Some(open::reader(&self.file, self.deadline)?);
         }
         Ok(lent)
     }

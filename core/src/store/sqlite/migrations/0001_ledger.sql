@@ -140,6 +140,7 @@ CREATE TABLE tasks (
     PRIMARY KEY (tenant_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Before 1970 a time is negative: its second is the one before it, and the rest is counted from there.
 CREATE VIEW ledger AS
 SELECT 'led_' || lower(substr(hex(o.op_id), 1, 8) || '-' || substr(hex(o.op_id), 9, 4) || '-' || substr(hex(o.op_id), 13, 4)
            || '-' || substr(hex(o.op_id), 17, 4) || '-' || substr(hex(o.op_id), 21, 8) || printf('%04x', e.ordinal)) AS ledger_id,
@@ -157,10 +158,11 @@ SELECT 'led_' || lower(substr(hex(o.op_id), 1, 8) || '-' || substr(hex(o.op_id),
               abs(e.balance_after % 1000000)) AS balance_after,
        printf('%d.%06d', e.frozen_after / 1000000, e.frozen_after % 1000000) AS frozen_after,
        e.task_id, e.template_id, e.app_id, e.user_id, e.operator, e.reason, e.metadata,
-       strftime('%Y-%m-%dT%H:%M:%S', coalesce(e.effective_at, e.created_at) / 1000000, 'unixepoch')
-           || printf('.%06dZ', coalesce(e.effective_at, e.created_at) % 1000000) AS effective_at,
-       strftime('%Y-%m-%dT%H:%M:%S', e.created_at / 1000000, 'unixepoch') || printf('.%06dZ', e.created_at % 1000000)
-           AS created_at,
+       strftime('%Y-%m-%dT%H:%M:%S', coalesce(e.effective_at, e.created_at) / 1000000
+           - (coalesce(e.effective_at, e.created_at) % 1000000 < 0), 'unixepoch')
+           || printf('.%06dZ', (coalesce(e.effective_at, e.created_at) % 1000000 + 1000000) % 1000000) AS effective_at,
+       strftime('%Y-%m-%dT%H:%M:%S', e.created_at / 1000000 - (e.created_at % 1000000 < 0), 'unixepoch')
+           || printf('.%06dZ', (e.created_at % 1000000 + 1000000) % 1000000) AS created_at,
        lower(hex(e.hash)) AS hash
 FROM entries e JOIN operations o ON o.position = e.position JOIN accounts a ON a.account_id = e.account_id;
 
@@ -176,7 +178,9 @@ SELECT tenant_id,
        seq AS entries,
        open_grants,
        open_holds,
-       strftime('%Y-%m-%dT%H:%M:%S', last_at / 1000000, 'unixepoch') || printf('.%06dZ', last_at % 1000000) AS last_at,
-       strftime('%Y-%m-%dT%H:%M:%S', due_at / 1000000, 'unixepoch') || printf('.%06dZ', due_at % 1000000) AS due_at,
+       strftime('%Y-%m-%dT%H:%M:%S', last_at / 1000000 - (last_at % 1000000 < 0), 'unixepoch')
+           || printf('.%06dZ', (last_at % 1000000 + 1000000) % 1000000) AS last_at,
+       strftime('%Y-%m-%dT%H:%M:%S', due_at / 1000000 - (due_at % 1000000 < 0), 'unixepoch')
+           || printf('.%06dZ', (due_at % 1000000 + 1000000) % 1000000) AS due_at,
        lower(hex(head)) AS head
 FROM accounts;

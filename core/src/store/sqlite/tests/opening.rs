@@ -150,6 +150,74 @@ fn many_may_open_a_missing_file_at_once() {
 }
 
 #[test]
+fn a_file_that_another_process_is_making_is_never_taken_for_a_strangers() {
+    let (folder, _) = place();
+    for round in 0..60 {
+        let path = folder.path().join(format!("{round}.db"));
+        let start = Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    SqliteStore::open(&path).map(drop).unwrap();
+                });
+            }
+        });
+    }
+}
+
+/// Whoever removes or replaces the file would otherwise get every later command acknowledged, into a file without a name.
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_removed_or_replaced_takes_no_more() {
+    let (folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    grant(&store, "1").unwrap();
+    let aside = folder.path().join("aside.db");
+    fs::rename(&path, &aside).unwrap();
+    let error = charge(&store, "a").unwrap_err();
+    assert!(error.kind == StoreErrorKind::Permanent && !error.may_have_applied, "{error}");
+    assert!(error.message.ends_with("is no longer the file that was opened"), "{error}");
+    fs::write(&path, "").unwrap();
+    let error = charge(&store, "a").unwrap_err();
+    assert!(error.message.ends_with("is no longer the file that was opened"), "{error}");
+    fs::rename(&aside, &path).unwrap();
+    charge(&store, "a").unwrap();
+    assert_eq!(operations(&store), 2);
+}
+
+/// Connections that read are opened when they are needed, which can be after the process has gone to another folder, or after
+/// a link points elsewhere.
+#[cfg(unix)]
+#[test]
+fn readers_open_the_file_that_the_writer_opened() {
+    let (folder, path) = place();
+    drop(SqliteStore::open(&path).unwrap());
+    let other = folder.path().join("other.db");
+    grant(&SqliteStore::open(&other).unwrap(), "1").unwrap();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let store = SqliteStore::open(&link).unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    assert_eq!(operations(&store), 0);
+}
+
+#[test]
+fn a_file_whose_name_looks_like_an_address_is_a_file() {
+    let (folder, _) = place();
+    for name in ["file:books.db?mode=memory", "100%25 ?#;'\".db", "\u{1f4b0} books.db"] {
+        let path = folder.path().join(name);
+        grant(&SqliteStore::open(&path).unwrap(), "1").unwrap();
+        assert!(path.is_file(), "{name}");
+        assert_eq!(operations(&SqliteStore::open(&path).unwrap()), 1);
+    }
+    let (kind, message) = refusal(std::path::Path::new("file:books.db?mode=rwc"));
+    assert_eq!(kind, StoreErrorKind::Permanent);
+    assert!(message.ends_with("is an address, not a path"), "{message}");
+}
+
+#[test]
 fn a_file_that_stays_locked_cannot_be_made() {
     let (_folder, path) = place();
     let other = stranger(&path);

@@ -135,6 +135,22 @@ fn a_row_that_cannot_be_read_is_named() {
     }
 }
 
+#[test]
+fn a_task_whose_row_cannot_be_read_is_named() {
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    grant(&store, "1").unwrap();
+    charge(&store, "a").unwrap();
+    let task = Query::Task("acme".parse().unwrap(), "task-a".parse().unwrap());
+    for (sql, column) in [("UPDATE tasks SET charges = -7", "charges"), ("UPDATE tasks SET hold_id = x'00'", "hold_id")] {
+        stranger(&path).execute_batch(sql).unwrap();
+        let error = store.query(&task).unwrap_err();
+        let message = format!("`{column}` of row task-a of `tasks` cannot be read");
+        assert_eq!((error.kind, error.message), (StoreErrorKind::Corrupt, message), "{sql}");
+        stranger(&path).execute_batch("UPDATE tasks SET charges = 1").unwrap();
+    }
+}
+
 const CHARGE: &str = r#"{"command": "charge", "tenant_id": "acme", "payer": "user:u1", "amount": "1"}"#;
 
 #[test]
@@ -192,6 +208,34 @@ fn the_views_show_words_and_decimals() {
     let sql = "SELECT owner || ' ' || available || ' ' || frozen || ' ' || consumed || ' ' || last_at FROM balances";
     let line: String = reader.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(line, "user:u1 9.750000 0.000000 0.250000 2026-03-01T12:00:00.000000Z");
+}
+
+#[test]
+fn the_views_show_any_amount_and_any_time() {
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    grant(&store, "10").unwrap();
+    let other = stranger(&path);
+    let shown = |micros: i64, at: i64| -> (String, String, String, String) {
+        let sql = format!(
+            "UPDATE entries SET change = {micros}, created_at = {at}, effective_at = {at} - 1; \
+             UPDATE accounts SET last_at = {at}, due_at = {at} - 1;"
+        );
+        other.execute_batch(&sql).unwrap();
+        let sql = "SELECT change, created_at, effective_at, last_at || ' ' || due_at FROM ledger, balances";
+        other.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap()
+    };
+    for micros in [0, 1, -1, 999_999, -999_999, 1_000_000, -1_000_000, -1_000_001, i64::MAX, i64::MIN] {
+        let digits = format!("{:07}", micros.unsigned_abs());
+        let (units, rest) = digits.split_at(digits.len() - 6);
+        assert_eq!(shown(micros, 1).0, format!("{}{units}.{rest}", if micros < 0 { "-" } else { "" }));
+    }
+    for at in [1, 0, -1, -999_999, -1_000_000, -1_000_001, -62_135_596_799_999_999, 253_402_300_799_999_999] {
+        let text = |micros| crate::Timestamp::from_micros(micros).unwrap().to_string();
+        let (_, created_at, effective_at, both) = shown(1, at);
+        assert_eq!((created_at, effective_at), (text(at), text(at - 1)));
+        assert_eq!(both, format!("{} {}", text(at), text(at - 1)));
+    }
 }
 
 #[test]

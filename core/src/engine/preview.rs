@@ -1,0 +1,37 @@
+//! What a command would do.
+
+use super::Engine;
+use super::reads::ask;
+use crate::command::{Operate, Request};
+use crate::error::{Error, Failure};
+use crate::store::{Answer, Query};
+
+impl Engine {
+    /// Decides a command as it would be decided now, and commits nothing: the receipt, or the denial, that it would be
+    /// answered with. The ids in it are of no use: the command gets others when it is executed.
+    ///
+    /// It locks nothing and waits for no writer. Whoever executes the command later may find the books changed.
+    ///
+    /// # Errors
+    /// As [`Engine::execute`].
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{AccountKey, Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// assert_eq!(engine.preview(acme.request(Charge::new(user.clone(), "4".parse()?)))?.balance_after.to_string(), "6");
+    /// assert!(engine.preview(acme.request(Charge::new(user.clone(), "11".parse()?))).is_err());
+    /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// assert_eq!(engine.balance(&account)?.available.to_string(), "10");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn preview<B: Operate>(&self, request: Request<B>) -> Result<B::Receipt, Failure> {
+        let prepared = self.prepare(request.into_command())?;
+        let query = Query::Facts(Box::new(prepared.needs().clone()), self.now());
+        let mut facts = ask!(self, Facts, query)?;
+        prepared.decide(&mut facts, &mut Vec::new()).map(|receipt| B::Receipt::from(&receipt))
+    }
+}

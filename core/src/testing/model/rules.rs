@@ -1,0 +1,349 @@
+//! What each command of the model does: one function a command.
+
+use super::{DAY, Effects, Freeze, Lines, Lot, MICROS, Model, Use};
+use crate::Timestamp;
+use crate::command::{AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
+use crate::credit::{ExpiredRefund, GrantType, HoldState, LateCommit, OverCapture, Scope};
+use crate::credit::{MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES};
+use crate::denial::DenialKind::{self, *};
+use crate::id::{AppId, TaskId, TemplateId, TenantId};
+
+impl Model {
+    // ---- grants ----
+
+    pub(super) fn grant(&mut self, purse: usize, now: i64, ask: &GrantCredit) -> Result<Effects, DenialKind> {
+        let from = ask.effective_at.map_or(now, Timestamp::micros);
+        let until = ask.expires_at.map(Timestamp::micros);
+        if until.is_some_and(|until| until <= now || until <= from) {
+            return Err(PayloadInvalid);
+        }
+        let amount = ask.amount.micros();
+        self.add_lot(purse, now, ask.grant_type, ask.scope.clone(), ask.priority, (from, until), amount)?;
+        let change = if from > now { 0 } else { amount };
+        self.purses[purse].came += change;
+        Ok(Effects { change: Some(change), expires_at: until, ..Effects::default() })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a lot is made of")]
+    fn add_lot(
+        &mut self,
+        purse: usize,
+        now: i64,
+        grant_type: GrantType,
+        scope: Scope,
+        priority: i32,
+        (from, until): (i64, Option<i64>),
+        left: i64,
+    ) -> Result<(), DenialKind> {
+        let open = |lot: &&Lot| lot.purse == purse && (lot.pending || lot.left > 0 || lot.held > 0);
+        if self.lots.iter().filter(open).count() >= MAX_OPEN_GRANTS {
+            return Err(CapacityExceeded);
+        }
+        let pending = from > now;
+        let (held, voided, id) = (0, false, None);
+        self.lots.push(Lot { purse, grant_type, scope, priority, from, until, left, held, pending, voided, id });
+        Ok(())
+    }
+
+    pub(super) fn void(&mut self, lot: usize, now: i64) -> Result<Effects, DenialKind> {
+        let lot = &mut self.lots[lot];
+        if lot.voided || lot.ended(now) {
+            return Err(PayloadInvalid);
+        }
+        let left = std::mem::take(&mut lot.left);
+        let forfeited = if lot.pending { 0 } else { left };
+        (lot.voided, lot.pending) = (true, false);
+        self.purses[lot.purse].gone += forfeited;
+        Ok(Effects { forfeited: Some(forfeited), ..Effects::default() })
+    }
+
+    pub(super) fn amend(&mut self, lot: usize, now: i64, ask: &AmendGrant) -> Result<Effects, DenialKind> {
+        let lot = &mut self.lots[lot];
+        let later = lot.until.is_some_and(|until| until < ask.expires_at.micros());
+        if lot.voided || lot.ended(now) || !later {
+            return Err(PayloadInvalid);
+        }
+        lot.until = Some(ask.expires_at.micros());
+        Ok(Effects { expires_at: lot.until, ..Effects::default() })
+    }
+
+    pub(super) fn adjust(&mut self, purse: usize, now: i64, amount: i64) -> Result<Effects, DenialKind> {
+        if amount > 0 {
+            self.add_lot(purse, now, GrantType::Adjustment, Scope::default(), 0, (now, None), amount)?;
+            self.purses[purse].came += amount;
+            return Ok(Effects { change: Some(amount), ..Effects::default() });
+        }
+        let draw = self.draw(purse, now, -amount, None, None)?;
+        self.purses[purse].gone -= amount;
+        Ok(Effects { change: Some(amount), draw: Some(draw), ..Effects::default() })
+    }
+
+    /// Takes an amount out of the lots that can pay for it, in the one order of consumption.
+    fn draw(
+        &mut self,
+        purse: usize,
+        now: i64,
+        amount: i64,
+        app: Option<&AppId>,
+        template: Option<&TemplateId>,
+    ) -> Result<Lines, DenialKind> {
+        let admits = |scope: &Scope| {
+            (scope.app_id.is_none() || scope.app_id.as_ref() == app)
+                && (scope.template_id.is_none() || scope.template_id.as_ref() == template)
+        };
+        let can_pay = |lot: &Lot| lot.purse == purse && lot.left > 0 && lot.from <= now && !lot.ended(now) && !lot.voided;
+        let mut able: Vec<usize> =
+            (0..self.lots.len()).filter(|n| can_pay(&self.lots[*n]) && admits(&self.lots[*n].scope)).collect();
+        let listed = Vec::from(self.policies.of(&self.purses[purse].key.tenant_id).consumption_order.clone());
+        able.sort_by_key(|n| {
+            let lot = &self.lots[*n];
+            let place = listed.iter().position(|listed| *listed == lot.grant_type);
+            let place = place.unwrap_or(listed.len() + lot.grant_type as usize);
+            (place, lot.priority, lot.scope == Scope::default(), lot.until.unwrap_or(i64::MAX), lot.from, lot.id)
+        });
+        let (mut lines, mut wanted) = (Lines::new(), amount);
+        for n in able {
+            let part = wanted.min(self.lots[n].left);
+            if part > 0 {
+                lines.push((n, part));
+                self.lots[n].left -= part;
+                wanted -= part;
+            }
+        }
+        match (lines.len() > MAX_DRAW_GRANTS, wanted > 0) {
+            (true, _) => Err(CapacityExceeded),
+            (_, true) => Err(InsufficientBalance),
+            _ => Ok(lines),
+        }
+    }
+
+    // ---- holds ----
+
+    pub(super) fn hold(&mut self, purse: usize, now: i64, ask: &PlaceHold) -> Result<Effects, DenialKind> {
+        let tenant = &self.purses[purse].key.tenant_id;
+        let blocks = |freeze: &Freeze| {
+            ask.task_id.is_some()
+                && freeze.ask.task_id == ask.task_id
+                && self.purses[freeze.purse].key.tenant_id == *tenant
+                && matches!(freeze.state_at(now), HoldState::Frozen | HoldState::Committed)
+        };
+        if self.freezes.iter().any(blocks) {
+            return Err(PreDeductAlreadyProcessed);
+        }
+        let open = |freeze: &&Freeze| freeze.purse == purse && freeze.state == HoldState::Frozen;
+        if self.freezes.iter().filter(open).count() >= MAX_OPEN_HOLDS {
+            return Err(CapacityExceeded);
+        }
+        let lines = self.draw(purse, now, ask.amount.micros(), ask.app_id.as_ref(), ask.template_id.as_ref())?;
+        for (lot, part) in &lines {
+            self.lots[*lot].held += part;
+        }
+        let until = now + i64::from(ask.expire_in) * MICROS;
+        let (state, draw) = (HoldState::Frozen, Some(lines.clone()));
+        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at: now, until, state, lines, captured: 0, id: None });
+        Ok(Effects { draw, expires_at: Some(until), ..Effects::default() })
+    }
+
+    pub(super) fn extend(&mut self, freeze: usize, now: i64, ask: &ExtendHold) -> Result<Effects, DenialKind> {
+        let freeze = &mut self.freezes[freeze];
+        if freeze.state != HoldState::Frozen {
+            return Err(PreDeductAlreadyProcessed);
+        }
+        let until = now + i64::from(ask.expire_in) * MICROS;
+        if until <= freeze.until || until > freeze.made_at + 30 * DAY {
+            return Err(PayloadInvalid);
+        }
+        freeze.until = until;
+        Ok(Effects { expires_at: Some(until), ..Effects::default() })
+    }
+
+    pub(super) fn capture(&mut self, freeze: usize, now: i64, ask: &CaptureHold) -> Result<Effects, DenialKind> {
+        let Freeze { purse, ask: held, state, mut lines, captured, until, .. } = self.freezes[freeze].clone();
+        let late = state == HoldState::Expired && held.late_commit == LateCommit::Draw;
+        if state != HoldState::Frozen && !late {
+            return Err(PreDeductAlreadyProcessed);
+        }
+        let differs = ask.task_id.is_some() && ask.task_id != held.task_id
+            || ask.template_id.is_some() && ask.template_id != held.template_id
+            || ask.user_id.is_some() && ask.user_id != held.user_id;
+        if differs {
+            return Err(PayloadInvalid);
+        }
+        let cost = ask.actual_cost.micros();
+        let excess = (cost - total(&lines)).max(0);
+        if excess > 0 && !late && held.over_capture == OverCapture::Reject {
+            return Err(HoldExceeded);
+        }
+        let tenant = self.purses[purse].key.tenant_id.clone();
+        self.count_use(&tenant, held.task_id.as_ref())?;
+        let fresh = self.draw(purse, now, excess, held.app_id.as_ref(), held.template_id.as_ref())?;
+        let mut taken = take(&mut lines, cost);
+        for (lot, part) in &taken {
+            self.lots[*lot].held -= part;
+        }
+        for line in &fresh {
+            match taken.last_mut() {
+                Some(last) if last.0 == line.0 => last.1 += line.1,
+                _ => taken.push(*line),
+            }
+        }
+        self.purses[purse].gone += cost;
+        let came_back = if ask.last { self.unfreeze(&std::mem::take(&mut lines), now) } else { 0 };
+        let status = if ask.last { HoldState::Committed } else { state };
+        let (held_now, captured) = (total(&lines), captured + cost);
+        let freeze = &mut self.freezes[freeze];
+        (freeze.state, freeze.lines, freeze.captured) = (status, lines, captured);
+        self.uses.push(Use { purse, task_id: held.task_id, at: now, lines: taken.clone(), id: None });
+        Ok(Effects {
+            change: Some(came_back - excess),
+            draw: Some(taken),
+            captured: Some(cost),
+            captured_total: Some(captured),
+            held: Some(held_now),
+            status: Some(status),
+            expires_at: Some(until),
+            ..Effects::default()
+        })
+    }
+
+    pub(super) fn release(&mut self, freeze: usize, now: i64, ask: &ReleaseHold) -> Result<Effects, DenialKind> {
+        let Freeze { ask: held, state, mut lines, .. } = self.freezes[freeze].clone();
+        if state != HoldState::Frozen {
+            return Err(PreDeductAlreadyProcessed);
+        }
+        if ask.task_id.is_some() && ask.task_id != held.task_id || ask.user_id.is_some() && ask.user_id != held.user_id {
+            return Err(PayloadInvalid);
+        }
+        let amount = ask.amount.map_or(total(&lines), |amount| amount.micros());
+        if amount > total(&lines) {
+            return Err(AmountInvalid);
+        }
+        lines.reverse();
+        let released = take(&mut lines, amount);
+        lines.reverse();
+        let change = self.unfreeze_in_order(&released, now);
+        let status = if ask.amount.is_some() { HoldState::Frozen } else { HoldState::Cancelled };
+        let held_now = total(&lines);
+        (self.freezes[freeze].state, self.freezes[freeze].lines) = (status, lines);
+        let (released, held, change) = (Some(amount), Some(held_now), Some(change));
+        Ok(Effects { released, held, change, status: Some(status), ..Effects::default() })
+    }
+
+    /// Gives frozen parts back, the last drawn first; answers how much of it can be drawn again.
+    pub(super) fn unfreeze(&mut self, lines: &Lines, at: i64) -> i64 {
+        self.unfreeze_in_order(&lines.iter().rev().copied().collect(), at)
+    }
+
+    fn unfreeze_in_order(&mut self, lines: &Lines, at: i64) -> i64 {
+        lines
+            .iter()
+            .map(|(lot, part)| {
+                self.lots[*lot].held -= part;
+                self.give_back(*lot, *part, at)
+            })
+            .sum()
+    }
+
+    /// What comes back to a grant that has ended is lost at once; answers what is not.
+    fn give_back(&mut self, lot: usize, part: i64, at: i64) -> i64 {
+        let lot = &mut self.lots[lot];
+        if lot.voided || lot.ended(at) {
+            self.purses[lot.purse].gone += part;
+            return 0;
+        }
+        lot.left += part;
+        part
+    }
+
+    // ---- charges and refunds ----
+
+    pub(super) fn charge(&mut self, purse: usize, now: i64, ask: &Charge) -> Result<Effects, DenialKind> {
+        let tenant = self.purses[purse].key.tenant_id.clone();
+        self.count_use(&tenant, ask.task_id.as_ref())?;
+        let amount = ask.amount.micros();
+        let lines = self.draw(purse, now, amount, ask.app_id.as_ref(), ask.template_id.as_ref())?;
+        self.purses[purse].gone += amount;
+        self.uses.push(Use { purse, task_id: ask.task_id.clone(), at: now, lines: lines.clone(), id: None });
+        Ok(Effects { change: Some(-amount), draw: Some(lines), ..Effects::default() })
+    }
+
+    /// A task has at most so many charges and captures.
+    fn count_use(&self, tenant: &TenantId, task: Option<&TaskId>) -> Result<(), DenialKind> {
+        let same =
+            |used: &&Use| task.is_some() && used.task_id.as_ref() == task && self.purses[used.purse].key.tenant_id == *tenant;
+        if self.uses.iter().filter(same).count() >= MAX_TASK_CHARGES { Err(CapacityExceeded) } else { Ok(()) }
+    }
+
+    pub(super) fn refund(&mut self, purse: usize, now: i64, ask: &Refund, keyed: bool) -> Result<Effects, DenialKind> {
+        let policy = self.policies.of(&self.purses[purse].key.tenant_id).clone();
+        let named = |used: &Use| match &ask.of {
+            RefundOf::TaskId(task) => used.task_id.as_ref() == Some(task),
+            RefundOf::LedgerId(id) => used.id == Some(*id),
+        };
+        let mut of: Vec<usize> = (0..self.uses.len()).filter(|n| self.uses[*n].purse == purse && named(&self.uses[*n])).collect();
+        of.reverse();
+        // Of several charges those that are too old are left out.
+        of.retain(|n| policy.refund_window_days.is_none_or(|days| now < self.uses[*n].at + i64::from(days) * DAY));
+        let barred = policy.refund_operators.as_ref().is_some_and(|allowed| !allowed.contains(&ask.operator));
+        if of.is_empty() || barred {
+            return Err(RefundNotAllowed);
+        }
+        let rest: i64 = of.iter().map(|n| total(&self.uses[*n].lines)).sum();
+        let amount = ask.amount.map_or(rest, |amount| amount.micros());
+        match () {
+            () if ask.amount.is_some() && amount <= 0 => return Err(InvalidRefundAmount),
+            () if amount < rest && !keyed => return Err(PayloadInvalid),
+            () if rest == 0 => return Err(RefundDuplicate),
+            () if amount > rest => return Err(InvalidRefundAmount),
+            () => self.purses[purse].gone -= amount,
+        }
+        let (mut wanted, mut by_lot) = (amount, Lines::new());
+        for n in of {
+            self.uses[n].lines.reverse();
+            let restored = take(&mut self.uses[n].lines, wanted);
+            self.uses[n].lines.reverse();
+            wanted -= total(&restored);
+            for (lot, part) in restored {
+                match by_lot.iter_mut().find(|line| line.0 == lot) {
+                    Some(line) => line.1 += part,
+                    None => by_lot.push((lot, part)),
+                }
+            }
+        }
+        let mut change = 0;
+        for (lot, part) in by_lot {
+            change += self.restore(lot, part, now, policy.expired_refund, i64::from(policy.grace_days))?;
+        }
+        let (refunded, forfeited) = (Some(amount), Some(amount - change));
+        Ok(Effects { change: Some(change), refunded, forfeited, ..Effects::default() })
+    }
+
+    /// Gives consumed credit back to its grant, or to a new one of its kind where it has ended.
+    fn restore(&mut self, lot: usize, part: i64, now: i64, ended: ExpiredRefund, grace: i64) -> Result<i64, DenialKind> {
+        let Lot { purse, grant_type, scope, priority, voided, .. } = self.lots[lot].clone();
+        if !(voided || self.lots[lot].ended(now)) || ended == ExpiredRefund::Forfeit {
+            return Ok(self.give_back(lot, part, now));
+        }
+        self.add_lot(purse, now, grant_type, scope, priority, (now, Some(now + grace * DAY)), part)?;
+        Ok(part)
+    }
+}
+
+fn total(lines: &Lines) -> i64 {
+    lines.iter().map(|(_, part)| part).sum()
+}
+
+/// Takes an amount from the first lines on.
+fn take(lines: &mut Lines, amount: i64) -> Lines {
+    let (mut taken, mut wanted) = (Lines::new(), amount);
+    for line in lines.iter_mut() {
+        let part = wanted.min(line.1);
+        if part > 0 {
+            taken.push((line.0, part));
+            line.1 -= part;
+            wanted -= part;
+        }
+    }
+    lines.retain(|line| line.1 > 0);
+    taken
+}
