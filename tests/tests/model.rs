@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use drawdown::ledger::Entry;
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{AccountImage, Answer, Query, Store};
@@ -156,6 +157,17 @@ fn policies() -> Policies {
     Policies::new(TenantPolicy::default()).tenant("globex".parse().unwrap(), globex)
 }
 
+/// What an answer says besides the names of what it made.
+fn without_ids(answer: &Result<Receipt, Failure>) -> Result<Vec<String>, Failure> {
+    let receipt = answer.as_ref().map_err(Clone::clone)?;
+    let line = |entry: &Entry| {
+        let amounts: Vec<_> = entry.draw.lines().iter().map(|line| (line.grant_type, line.amount)).collect();
+        let balances = (entry.change, entry.frozen_change, entry.balance_after, entry.frozen_after);
+        format!("{} {amounts:?} {balances:?} {} {}", entry.kind, entry.effective_at, entry.created_at)
+    };
+    Ok(receipt.entries().iter().map(line).collect())
+}
+
 /// An engine and a model side by side.
 struct Pair {
     engine: Engine,
@@ -224,7 +236,14 @@ impl Pair {
     fn steps(&mut self, steps: &[Step]) -> Result<(), String> {
         let commands: Vec<Command> = steps.iter().map(|step| step.command(|serial| self.made.get(&serial).copied())).collect();
         let answers = match commands.as_slice() {
-            [command] => vec![self.engine.run(command.clone())],
+            [command] => {
+                let foreseen = self.engine.preview(command.clone());
+                let answer = self.engine.run(command.clone());
+                if without_ids(&foreseen) != without_ids(&answer) {
+                    return Err(format!("previewed {foreseen:?}\nanswered {answer:?}"));
+                }
+                vec![answer]
+            }
             many => self.engine.execute_many(many.to_vec()),
         };
         for ((step, command), answer) in steps.iter().zip(&commands).zip(answers) {

@@ -1,4 +1,4 @@
-//! Grants and the order in which they are consumed: section 3 of the contract, and who owns them: section 2.
+//! Grants and the order in which they are consumed, and who owns them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use drawdown::{AccountKey, ConsumptionOrder, GrantType, Payer, TenantPolicy};

@@ -122,10 +122,6 @@ impl CommandParts for Charge {
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        self.payer.as_ref()
-    }
 }
 
 /// What a refund is against.
@@ -289,9 +285,5 @@ impl CommandParts for Refund {
         }
         needs.accounts.push(account);
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        self.payer.as_ref()
     }
 }

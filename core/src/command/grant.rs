@@ -119,10 +119,6 @@ impl CommandParts for GrantCredit {
         needs.accounts.push(paying_account(tenant_id, policy, Some(&self.owner), None, self.unit.as_ref())?);
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        Some(&self.owner)
-    }
 }
 
 /// Takes a grant back: the unheld rest is forfeited at once, a held part stays capturable and is forfeited when released.
@@ -180,10 +176,6 @@ impl CommandParts for VoidGrant {
     fn needs(&self, tenant_id: &TenantId, _policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.grants.push((tenant_id.clone(), self.grant_id));
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
     }
 }
 
@@ -248,10 +240,6 @@ impl CommandParts for AmendGrant {
     fn needs(&self, tenant_id: &TenantId, _policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.grants.push((tenant_id.clone(), self.grant_id));
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
     }
 }
 
@@ -320,9 +308,5 @@ impl CommandParts for Adjust {
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.accounts.push(paying_account(tenant_id, policy, Some(&self.owner), None, self.unit.as_ref())?);
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        Some(&self.owner)
     }
 }

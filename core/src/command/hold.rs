@@ -155,10 +155,6 @@ impl CommandParts for PlaceHold {
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        self.payer.as_ref()
-    }
 }
 
 /// Lets a hold last until `expire_in` seconds from now.
@@ -218,10 +214,6 @@ impl CommandParts for ExtendHold {
     fn needs(&self, tenant_id: &TenantId, _policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.holds.push((tenant_id.clone(), self.hold_id));
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
     }
 }
 
@@ -332,10 +324,6 @@ impl CommandParts for CaptureHold {
         needs.holds.push((tenant_id.clone(), self.hold_id));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
-    }
 }
 
 /// Gives a hold back: all of it, which ends it, or a part.
@@ -414,9 +402,5 @@ impl CommandParts for ReleaseHold {
     fn needs(&self, tenant_id: &TenantId, _policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.holds.push((tenant_id.clone(), self.hold_id));
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
     }
 }

@@ -27,9 +27,10 @@ pub use receipt::{
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
 use crate::facts::Needs;
-use crate::id::{Actor, IdempotencyKey, RequestId, TenantId, Unit, UserId};
+use crate::id::{Actor, IdempotencyKey, OpId, RequestId, TenantId, Unit, UserId};
 use crate::ledger::OperationKind;
 use crate::owner::{AccountKey, Owner};
+use crate::time::Timestamp;
 use fingerprint::{Field, Fields};
 
 /// Free text about a command, with metadata: what a person reads later.
@@ -136,6 +137,10 @@ macro_rules! bodies {
             }
         )+
 
+        impl Operate for Body {
+            type Receipt = Receipt;
+        }
+
         impl Body {
             /// Which command it is.
             #[must_use]
@@ -174,9 +179,6 @@ trait CommandParts {
 
     /// Adds the handles of what decides this command.
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial>;
-
-    /// The owner that the request names, where it names one; it spreads ids.
-    fn owner(&self) -> Option<&Owner>;
 }
 
 impl<B: Operate> Request<B> {
@@ -218,10 +220,18 @@ impl Request<Body> {
         }
     }
 
-    /// The owner that the command names, where it names one.
+    /// The id for this command, which begins at `now`, with `random` bits from the host. It leads to the same place as the
+    /// account that the command is about: the one that it needs, or that of the hold or grant that it names.
     #[must_use]
-    pub fn owner(&self) -> Option<&Owner> {
-        self.body.parts().owner()
+    pub fn op_id(&self, needs: &Needs, now: Timestamp, random: u64) -> OpId {
+        if let Some(account) = needs.accounts.first() {
+            return OpId::new(now, &account.tenant_id, Some(&account.owner), random);
+        }
+        let named = needs.holds.first().map(|(_, id)| id.uuid()).or_else(|| needs.grants.first().map(|(_, id)| id.uuid()));
+        match named {
+            Some(id) => OpId::beside(now, id, random),
+            None => OpId::new(now, &self.context.tenant_id, None, random),
+        }
     }
 }
 
@@ -280,9 +290,5 @@ impl CommandParts for Settle {
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.accounts.push(paying_account(tenant_id, policy, Some(&self.owner), None, self.unit.as_ref())?);
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        Some(&self.owner)
     }
 }

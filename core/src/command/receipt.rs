@@ -43,6 +43,12 @@ pub(crate) struct AnswerRest {
     pub(crate) held: Option<Amount>,
 }
 
+impl From<&Receipt> for Receipt {
+    fn from(receipt: &Receipt) -> Receipt {
+        receipt.clone()
+    }
+}
+
 impl Receipt {
     /// Which command it answers.
     #[must_use]

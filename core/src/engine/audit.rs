@@ -114,7 +114,8 @@ impl Engine {
             let page = match ask!(self, Entries, Query::Entries(query.clone())) {
                 Err(Failure::Failed(Error::Corrupt(what))) => {
                     rebuilt.fault(FaultKind::Unreadable, Some(rebuilt.seq() + 1), None, what);
-                    break;
+                    report.faults.extend(rebuilt.into_faults());
+                    return Ok(());
                 }
                 read => read?,
             };
@@ -141,12 +142,12 @@ impl Engine {
     ) -> Result<(), Failure> {
         let mut ids: Vec<OpId> = page.entries.iter().map(|entry| entry.op_id).collect();
         ids.dedup();
-        let found = ask!(self, Operations, Query::Operations(account.tenant_id.clone(), ids))?;
-        let operations: HashMap<OpId, &StoredOperation> = found.iter().map(|stored| (stored.operation.op_id, &**stored)).collect();
+        let operations = self.operations(account, ids)?;
         for entry in entries {
             let wrong = match operations.get(&entry.op_id) {
                 None => Some(format!("the operation {} of the entry {} is missing", entry.op_id, entry.seq)),
-                Some(stored) => unlisted(stored, entry),
+                Some(Err(what)) => Some(what.clone()),
+                Some(Ok(stored)) => unlisted(stored, entry),
             };
             if let Some(message) = wrong {
                 rebuilt.fault(FaultKind::WrongOperation, Some(entry.seq), Some(entry), message);
@@ -154,7 +155,30 @@ impl Engine {
         }
         Ok(())
     }
+
+    /// Operations by their ids. Where some cannot be read, each is asked for alone, so that the others can.
+    fn operations(&self, account: &AccountKey, ids: Vec<OpId>) -> Result<HashMap<OpId, ReadOperation>, Failure> {
+        let ask = |ids: Vec<OpId>| ask!(self, Operations, Query::Operations(account.tenant_id.clone(), ids));
+        let by_id = |found: Vec<Arc<StoredOperation>>| found.into_iter().map(|stored| (stored.operation.op_id, Ok(stored)));
+        match ask(ids.clone()) {
+            Err(Failure::Failed(Error::Corrupt(_))) => {}
+            found => return Ok(by_id(found?).collect()),
+        }
+        let mut operations = HashMap::new();
+        for id in ids {
+            match ask(vec![id]) {
+                Err(Failure::Failed(Error::Corrupt(what))) => {
+                    operations.insert(id, Err(what));
+                }
+                found => operations.extend(by_id(found?)),
+            }
+        }
+        Ok(operations)
+    }
 }
+
+/// An operation, or what is wrong with its rows.
+type ReadOperation = Result<Arc<StoredOperation>, String>;
 
 /// What an operation says wrongly about one of its entries.
 fn unlisted(stored: &StoredOperation, entry: &Entry) -> Option<String> {
@@ -162,6 +186,16 @@ fn unlisted(stored: &StoredOperation, entry: &Entry) -> Option<String> {
     let offset = u64::from(entry.ordinal).saturating_sub(1);
     if operation.first_seq + offset != entry.seq || offset >= u64::from(operation.entry_count) {
         return Some(format!("the operation {} does not list the entry {}", operation.op_id, entry.seq));
+    }
+    if stored.entries.iter().any(|listed| listed.op_id != operation.op_id) {
+        return Some(format!("the operation {} lists entries of others", operation.op_id));
+    }
+    if operation.created_at != entry.created_at {
+        let (says, booked) = (operation.created_at, entry.created_at);
+        return Some(format!(
+            "the operation {} says it was booked at {says}, its entry {} at {booked}",
+            operation.op_id, entry.seq
+        ));
     }
     let refundable = if matches!(entry.kind, EntryKind::Charge | EntryKind::Capture) { entry.draw.total() } else { return None };
     if operation.refunded.is_negative() || operation.refunded > refundable {

@@ -28,7 +28,7 @@ use crate::command::{Command, Operate, Receipt, Request};
 use crate::credit::{Policies, TenantPolicy};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
-use crate::id::{OpId, TenantId};
+use crate::id::TenantId;
 use crate::time::Timestamp;
 use job::{Job, Prepared};
 use lane::{Lane, MAX_BATCH};
@@ -224,8 +224,7 @@ impl Engine {
         let bench = &self.inner.lane.bench;
         let tenant_id = &command.context.tenant_id;
         let policy = Arc::clone(self.inner.policies.of(tenant_id));
-        let op_id = OpId::new(bench.clock.now(), tenant_id, command.owner(), bench.pause.random());
-        Prepared::new(command, op_id, policy)
+        Prepared::new(command, policy, bench.clock.now(), bench.pause.random())
     }
 
     /// Until when what begins now is tried.

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::chain::{ChainHash, text_hash};
 use super::entry::{Entry, EntryKind, Terms};
-use super::posting::{Stop, book_entry, move_in_grant};
+use super::posting::{Stop, book_entry, earliest, move_in_grant};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, Hold, HoldState};
+use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId, LedgerId};
 use crate::ledger::Draw;
@@ -148,7 +148,10 @@ impl Rebuilt {
             let pending = terms.effective_at > entry.created_at;
             let state = if pending { GrantState::Pending } else { GrantState::Active };
             let remaining = if pending { terms.amount } else { Amount::ZERO };
-            let grant = Grant { id, terms: Arc::clone(terms), expires_at: *expires_at, state, remaining, held: Amount::ZERO };
+            // The reason and the metadata stand in the text part of the entry.
+            let text = (entry.text.reason.clone(), entry.text.metadata.clone());
+            let terms = Arc::new(GrantTerms { reason: text.0, metadata: text.1, ..(**terms).clone() });
+            let grant = Grant { id, terms, expires_at: *expires_at, state, remaining, held: Amount::ZERO };
             self.grants.insert(id, grant);
         }
         let outgoing = entry.change.is_negative();
@@ -228,6 +231,7 @@ impl Rebuilt {
             return self.faults;
         }
         self.compare_row(row);
+        self.compare_times(row);
         self.compare_grants(image);
         self.compare_holds(image);
         self.faults
@@ -245,6 +249,25 @@ impl Rebuilt {
         }
     }
 
+    /// Time does not go back, and nothing becomes due before the row says that something could.
+    fn compare_times(&mut self, row: &Account) {
+        if row.last_at < self.account.last_at {
+            let message = format!("the row was last booked at {}, its last entry at {}", row.last_at, self.account.last_at);
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
+        let hold_due_at = self.holds.values().filter(|hold| hold.state == HoldState::Frozen).map(|hold| hold.expires_at).min();
+        let due_at = earliest(hold_due_at, self.grants.values().filter_map(Grant::due_at).min());
+        for (name, bound, due) in [("hold_due_at", row.hold_due_at, hold_due_at), ("due_at", row.due_at, due_at)] {
+            if let Some(due) = due
+                && bound.is_none_or(|bound| bound > due)
+            {
+                let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
+                let message = format!("the row says {bound} as `{name}`, its entries {due}");
+                self.fault(FaultKind::WrongAccount, None, None, message);
+            }
+        }
+    }
+
     fn compare_grants(&mut self, image: &AccountImage) {
         let rebuilt: HashMap<GrantId, Grant> =
             std::mem::take(&mut self.grants).into_iter().filter(|(_, grant)| grant.is_open()).collect();
@@ -253,7 +276,7 @@ impl Rebuilt {
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
         for id in union(rebuilt.keys(), image.facts.grants.keys()) {
-            let (ours, theirs) = (rebuilt.get(&id).map(GrantNumbers::of), image.facts.grants.get(&id).map(GrantNumbers::of));
+            let (ours, theirs) = (rebuilt.get(&id), image.facts.grants.get(&id));
             if ours != theirs {
                 let message = format!("the grant {id} is {theirs:?}, its entries say {ours:?}");
                 self.fault(FaultKind::WrongGrant, None, None, message);
@@ -263,9 +286,9 @@ impl Rebuilt {
 
     fn compare_holds(&mut self, image: &AccountImage) {
         let frozen = |hold: &&Hold| hold.state == HoldState::Frozen;
-        let numbers = |hold: &Hold| (hold.expires_at, hold.captured, hold.draw.clone());
-        let rebuilt: HashMap<HoldId, _> = self.holds.values().filter(frozen).map(|hold| (hold.id, numbers(hold))).collect();
-        let stored: HashMap<HoldId, _> = image.open_holds.iter().map(|hold| (hold.id, numbers(hold))).collect();
+        let holds = std::mem::take(&mut self.holds);
+        let rebuilt: HashMap<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
+        let stored: HashMap<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
         if row_count_differs(image.facts.account.open_holds, rebuilt.len()) {
             let message = format!("the row counts {} open holds, its entries {}", image.facts.account.open_holds, rebuilt.len());
             self.fault(FaultKind::WrongAccount, None, None, message);
@@ -290,36 +313,6 @@ impl fmt::Debug for Sums {
             f,
             "issued {issued} adjusted in {adjusted_in} consumed {consumed} expired {expired} forfeited {forfeited} adjusted out {adjusted_out}"
         )
-    }
-}
-
-/// What verification compares of a grant.
-#[derive(Debug, PartialEq, Eq)]
-struct GrantNumbers {
-    state: GrantState,
-    amount: Amount,
-    remaining: Amount,
-    held: Amount,
-    effective_at: crate::time::Timestamp,
-    expires_at: Option<crate::time::Timestamp>,
-    priority: i32,
-    scope: crate::credit::Scope,
-    grant_type: crate::credit::GrantType,
-}
-
-impl GrantNumbers {
-    fn of(grant: &Grant) -> GrantNumbers {
-        GrantNumbers {
-            state: grant.state,
-            amount: grant.terms.amount,
-            remaining: grant.remaining,
-            held: grant.held,
-            effective_at: grant.terms.effective_at,
-            expires_at: grant.expires_at,
-            priority: grant.terms.priority,
-            scope: grant.terms.scope.clone(),
-            grant_type: grant.terms.grant_type,
-        }
     }
 }
 

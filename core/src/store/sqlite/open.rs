@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn no_statement_is_planned_again_for_other_parameters() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = writer(&folder.path().join("books.db"), &SqliteOptions::default()).unwrap();
+        let (connection, _) = writer(&folder.path().join("books.db"), &SqliteOptions::default()).unwrap();
         for sql in crate::store::sql::ALL.iter().filter(|sql| sql.starts_with("SELECT")) {
             let mut statement = connection.prepare(sql).unwrap();
             for value in [1, 2, 3] {
