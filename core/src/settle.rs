@@ -149,3 +149,81 @@ fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, events: &m
     }
     posting.post(Line::new(EntryKind::Grant, draw, at).about_grant(id))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::amount::Amount;
+    use crate::credit::{Grant, GrantTerms, GrantType, Hold, HoldTerms, LateCommit, MAX_OPEN_HOLDS, OverCapture, Scope};
+    use crate::id::Unit;
+    use crate::owner::{AccountKey, Owner};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000).unwrap()
+    }
+
+    fn grant(number: u16) -> Grant {
+        let terms = GrantTerms {
+            grant_type: GrantType::Trial,
+            amount: Amount::from_micros(1_000_000),
+            effective_at: at(0),
+            scope: Scope::default(),
+            priority: 0,
+            reissue_of: None,
+            policy_tag: None,
+            reason: None,
+            metadata: None,
+        };
+        let id = GrantId::derive(OpId::from_uuid(Uuid::nil()), number);
+        let held = Amount::from_micros(i64::try_from(MAX_OPEN_HOLDS).unwrap());
+        Grant { id, terms: Arc::new(terms), expires_at: Some(at(1)), state: GrantState::Active, remaining: Amount::ZERO, held }
+    }
+
+    fn hold(number: u16, draw: Draw) -> Hold {
+        let terms = HoldTerms {
+            amount: draw.total(),
+            task_id: None,
+            template_id: None,
+            app_id: None,
+            user_id: None,
+            scene: None,
+            price_basis: None,
+            policy_tag: None,
+            over_capture: OverCapture::Reject,
+            late_commit: LateCommit::Reject,
+            created_at: at(0),
+        };
+        let id = HoldId::derive(OpId::from_uuid(Uuid::nil()), number);
+        Hold {
+            id,
+            terms: Arc::new(terms),
+            state: HoldState::Frozen,
+            expires_at: at(2 + i64::from(number)),
+            draw,
+            captured: Amount::ZERO,
+        }
+    }
+
+    /// As many holds as can be open, each from many grants that have expired since, and each due at an instant of its own.
+    #[test]
+    fn whatever_is_due_fits_one_operation() {
+        let key = AccountKey::new("acme".parse().unwrap(), Owner::Pool, Unit::new("credit").unwrap());
+        let mut facts = AccountFacts::new(Arc::new(key));
+        let grants: Vec<Grant> = (0..40).map(grant).collect();
+        let line = |grant: &Grant| DrawLine { grant_id: grant.id, grant_type: GrantType::Trial, amount: Amount::from_micros(1) };
+        let draw: Draw = grants.iter().map(line).collect();
+        facts.grants = grants.into_iter().map(|grant| (grant.id, grant)).collect();
+        let holds = (0..u16::try_from(MAX_OPEN_HOLDS).unwrap()).map(|number| hold(number, draw.clone()));
+        facts.due_holds = holds.map(|hold| (hold.id, hold)).collect();
+        let all = Amount::from_micros(40 * i64::try_from(MAX_OPEN_HOLDS).unwrap());
+        (facts.account.frozen, facts.account.totals.issued) = (all, all);
+        facts.account.open_holds = u32::try_from(MAX_OPEN_HOLDS).unwrap();
+        (facts.account.due_at, facts.account.hold_due_at) = (Some(at(2)), Some(at(2)));
+        let settled = read(&facts, at(1_000_000)).unwrap();
+        assert_eq!((settled.account.available, settled.account.frozen), (Amount::ZERO, Amount::ZERO));
+        assert_eq!(settled.account.totals.expired, all);
+        assert_eq!(settled.account.seq, 2 * u64::try_from(MAX_OPEN_HOLDS).unwrap());
+    }
+}
