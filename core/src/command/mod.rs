@@ -70,6 +70,30 @@ impl Context {
         Ok(Context { idempotency_key: Some(IdempotencyKey::new(key)?), ..self.clone() })
     }
 
+    /// The same, on behalf of this caller.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn actor(&self, actor: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { actor: Some(Actor::new(actor)?), ..self.clone() })
+    }
+
+    /// The same, with the request that it came with.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn request_id(&self, request_id: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { request_id: Some(RequestId::new(request_id)?), ..self.clone() })
+    }
+
+    /// An account of this tenant.
+    ///
+    /// # Errors
+    /// `payload_invalid` for a unit that is no id.
+    pub fn account(&self, owner: Owner, unit: impl AsRef<str>) -> Result<AccountKey, Denial> {
+        Ok(AccountKey::new(self.tenant_id.clone(), owner, Unit::new(unit)?))
+    }
+
     /// A command that asks for `body`.
     #[must_use]
     pub fn request<B>(&self, body: B) -> Request<B> {
