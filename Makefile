@@ -1,6 +1,6 @@
 # What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make.
 
-.PHONY: demo test lint bench generate
+.PHONY: demo test lint bench fuzz generate
 
 # The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
 # is gone afterwards.
@@ -15,12 +15,26 @@ test: lint
 
 lint:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --quiet --package drawdown --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package drawdown
 
 bench:
 	cargo run --quiet --release --package drawdown-benches
+
+# A minute of random input for each target; only the first run compiles. See fuzz/README.md.
+FUZZ_TARGETS = amount command commands ids statement
+FUZZ_SECONDS = 60
+
+fuzz:
+	cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --version '^0.13' cargo-fuzz
+	cargo fuzz build --sanitizer none
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/target/corpus/$$target; \
+		cargo fuzz run --sanitizer none $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1; \
+	done
 
 # Rewrites the files that are generated from the core.
 generate:

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use drawdown::ledger::{EntryQuery, EntryScope};
 use drawdown::{
-    AccountKey, Amount, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, HoldReceipt, ManualClock,
-    Metadata, Owner, PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
+    AccountKey, Amount, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, ManualClock, Metadata, Owner,
+    PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
 };
 use hdrhistogram::Histogram;
 
@@ -307,7 +307,7 @@ impl Run<'_> {
         match (ask, outcome) {
             (Ask::Hold, Ok(receipt)) => {
                 self.count(&receipt, line)?;
-                self.open.insert(line, HoldReceipt::from(&receipt).hold_id);
+                self.open.insert(line, receipt.of::<PlaceHold>().ok_or("a hold is answered by its receipt")?.hold_id);
             }
             (Ask::Hold, Err(failure)) => {
                 let denial = failure.denial().ok_or("a failure that is no denial")?;

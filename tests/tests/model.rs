@@ -10,13 +10,11 @@ use std::sync::Arc;
 use drawdown::ledger::Entry;
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
-use drawdown::store::{AccountImage, Answer, Query, Store};
-use drawdown::testing::generate::{Made, START, Step, Wait, sequence};
+use drawdown::store::{Answer, Query, Store};
+use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
 use drawdown::testing::model::{Effects, Lines, Model, Verdict};
-use drawdown::{
-    AccountKey, Amount, Command, ConsumptionOrder, Engine, ExpiredRefund, Failure, GrantType, ManualClock, Operator, Payer,
-    Policies, Receipt, TenantPolicy, Timestamp,
-};
+use drawdown::testing::soundness;
+use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
 use serde_json::Value;
 
 const STEPS: u32 = 60;
@@ -145,18 +143,6 @@ fn show(step: &Step) -> String {
     format!("#{} {:?}{about} {}", step.serial, step.wait, Value::Object(step.template.to_fields()))
 }
 
-fn policies() -> Policies {
-    let globex = TenantPolicy {
-        payer: Payer::Tenant,
-        consumption_order: ConsumptionOrder::new(vec![GrantType::Purchased, GrantType::Trial]).unwrap(),
-        expired_refund: ExpiredRefund::Forfeit,
-        refund_window_days: Some(2),
-        refund_operators: Some([Operator::new("ops").unwrap()].into()),
-        ..TenantPolicy::default()
-    };
-    Policies::new(TenantPolicy::default()).tenant("globex".parse().unwrap(), globex)
-}
-
 /// What an answer says besides the names of what it made.
 fn without_ids(answer: &Result<Receipt, Failure>) -> Result<Vec<String>, Failure> {
     let receipt = answer.as_ref().map_err(Clone::clone)?;
@@ -211,14 +197,8 @@ impl Pair {
     fn wait(&mut self, wait: Wait, may_go_back: bool) {
         let now = self.engine.now();
         let due = self.model.next_due(self.latest);
-        let to = match wait {
-            Wait::None => now,
-            Wait::Micros(micros) if micros < 0 && !may_go_back => now,
-            // At most 3 s behind the latest: 5 s are allowed.
-            Wait::Micros(micros) => now.plus_micros(micros).unwrap().max(self.latest.plus_seconds(-3).unwrap()),
-            Wait::ToNextDue => due.unwrap_or(now),
-            Wait::BeforeNextDue => due.unwrap_or(now).plus_micros(-1).unwrap().max(now),
-        };
+        let goes_back = matches!(wait, Wait::Micros(micros) if micros < 0);
+        let to = if goes_back && !may_go_back { now } else { wait.end(now, self.latest, due) };
         if to < now {
             self.past.retain(|(_, at, _)| *at < to);
         } else if now == self.latest && to > now {
@@ -263,7 +243,7 @@ impl Pair {
                 )
             })?;
             if let Ok(receipt) = &answer {
-                self.made.insert(step.serial, made(receipt));
+                self.made.insert(step.serial, Made::of(receipt));
             }
         }
         self.compare_balances().map_err(|why| format!("after step #{}: {why}", steps.last().unwrap().serial))
@@ -337,7 +317,7 @@ impl Pair {
             let found = (balance.available.micros(), balance.frozen.micros());
             same(&format!("balance of {key} in 1,000 seconds"), found, self.model.balance(key, ahead))?;
             if let Answer::AccountImage(Some(image)) = self.store.query(&Query::AccountImage(key.clone())).unwrap() {
-                is_sound(&image).map_err(|why| format!("{key}: {why}"))?;
+                soundness::check(&image).map_err(|why| format!("{key}: {why}"))?;
             }
         }
         Ok(())
@@ -352,40 +332,10 @@ impl Pair {
     }
 }
 
-/// What came is what is there and what went; the row says what its grants and holds say; nothing is below zero.
-fn is_sound(image: &AccountImage) -> Result<(), String> {
-    let (account, grants) = (&image.facts.account, &image.facts.grants);
-    let totals = &account.totals;
-    let sum = |amounts: &[Amount]| amounts.iter().map(|amount| amount.micros()).sum::<i64>();
-    let there = sum(&[account.available, account.frozen]);
-    let gone = sum(&[totals.consumed, totals.expired, totals.forfeited, totals.adjusted_out]);
-    same("conservation", sum(&[totals.issued, totals.adjusted_in]), there + gone)?;
-    let active = grants.values().filter(|grant| grant.state != drawdown::GrantState::Pending);
-    same("available by grants", active.map(|grant| grant.remaining.micros()).sum(), account.available.micros())?;
-    same("frozen by grants", grants.values().map(|grant| grant.held.micros()).sum(), account.frozen.micros())?;
-    same("frozen by holds", image.open_holds.iter().map(|hold| hold.held().micros()).sum(), account.frozen.micros())?;
-    same("open grants", grants.len(), account.open_grants as usize)?;
-    same("open holds", image.open_holds.len(), account.open_holds as usize)?;
-    let mut amounts = vec![account.available, account.frozen];
-    amounts.extend([totals.issued, totals.adjusted_in, totals.consumed, totals.expired, totals.forfeited, totals.adjusted_out]);
-    amounts.extend(grants.values().flat_map(|grant| [grant.remaining, grant.held]));
-    same("amounts below zero", amounts.iter().filter(|amount| amount.is_negative()).count(), 0)
-}
-
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{what}: the engine says {found:?}, the model {expected:?}")) }
 }
 
 fn micros(json: &Value) -> Option<i64> {
     json.as_str().and_then(|text| text.parse::<Amount>().ok()).map(Amount::micros)
-}
-
-fn made(receipt: &Receipt) -> Made {
-    let json = receipt.to_json();
-    let text = |name: &str| json[name].as_str().map(str::to_owned);
-    Made {
-        grant_id: text("grant_id").map_or(drawdown::GrantId::from_uuid(uuid::Uuid::nil()), |id| id.parse().unwrap()),
-        hold_id: text("hold_id").map_or(drawdown::HoldId::from_uuid(uuid::Uuid::nil()), |id| id.parse().unwrap()),
-        ledger_id: text("ledger_id").map_or(drawdown::LedgerId::from_uuid(uuid::Uuid::nil()), |id| id.parse().unwrap()),
-    }
 }

@@ -202,6 +202,13 @@ fn a_changed_account_grant_or_hold_is_found() {
 }
 
 #[test]
+fn a_refund_that_was_forgotten_is_found() {
+    let books = Books::new();
+    assert_eq!(books.after("UPDATE operations SET refunded = refunded - 1 WHERE refunded > 0").faults.len(), 1);
+    assert!(!books.after("UPDATE operations SET refunded = 1000000000 WHERE kind = 'charge'").is_clean());
+}
+
+#[test]
 fn a_deleted_grant_or_hold_is_found() {
     let books = Books::new();
     for (table, open) in [("grants", "remaining > 0 OR held > 0"), ("holds", "state = 'frozen'")] {

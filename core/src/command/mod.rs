@@ -71,6 +71,30 @@ impl Context {
         Ok(Context { idempotency_key: Some(IdempotencyKey::new(key)?), ..self.clone() })
     }
 
+    /// The same, on behalf of this caller.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn actor(&self, actor: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { actor: Some(Actor::new(actor)?), ..self.clone() })
+    }
+
+    /// The same, with the request that it came with.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn request_id(&self, request_id: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { request_id: Some(RequestId::new(request_id)?), ..self.clone() })
+    }
+
+    /// An account of this tenant.
+    ///
+    /// # Errors
+    /// `payload_invalid` for a unit that is no id.
+    pub fn account(&self, owner: Owner, unit: impl AsRef<str>) -> Result<AccountKey, Denial> {
+        Ok(AccountKey::new(self.tenant_id.clone(), owner, Unit::new(unit)?))
+    }
+
     /// A command that asks for `body`.
     #[must_use]
     pub fn request<B>(&self, body: B) -> Request<B> {
@@ -110,7 +134,10 @@ pub enum Body {
 /// A kind of command, and the receipt that answers it.
 pub trait Operate: Into<Body> {
     /// What an accepted command is answered with.
-    type Receipt: for<'a> From<&'a Receipt>;
+    type Receipt;
+
+    /// The typed receipt, if this one answers a command of this kind.
+    fn read(receipt: &Receipt) -> Option<Self::Receipt>;
 }
 
 /// Books what has become due in an account. The engine's `sweep` sends it; every other command settles by itself.
@@ -154,11 +181,19 @@ macro_rules! bodies {
 
             impl Operate for $body {
                 type Receipt = $receipt;
+
+                fn read(receipt: &Receipt) -> Option<$receipt> {
+                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt))
+                }
             }
         )+
 
         impl Operate for Body {
             type Receipt = Receipt;
+
+            fn read(receipt: &Receipt) -> Option<Receipt> {
+                Some(receipt.clone())
+            }
         }
 
         impl Body {

@@ -92,7 +92,7 @@ impl Engine {
     /// let mut csv = Vec::new();
     /// let lines = engine.export(query, StatementFormat::Csv, &mut csv)?;
     /// assert_eq!(lines, 1);
-    /// assert!(String::from_utf8(csv)?.starts_with("seq,created_at,"));
+    /// assert!(String::from_utf8(csv)?.starts_with("owner,unit,seq,created_at,"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn export(&self, query: EntryQuery, format: StatementFormat, out: &mut dyn Write) -> Result<u64, Failure> {
@@ -148,6 +148,10 @@ impl Engine {
         ids.dedup();
         let operations = self.operations(account, ids)?;
         for entry in entries {
+            let refundable = matches!(entry.kind, EntryKind::Charge | EntryKind::Capture);
+            if let Some(Ok(stored)) = operations.get(&entry.op_id).filter(|_| refundable) {
+                rebuilt.note_refunded(stored.operation.refunded);
+            }
             let wrong = match operations.get(&entry.op_id) {
                 None => Some(format!("the operation {} of the entry {} is missing", entry.op_id, entry.seq)),
                 Some(Err(what)) => Some(what.clone()),

@@ -28,6 +28,14 @@ impl Bench {
         self.run_in_doubt(jobs, false);
     }
 
+    /// Answers those that waited past their deadline; else a queue behind a locked file would wait once more for each batch.
+    pub(super) fn drop_late(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let now = self.pause.now();
+        let (late, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.deadline() <= now);
+        answer_all(late, &Error::Busy("the deadline passed while the command waited".to_owned()));
+        rest
+    }
+
     /// `in_doubt`: an earlier try may have been committed, or may yet be.
     fn run_in_doubt(&self, mut jobs: Vec<Job>, mut in_doubt: bool) {
         let mut tries = 0;

@@ -153,7 +153,7 @@ impl Lane {
             state.running = true;
             drop(state);
             self.moved.notify_all();
-            self.run_batch(jobs);
+            self.run_batch(self.bench.drop_late(jobs));
             state = self.lock();
         }
     }

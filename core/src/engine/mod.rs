@@ -104,7 +104,7 @@ impl Engine {
     /// # Errors
     /// [`Failure::Denied`] when the rules refuse it: nothing changed. [`Failure::Failed`] when the machinery failed.
     pub fn execute<B: Operate>(&self, request: Request<B>) -> Result<B::Receipt, Failure> {
-        self.run(request.into_command()).map(|receipt| B::Receipt::from(&receipt))
+        typed::<B>(&self.run(request.into_command())?)
     }
 
     /// Executes a command of any kind, and waits for its receipt.
@@ -286,6 +286,13 @@ impl From<Error> for GroupFailure {
     fn from(error: Error) -> GroupFailure {
         GroupFailure { index: None, failure: error.into() }
     }
+}
+
+/// The receipt as the kind of command that was asked for.
+fn typed<B: Operate>(receipt: &Receipt) -> Result<B::Receipt, Failure> {
+    // The operation under a command's id or key has its fingerprint, so its kind: anything else is the store's mistake.
+    let wrong = || Error::Corrupt(format!("a command was answered with the receipt of a `{}`", receipt.kind()));
+    receipt.of::<B>().ok_or_else(|| wrong().into())
 }
 
 fn too_large(given: usize) -> Denial {

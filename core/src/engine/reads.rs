@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Engine;
 use crate::amount::Amount;
-use crate::credit::{self, Explanation, Grant, Hold, HoldState};
+use crate::credit::{self, Explanation, Grant, GrantState, Hold, HoldState};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::facts::{Account, AccountFacts, Task};
@@ -207,10 +207,12 @@ impl Engine {
         if !grant.is_open() {
             return Ok((account, grant));
         }
-        let (facts, _) = self.settled(&account)?;
+        let (facts, now) = self.settled(&account)?;
         let open = facts.and_then(|mut facts| facts.grants.remove(&grant_id));
-        // What settling has ended, or what ended between the two reads, has nothing left.
-        Ok((account, open.unwrap_or(Grant { remaining: Amount::ZERO, held: Amount::ZERO, ..grant })))
+        // What settling has ended, or what ended between the two reads, has nothing left; it began before it ended.
+        let began = grant.state == GrantState::Pending && grant.terms.effective_at <= now;
+        let state = if began { GrantState::Active } else { grant.state };
+        Ok((account, open.unwrap_or(Grant { remaining: Amount::ZERO, held: Amount::ZERO, state, ..grant })))
     }
 
     /// A task: its latest hold, and how much was booked under it.

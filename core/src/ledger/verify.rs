@@ -84,12 +84,22 @@ pub(crate) struct Rebuilt {
     account: Account,
     grants: HashMap<GrantId, Grant>,
     holds: HashMap<HoldId, Hold>,
+    /// What refunds gave back, as their entries say it, and as the operations of the charges do.
+    refunded: Amount,
+    noted_refunded: Amount,
     faults: Vec<Fault>,
 }
 
 impl Rebuilt {
     pub(crate) fn new(key: Arc<AccountKey>) -> Rebuilt {
-        Rebuilt { account: Account::new(key), grants: HashMap::new(), holds: HashMap::new(), faults: Vec::new() }
+        Rebuilt {
+            account: Account::new(key),
+            grants: HashMap::new(),
+            holds: HashMap::new(),
+            refunded: Amount::ZERO,
+            noted_refunded: Amount::ZERO,
+            faults: Vec::new(),
+        }
     }
 
     pub(crate) fn seq(&self) -> u64 {
@@ -127,11 +137,19 @@ impl Rebuilt {
         self.account.frozen = entry.frozen_after;
         self.account.head = entry.hash;
         self.account.last_at = entry.created_at;
+        if matches!(entry.kind, EntryKind::Refund | EntryKind::Reissue) {
+            self.refunded = self.refunded.checked_add(entry.change).unwrap_or(Amount::MAX);
+        }
         if let Err(message) = self.rebuild(entry)
             && self.faults.is_empty()
         {
             self.fault(FaultKind::WrongBalance, Some(entry.seq), Some(entry), message);
         }
+    }
+
+    /// Adds what the operation of a charge or capture says was refunded of it.
+    pub(crate) fn note_refunded(&mut self, refunded: Amount) {
+        self.noted_refunded = self.noted_refunded.checked_add(refunded).unwrap_or(Amount::MAX);
     }
 
     fn check_hash(&mut self, entry: &Entry) {
@@ -232,6 +250,11 @@ impl Rebuilt {
         }
         self.compare_row(row);
         self.compare_times(row);
+        // Operations are read after the row, so they may know of later refunds; of fewer they cannot.
+        if self.noted_refunded < self.refunded {
+            let message = format!("{} were refunded, and the operations know of {}", self.refunded, self.noted_refunded);
+            self.fault(FaultKind::WrongOperation, None, None, message);
+        }
         self.compare_grants(image);
         self.compare_holds(image);
         self.faults

@@ -40,6 +40,13 @@ impl OpenedFile {
         found.map_err(|error| refused(path, &format!("cannot be found again: {error}")))
     }
 
+    /// How long its log is.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        std::fs::metadata(log).map_or(0, |metadata| metadata.len())
+    }
+
     /// Refuses a path that leads to another file by now, or to none: SQLite would go on in the file without a name, and
     /// whatever it commits there is lost.
     pub(super) fn check(&self) -> Result<(), StoreError> {
