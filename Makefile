@@ -1,12 +1,13 @@
-# What a user or a contributor runs. Nothing here needs more than a Rust toolchain.
+# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make.
 
 .PHONY: demo test lint bench fuzz generate
 
-# The quick start, and a trace of requests replayed over many users, with the books verified.
+# The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
+# is gone afterwards.
 demo:
-	cargo run --quiet --package drawdown-examples --example quickstart
-	rm -f target/demo.db target/demo.db-wal target/demo.db-shm
-	cargo run --quiet --package drawdown-examples --example replay -- --trace examples/data/trace.csv --db target/demo.db
+	cargo run --package drawdown-examples --example quickstart
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	cargo run --package drawdown-examples --example replay -- --trace examples/data/trace.csv --db "$$folder/demo.db"
 
 # Every check, unit test, doc test and crash test.
 test: lint

@@ -39,7 +39,7 @@ use crate::time::Timestamp;
 pub struct GrantCredit {
     /// Who gets it.
     pub owner: Owner,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
     /// Where the credit comes from.
@@ -47,28 +47,28 @@ pub struct GrantCredit {
     pub grant_type: GrantType,
     /// How much; greater than 0.
     pub amount: Amount,
-    /// From when it can be spent; now if none.
+    /// From when it can be spent; now if none, at once if it lies in the past.
     #[serde(default)]
     pub effective_at: Option<Timestamp>,
-    /// Until when it can be spent; for ever if none.
+    /// Until when it can be spent, itself excluded; later than now and than `effective_at`; for ever if none.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
     /// What it can pay for; anything if none.
     #[serde(default)]
     pub scope: Scope,
-    /// Lower is drawn first, within a type.
+    /// Lower is drawn first, within a type; 0 if not given.
     #[serde(default)]
     pub priority: i32,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
     /// Who answers for it.
     #[serde(default)]
     pub operator: Option<Operator>,
-    /// The label of compliance.
+    /// The label of compliance; kept and passed on, not read.
     #[serde(default)]
     pub policy_tag: Option<PolicyTag>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -145,9 +145,9 @@ pub struct VoidGrant {
     pub grant_id: GrantId,
     /// Who answers for it.
     pub operator: Operator,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     pub reason: Arc<str>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -204,15 +204,15 @@ impl CommandParts for VoidGrant {
 pub struct AmendGrant {
     /// The grant.
     pub grant_id: GrantId,
-    /// The new expiry; later than the old one.
+    /// The new expiry; later than the old one, which must not have come.
     pub expires_at: Timestamp,
     /// Who answers for it.
     #[serde(default)]
     pub operator: Option<Operator>,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -265,16 +265,16 @@ impl CommandParts for AmendGrant {
 pub struct Adjust {
     /// Whose balance.
     pub owner: Owner,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
     /// What is added, or taken when negative; not 0.
     pub amount: Amount,
     /// Who answers for it.
     pub operator: Operator,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     pub reason: Arc<str>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }

@@ -42,7 +42,8 @@ pub type Metadata = Map<String, Value>;
 pub struct Context {
     /// The tenant.
     pub tenant_id: TenantId,
-    /// Under this key the answer is replayed; without one the command is executed each time it comes.
+    /// Under this key the answer is replayed, for as long as the books live; without one the command is executed each time
+    /// it comes.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
     /// On whose behalf it comes, for the audit.
@@ -140,12 +141,31 @@ pub trait Operate: Into<Body> {
 }
 
 /// Books what has become due in an account. The engine's `sweep` sends it; every other command settles by itself.
+///
+/// What is not due stays as it is: then nothing is booked.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use drawdown::{Context, Engine, GrantCredit, GrantType, ManualClock, Owner, Settle};
+/// let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse()?));
+/// let engine = Engine::builder().clock(clock.clone()).build()?;
+/// let acme = Context::tenant("acme")?;
+/// let user = Owner::user("u1")?;
+/// let mut trial = GrantCredit::new(user.clone(), GrantType::Trial, "10".parse()?);
+/// trial.expires_at = Some("2026-01-08T00:00:00Z".parse()?);
+/// engine.execute(acme.request(trial))?;
+/// clock.set("2026-01-08T00:00:00Z".parse()?);
+/// let settled = engine.execute(acme.request(Settle { owner: user, unit: None }))?;
+/// assert_eq!(settled.booked, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
     /// The owner of the account.
     pub owner: Owner,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
 }

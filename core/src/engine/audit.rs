@@ -72,21 +72,25 @@ impl Engine {
         Ok(report)
     }
 
-    /// Writes the entries of a query as a statement, a page at a time, and answers how many there were.
+    /// Writes all entries of a query as a statement, and answers how many there were.
+    ///
+    /// The `limit` of the query is the size of its reads, not of the statement. [`PageOrder::Asc`](crate::ledger::PageOrder)
+    /// writes the oldest first; a query that does not say writes the newest first.
     ///
     /// # Errors
     /// As [`Engine::entries`]; [`Error::Output`] when `out` takes no more.
     ///
     /// # Examples
     /// ```
-    /// use drawdown::ledger::{EntryQuery, EntryScope, StatementFormat};
+    /// use drawdown::ledger::{EntryQuery, EntryScope, PageOrder, StatementFormat};
     /// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, Owner};
     /// let engine = Engine::in_memory();
     /// let user = Owner::user("u1")?;
     /// engine.execute(Context::tenant("acme")?.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
     /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// let query = EntryQuery { order: PageOrder::Asc, ..EntryQuery::new(EntryScope::Account(account)) };
     /// let mut csv = Vec::new();
-    /// let lines = engine.export(EntryQuery::new(EntryScope::Account(account)), StatementFormat::Csv, &mut csv)?;
+    /// let lines = engine.export(query, StatementFormat::Csv, &mut csv)?;
     /// assert_eq!(lines, 1);
     /// assert!(String::from_utf8(csv)?.starts_with("owner,unit,seq,created_at,"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

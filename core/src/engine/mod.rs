@@ -121,6 +121,26 @@ impl Engine {
     ///
     /// # Errors
     /// A denial of its shape, at once; [`Error::Busy`] when too many commands wait; [`Error::Closed`].
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{AccountKey, Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let submit = |amount: &str| {
+    ///     let charge = Charge::new(user.clone(), amount.parse()?);
+    ///     engine.submit(acme.request(charge).into_command())
+    /// };
+    /// let tickets = [submit("1")?, submit("2")?]; // in async code: `submit("1")?.await`
+    /// for ticket in tickets {
+    ///     ticket.wait()?;
+    /// }
+    /// assert_eq!(submit("0").unwrap_err().denial().unwrap().name(), "amount_invalid"); // before it waits
+    /// assert_eq!(submit("8")?.wait().unwrap_err().denial().unwrap().name(), "insufficient_balance");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn submit(&self, command: Command) -> Result<Ticket, Failure> {
         let (job, ticket) = self.job(command)?;
         self.inner.lane.queue(job)?;
@@ -131,6 +151,23 @@ impl Engine {
     ///
     /// The answers stand in the order of the commands. When the queue stays full until the deadline, or the engine is closed, what
     /// follows is not begun.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let charges = ["4", "20", "6"].map(|amount| {
+    ///     let charge = Charge::new(user.clone(), amount.parse().unwrap());
+    ///     acme.request(charge).into_command()
+    /// });
+    /// let answers = engine.execute_many(charges.to_vec());
+    /// assert!(answers[0].is_ok() && answers[2].is_ok());
+    /// assert_eq!(answers[1].as_ref().unwrap_err().denial().unwrap().name(), "insufficient_balance");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn execute_many(&self, commands: Vec<Command>) -> Vec<Result<Receipt, Failure>> {
         let total = commands.len();

@@ -27,7 +27,8 @@ pub struct SweepReport {
 }
 
 impl Engine {
-    /// Books what has become due in at most `limit` accounts, the longest due first.
+    /// Books what has become due in at most `limit` accounts, the longest due first. With a limit of 0 it only says whether
+    /// something is due.
     ///
     /// No balance depends on it: reads settle by themselves, and so does every command. It makes entries of what has
     /// become due in accounts that nobody writes to.
@@ -46,7 +47,9 @@ impl Engine {
     /// engine.execute(Context::tenant("acme")?.request(trial))?;
     /// assert_eq!(engine.sweep(100)?.entries, 0);
     /// clock.set("2026-01-08T00:00:00Z".parse()?);
+    /// assert!(engine.sweep(0)?.more_due);
     /// assert_eq!(engine.sweep(100)?.entries, 1);
+    /// assert!(!engine.sweep(100)?.more_due);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sweep(&self, limit: usize) -> Result<SweepReport, Failure> {
