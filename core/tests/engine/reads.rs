@@ -183,6 +183,10 @@ fn an_address_that_names_no_store_is_refused_without_repeating_it() {
     let refused = Engine::open("postgres://me:secret@host/db").unwrap_err().to_string();
     assert!(refused.contains("`postgres`") && !refused.contains("secret"), "{refused}");
     assert!(Engine::open("nowhere").is_err() && Engine::open("sqlite://").is_err() && Engine::open("memory://x").is_err());
+    for wrong in ["sqlite:app.db", "sqlite://app.db?mode=ro", "sqlite://app.db#1", "file:app.db", "file://app.db"] {
+        assert!(matches!(Engine::open(wrong), Err(drawdown::Error::Store(_))), "{wrong}");
+    }
+    assert!(!std::path::Path::new("app.db").exists() && !std::path::Path::new("sqlite:app.db").exists());
     assert!(Engine::open("memory://").is_ok());
 }
 

@@ -83,8 +83,8 @@ impl SqliteStore {
     /// Opens the file, or makes it.
     ///
     /// # Errors
-    /// A permanent [`StoreError`] for a folder, a missing folder, a read-only file, a file of another program, or of a newer
-    /// version; a corrupt one for a file that is no database or is damaged; a transient one when it stays locked.
+    /// A permanent [`StoreError`] for a folder, a missing folder, a read-only file, a file that is no database, of another program, or of
+    /// a newer version; a corrupt one for a file that is damaged; a transient one when it stays locked.
     pub fn open(path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         SqliteStore::open_with(path, SqliteOptions::default())
     }

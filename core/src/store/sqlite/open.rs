@@ -1,5 +1,7 @@
 //! Opening a file: what is refused, how connections are set up, and how the schema comes to its version.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,9 +117,18 @@ fn refuse_path(path: &Path) -> Result<(), StoreError> {
         Ok(metadata) if metadata.is_dir() => Err(refused(path, "is a folder, not a file")),
         // SQLite opens such a file all the same, to read; a superuser could even write it.
         Ok(metadata) if metadata.permissions().readonly() => Err(refused(path, "is read-only")),
+        Ok(_) if !begins_like_a_database(path) => Err(refused(path, "is no SQLite database")),
         Err(_) if folder.is_some_and(|folder| !folder.is_dir()) => Err(refused(path, "is in a folder that does not exist")),
         _ => Ok(()),
     }
+}
+
+/// Whether a file is empty or has the mark of SQLite. What cannot be read is left to SQLite to name.
+fn begins_like_a_database(path: &Path) -> bool {
+    const MARK: &[u8] = b"SQLite format 3\0";
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut begin));
+    read.is_err() || begin.is_empty() || begin == MARK
 }
 
 /// Turns the log on, once it is clear that the file is ours or empty.
