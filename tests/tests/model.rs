@@ -10,13 +10,12 @@ use std::sync::Arc;
 use drawdown::ledger::Entry;
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
-use drawdown::store::{AccountImage, Answer, Query, Store};
+use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::generate::{Made, START, Step, Wait, sequence};
-use drawdown::testing::model::{Effects, Lines, Model, Verdict};
-use drawdown::{
-    AccountKey, Amount, Command, ConsumptionOrder, Engine, ExpiredRefund, Failure, GrantType, ManualClock, Operator, Payer,
-    Policies, Receipt, TenantPolicy, Timestamp,
-};
+use drawdown::testing::model::{Model, Verdict};
+use drawdown::{AccountKey, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
+use drawdown_tests::compare::{is_sound, made, policies, same, same_effects};
+use drawdown_tests::shrink::shrink;
 use serde_json::Value;
 
 const STEPS: u32 = 60;
@@ -119,42 +118,9 @@ fn agree(name: &str, default_count: u64, batch: usize, open: impl Fn() -> Opened
     seen
 }
 
-/// Takes out as many steps as it can while it still fails: halves, then quarters, down to single steps.
-fn shrink(mut steps: Vec<Step>, mut why: String, fails: impl Fn(&[Step]) -> Result<Seen, String>) -> (Vec<Step>, String) {
-    let mut size = steps.len().div_ceil(2);
-    loop {
-        let mut at = 0;
-        let before = steps.len();
-        while at < steps.len() {
-            let mut fewer = steps.clone();
-            fewer.drain(at..(at + size).min(steps.len()));
-            match fails(&fewer) {
-                Err(other) => (steps, why) = (fewer, other),
-                Ok(_) => at += size,
-            }
-        }
-        if size == 1 && steps.len() == before {
-            return (steps, why);
-        }
-        size = (size / 2).max(1);
-    }
-}
-
 fn show(step: &Step) -> String {
     let about = step.about.map(|about| format!(" about #{about}")).unwrap_or_default();
     format!("#{} {:?}{about} {}", step.serial, step.wait, Value::Object(step.template.to_fields()))
-}
-
-fn policies() -> Policies {
-    let globex = TenantPolicy {
-        payer: Payer::Tenant,
-        consumption_order: ConsumptionOrder::new(vec![GrantType::Purchased, GrantType::Trial]).unwrap(),
-        expired_refund: ExpiredRefund::Forfeit,
-        refund_window_days: Some(2),
-        refund_operators: Some([Operator::new("ops").unwrap()].into()),
-        ..TenantPolicy::default()
-    };
-    Policies::new(TenantPolicy::default()).tenant("globex".parse().unwrap(), globex)
 }
 
 /// What an answer says besides the names of what it made.
@@ -278,46 +244,11 @@ impl Pair {
             (Verdict::Denied(kind), Err(Failure::Denied(denial))) if denial.kind() == *kind => Ok(()),
             (Verdict::Accepted(effects), Ok(receipt)) if !receipt.idempotent_replay => {
                 self.model.pair(receipt);
-                self.compare_effects(effects, receipt)
+                same_effects(&self.model, effects, receipt)
             }
-            (Verdict::Replayed(effects), Ok(receipt)) if receipt.idempotent_replay => self.compare_effects(effects, receipt),
+            (Verdict::Replayed(effects), Ok(receipt)) if receipt.idempotent_replay => same_effects(&self.model, effects, receipt),
             _ => Err("they do not agree".to_owned()),
         }
-    }
-
-    fn compare_effects(&self, effects: &Effects, receipt: &Receipt) -> Result<(), String> {
-        let json = receipt.to_json();
-        same("balance_after", micros(&json["balance_after"]), Some(effects.balance_after))?;
-        same("frozen_after", micros(&json["frozen_after"]), Some(effects.frozen_after))?;
-        let amounts = [
-            ("change", effects.change),
-            ("refunded", effects.refunded),
-            ("forfeited", effects.forfeited),
-            ("released", effects.released),
-            ("captured", effects.captured),
-            ("captured_total", effects.captured_total),
-            ("held", effects.held),
-        ];
-        for (name, expected) in amounts {
-            if expected.is_some() {
-                same(name, micros(&json[name]), expected)?;
-            }
-        }
-        if let Some(expected) = effects.expires_at {
-            let expires_at = json["expires_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-            same("expires_at", expires_at.map(Timestamp::micros), Some(expected))?;
-        }
-        if let Some(status) = effects.status {
-            same("status", json["status"].as_str(), Some(status.as_str()))?;
-        }
-        if let Some(draw) = &effects.draw {
-            let lines = json["draw"].as_array().unwrap().iter().map(|line| {
-                let grant = line["grant_id"].as_str().unwrap().parse().unwrap();
-                (self.model.grant_number(grant).unwrap_or(usize::MAX), micros(&line["amount"]).unwrap())
-            });
-            same("draw", lines.collect::<Lines>(), draw.clone())?;
-        }
-        Ok(())
     }
 
     fn compare_balances(&self) -> Result<(), String> {
@@ -349,43 +280,5 @@ impl Pair {
             same(&format!("balance of {key} at {at}"), (balance.available.micros(), balance.frozen.micros()), *expected)?;
         }
         Ok(())
-    }
-}
-
-/// What came is what is there and what went; the row says what its grants and holds say; nothing is below zero.
-fn is_sound(image: &AccountImage) -> Result<(), String> {
-    let (account, grants) = (&image.facts.account, &image.facts.grants);
-    let totals = &account.totals;
-    let sum = |amounts: &[Amount]| amounts.iter().map(|amount| amount.micros()).sum::<i64>();
-    let there = sum(&[account.available, account.frozen]);
-    let gone = sum(&[totals.consumed, totals.expired, totals.forfeited, totals.adjusted_out]);
-    same("conservation", sum(&[totals.issued, totals.adjusted_in]), there + gone)?;
-    let active = grants.values().filter(|grant| grant.state != drawdown::GrantState::Pending);
-    same("available by grants", active.map(|grant| grant.remaining.micros()).sum(), account.available.micros())?;
-    same("frozen by grants", grants.values().map(|grant| grant.held.micros()).sum(), account.frozen.micros())?;
-    same("frozen by holds", image.open_holds.iter().map(|hold| hold.held().micros()).sum(), account.frozen.micros())?;
-    same("open grants", grants.len(), account.open_grants as usize)?;
-    same("open holds", image.open_holds.len(), account.open_holds as usize)?;
-    let mut amounts = vec![account.available, account.frozen];
-    amounts.extend([totals.issued, totals.adjusted_in, totals.consumed, totals.expired, totals.forfeited, totals.adjusted_out]);
-    amounts.extend(grants.values().flat_map(|grant| [grant.remaining, grant.held]));
-    same("amounts below zero", amounts.iter().filter(|amount| amount.is_negative()).count(), 0)
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("{what}: the engine says {found:?}, the model {expected:?}")) }
-}
-
-fn micros(json: &Value) -> Option<i64> {
-    json.as_str().and_then(|text| text.parse::<Amount>().ok()).map(Amount::micros)
-}
-
-fn made(receipt: &Receipt) -> Made {
-    let json = receipt.to_json();
-    let text = |name: &str| json[name].as_str().map(str::to_owned);
-    Made {
-        grant_id: text("grant_id").map_or(drawdown::GrantId::from_uuid(uuid::Uuid::nil()), |id| id.parse().unwrap()),
-        hold_id: text("hold_id").map_or(drawdown::HoldId::from_uuid(uuid::Uuid::nil()), |id| id.parse().unwrap()),
-        ledger_id: text("ledger_id").map_or(drawdown::LedgerId::from_uuid(uuid::Uuid::nil()), |id| id.parse().unwrap()),
     }
 }
