@@ -36,7 +36,8 @@ impl Anchors {
 
     /// An account was booked.
     pub(super) fn book(&mut self, key: &AccountKey, at: Timestamp) {
-        self.accounts.insert(key.clone(), at);
+        let booked = self.accounts.entry(key.clone()).or_insert(at);
+        *booked = at.max(*booked);
     }
 
     /// An operation was accepted.

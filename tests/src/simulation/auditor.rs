@@ -284,10 +284,7 @@ impl Auditor {
                 let own = new.iter().find(|stored| stored.operation.op_id == receipt.stored.operation.op_id);
                 same_operation(own.ok_or("it is not in the feed")?, &receipt.stored)
             }
-            Ok(receipt) => match self.model.decide(receipt.stored.operation.created_at, &asked.command) {
-                Verdict::Accepted(effects) => self.accepted(asked, &effects, receipt),
-                verdict => Err(format!("the model says {verdict:?}")),
-            },
+            Ok(receipt) => self.settled_nothing(asked, receipt, states),
             Err(Failure::Denied(denial)) if matches!(sent.answers, Answers::Each(_)) => {
                 let mut said =
                     states.iter().flat_map(|state| instants.iter().map(|now| state.clone().decide(*now, &asked.command)));
@@ -313,6 +310,20 @@ impl Auditor {
             }
             Err(Failure::Failed(error)) => Err(format!("nobody foresaw {error}")),
         }
+    }
+
+    /// A settle that found nothing due leaves no operation, so its place among the others is not known.
+    fn settled_nothing(&mut self, asked: &Asked, receipt: &Receipt, states: &[Model]) -> Result<(), String> {
+        let at = receipt.stored.operation.created_at;
+        let fits = |state: &Model| match state.clone().decide(at, &asked.command) {
+            Verdict::Accepted(effects) => same_effects(state, &effects, receipt).is_ok(),
+            _ => false,
+        };
+        same("the model settles nothing so", states.iter().any(fits), true)?;
+        self.model.decide(at, &asked.command);
+        self.anchors.learn(&receipt.stored);
+        self.count(asked, "accepted");
+        Ok(())
     }
 
     fn refused_in_group(&self, sent: &Sent<'_>, kind: drawdown::DenialKind, instants: &[Timestamp]) -> Result<(), String> {
