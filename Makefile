@@ -1,6 +1,6 @@
 # What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make.
 
-.PHONY: demo test lint bench fuzz generate
+.PHONY: demo test lint simulate bench fuzz generate
 
 # The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
 # is gone afterwards.
@@ -19,6 +19,12 @@ lint:
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --quiet --package drawdown --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package drawdown
+
+# Seeds of the simulation, for as long as one likes: several engines over one store, random commands and faults, an auditor.
+SEEDS ?= 0..2000
+STEPS ?= 300
+simulate:
+	cargo run --quiet --release --package drawdown-tests --bin simulate -- $(SEEDS) $(STEPS)
 
 bench:
 	cargo run --quiet --release --package drawdown-benches

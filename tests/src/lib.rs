@@ -1,9 +1,12 @@
 //! What the workspace's tests share, and the pages that are generated from the core.
 
+pub mod compare;
 pub mod errors_page;
 pub mod load;
 pub mod repository;
 pub mod script;
+pub mod shrink;
+pub mod simulation;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -12,9 +12,11 @@ use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
-use drawdown::testing::model::{Effects, Lines, Model, Verdict};
+use drawdown::testing::model::{Model, Verdict};
 use drawdown::testing::soundness;
-use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
+use drawdown::{AccountKey, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
+use drawdown_tests::compare::{same, same_effects};
+use drawdown_tests::shrink::shrink;
 use serde_json::Value;
 
 const STEPS: u32 = 60;
@@ -115,27 +117,6 @@ fn agree(name: &str, default_count: u64, batch: usize, open: impl Fn() -> Opened
         }
     }
     seen
-}
-
-/// Takes out as many steps as it can while it still fails: halves, then quarters, down to single steps.
-fn shrink(mut steps: Vec<Step>, mut why: String, fails: impl Fn(&[Step]) -> Result<Seen, String>) -> (Vec<Step>, String) {
-    let mut size = steps.len().div_ceil(2);
-    loop {
-        let mut at = 0;
-        let before = steps.len();
-        while at < steps.len() {
-            let mut fewer = steps.clone();
-            fewer.drain(at..(at + size).min(steps.len()));
-            match fails(&fewer) {
-                Err(other) => (steps, why) = (fewer, other),
-                Ok(_) => at += size,
-            }
-        }
-        if size == 1 && steps.len() == before {
-            return (steps, why);
-        }
-        size = (size / 2).max(1);
-    }
 }
 
 fn show(step: &Step) -> String {
@@ -258,46 +239,11 @@ impl Pair {
             (Verdict::Denied(kind), Err(Failure::Denied(denial))) if denial.kind() == *kind => Ok(()),
             (Verdict::Accepted(effects), Ok(receipt)) if !receipt.idempotent_replay => {
                 self.model.pair(receipt);
-                self.compare_effects(effects, receipt)
+                same_effects(&self.model, effects, receipt)
             }
-            (Verdict::Replayed(effects), Ok(receipt)) if receipt.idempotent_replay => self.compare_effects(effects, receipt),
+            (Verdict::Replayed(effects), Ok(receipt)) if receipt.idempotent_replay => same_effects(&self.model, effects, receipt),
             _ => Err("they do not agree".to_owned()),
         }
-    }
-
-    fn compare_effects(&self, effects: &Effects, receipt: &Receipt) -> Result<(), String> {
-        let json = receipt.to_json();
-        same("balance_after", micros(&json["balance_after"]), Some(effects.balance_after))?;
-        same("frozen_after", micros(&json["frozen_after"]), Some(effects.frozen_after))?;
-        let amounts = [
-            ("change", effects.change),
-            ("refunded", effects.refunded),
-            ("forfeited", effects.forfeited),
-            ("released", effects.released),
-            ("captured", effects.captured),
-            ("captured_total", effects.captured_total),
-            ("held", effects.held),
-        ];
-        for (name, expected) in amounts {
-            if expected.is_some() {
-                same(name, micros(&json[name]), expected)?;
-            }
-        }
-        if let Some(expected) = effects.expires_at {
-            let expires_at = json["expires_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-            same("expires_at", expires_at.map(Timestamp::micros), Some(expected))?;
-        }
-        if let Some(status) = effects.status {
-            same("status", json["status"].as_str(), Some(status.as_str()))?;
-        }
-        if let Some(draw) = &effects.draw {
-            let lines = json["draw"].as_array().unwrap().iter().map(|line| {
-                let grant = line["grant_id"].as_str().unwrap().parse().unwrap();
-                (self.model.grant_number(grant).unwrap_or(usize::MAX), micros(&line["amount"]).unwrap())
-            });
-            same("draw", lines.collect::<Lines>(), draw.clone())?;
-        }
-        Ok(())
     }
 
     fn compare_balances(&self) -> Result<(), String> {
@@ -330,12 +276,4 @@ impl Pair {
         }
         Ok(())
     }
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("{what}: the engine says {found:?}, the model {expected:?}")) }
-}
-
-fn micros(json: &Value) -> Option<i64> {
-    json.as_str().and_then(|text| text.parse::<Amount>().ok()).map(Amount::micros)
 }

@@ -38,6 +38,7 @@ pub struct EngineBuilder {
     clock: Option<Arc<dyn Clock>>,
     policies: Policies,
     deadline: Option<Duration>,
+    seed: Option<u64>,
 }
 
 impl EngineBuilder {
@@ -66,6 +67,13 @@ impl EngineBuilder {
         EngineBuilder { deadline: Some(deadline), ..self }
     }
 
+    /// Draws the random bits of ids and pauses from this seed, for simulations that can be repeated. Two engines of one seed
+    /// make the same ids.
+    #[cfg(feature = "testing")]
+    pub fn seed(self, seed: u64) -> EngineBuilder {
+        EngineBuilder { seed: Some(seed), ..self }
+    }
+
     /// Opens the store, and the engine over it.
     ///
     /// # Errors
@@ -90,7 +98,7 @@ impl EngineBuilder {
     fn build_over(self, store: Arc<dyn Store>) -> Engine {
         let deadline = self.patience();
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let lane = Lane::new(Bench { store, clock, pause: Pause::new() });
+        let lane = Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded) });
         Engine { inner: Arc::new(Inner { lane, policies: self.policies, deadline }) }
     }
 }

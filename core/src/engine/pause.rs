@@ -26,6 +26,11 @@ impl Pause {
         Pause { random: Mutex::new(random) }
     }
 
+    /// Random bits that are the same for the same seed.
+    pub(super) fn seeded(seed: u64) -> Pause {
+        Pause { random: Mutex::new(Rng::with_seed(seed)) }
+    }
+
     /// Random bits.
     pub(super) fn random(&self) -> u64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)

@@ -8,7 +8,7 @@ use crate::changes::Changes;
 use crate::facts::{Facts, Needs};
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
 use crate::testing::scripted::ScriptedBatch;
-use crate::time::Clock;
+use crate::time::{Clock, ManualClock};
 
 /// When in a call a store fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub enum When {
     After,
     /// The connection was lost while the commit was on its way: the error says that it may have applied, reads do not see
     /// it, and it lands before the next batch is decided. Only for batches that come one after the other, as those of one
-    /// engine do.
+    /// engine do, or of several in one thread.
     Late,
 }
 
@@ -98,6 +98,17 @@ impl FaultStore {
         FaultStore { inner, state: Mutex::new(State { plan, calls: 0, injected: 0, late: Vec::new() }) }
     }
 
+    /// Fails at these calls from now on, and at no other.
+    pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().plan = Plan::Listed(faults.into_iter().collect());
+    }
+
+    /// Whether a commit is on its way: the connection was lost, and the changes land before the next batch.
+    #[must_use]
+    pub fn is_commit_late(&self) -> bool {
+        !self.lock().late.is_empty()
+    }
+
     /// How many calls there were, failed ones included.
     #[must_use]
     pub fn calls(&self) -> u64 {
@@ -132,22 +143,25 @@ impl FaultStore {
 }
 
 impl FaultStore {
-    /// Lets a commit that was on its way arrive.
-    fn land(&self, clock: &dyn Clock) -> Result<(), StoreError> {
+    /// Lets a commit that was on its way arrive, as the next batch does. It was decided at its own instant, whatever the clock
+    /// says by now.
+    ///
+    /// # Errors
+    /// Those of the store; then the commit is lost.
+    pub fn land(&self) -> Result<(), StoreError> {
         let late = std::mem::take(&mut self.lock().late);
-        if late.is_empty() {
-            return Ok(());
-        }
+        let Some(decided_at) = late.iter().map(|changes| changes.operation().created_at).max() else { return Ok(()) };
+        let clock = ManualClock::at(decided_at);
         let accounts = late.iter().map(|changes| (*changes.account.key).clone()).collect();
         let tasks = late.iter().filter_map(|changes| Some((changes.tenant_id().clone(), changes.task.as_ref()?.0.clone())));
         let needs = Needs { accounts, tasks: tasks.collect(), ..Needs::default() };
-        self.inner.run(&mut ScriptedBatch::new(needs, clock, |_| late.clone()))
+        self.inner.run(&mut ScriptedBatch::new(needs, &clock, |_| late.clone()))
     }
 }
 
 impl Store for FaultStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        self.land(batch.clock())?;
+        self.land()?;
         match self.next() {
             None => self.inner.run(batch),
             Some((When::Before, kind)) => Err(StoreError::new(kind, "a fault before the batch was decided")),
@@ -217,7 +231,6 @@ mod tests {
     use crate::owner::{AccountKey, Owner};
     use crate::store::memory::MemoryStore;
     use crate::testing::scripted::Draft;
-    use crate::time::ManualClock;
 
     /// How often the batch was decided, how it ended, and how many operations there are then.
     fn run_once(store: &FaultStore) -> (u32, Result<(), StoreError>, usize) {

@@ -119,9 +119,13 @@ impl Model {
 
     /// Decides a command, and books it if it is accepted. `clock`: what the engine's clock says.
     pub fn decide(&mut self, clock: Timestamp, command: &Command) -> Verdict {
+        // Answers are only ever added, and only to what is accepted: they need not be kept twice.
+        let answers = std::mem::take(&mut self.answers);
         let before = self.clone();
+        self.answers = answers;
         self.accept(clock.micros(), command).unwrap_or_else(|kind| {
-            *self = before;
+            let answers = std::mem::take(&mut self.answers);
+            *self = Model { answers, ..before };
             Verdict::Denied(kind)
         })
     }
@@ -130,7 +134,8 @@ impl Model {
     #[must_use]
     pub fn balance(&self, key: &AccountKey, now: Timestamp) -> (i64, i64) {
         let Some(purse) = self.purses.iter().position(|purse| purse.key == *key) else { return (0, 0) };
-        let mut settled = self.clone();
+        let (purses, lots, freezes) = (self.purses.clone(), self.lots.clone(), self.freezes.clone());
+        let mut settled = Model { purses, lots, freezes, ..Model::default() };
         settled.settle(purse, now.micros());
         settled.sums(purse)
     }

@@ -1,0 +1,67 @@
+//! A modest number of seeds of the simulation; `make simulate` plays more.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+use drawdown_tests::simulation::{simulate, simulate_all};
+
+/// About 100,000 commands together.
+const SEEDS: u64 = 340;
+const STEPS: u32 = 300;
+
+/// What random scripts must reach, or they prove nothing.
+const REACHED: &[&str] = &[
+    "adjust accepted",
+    "amend accepted",
+    "capture accepted",
+    "capture busy",
+    "capture clock_behind",
+    "capture hold_exceeded",
+    "capture pre_deduct_already_processed",
+    "capture replayed",
+    "capture unknown",
+    "charge accepted",
+    "charge clock_behind",
+    "charge idempotency_conflict",
+    "charge insufficient_balance",
+    "charge refused with its group",
+    "charge replayed",
+    "charge store",
+    "charge unknown",
+    "extend accepted",
+    "grant accepted",
+    "grant replayed",
+    "grant unknown",
+    "hold accepted",
+    "hold pre_deduct_already_processed",
+    "hold replayed",
+    "hold unknown",
+    "refund accepted",
+    "refund refund_duplicate",
+    "refund replayed",
+    "refund unknown",
+    "release accepted",
+    "release replayed",
+    "settle accepted",
+    "void accepted",
+    "void replayed",
+];
+
+#[test]
+fn seeds_run_clean() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let tally = simulate_all(0..SEEDS, STEPS, threads, &|_, _| {}).unwrap_or_else(|why| panic!("{why}"));
+    for outcome in REACHED {
+        assert!(tally.seen.contains_key(*outcome), "no seed has `{outcome}`: {tally:#?}");
+    }
+    let troubles = [tally.faults, tally.late, tally.retries, tally.crashes, tally.slow, tally.polls];
+    assert!(troubles.iter().all(|times| *times > 100), "{tally:#?}");
+    assert!(tally.commands >= 100_000, "{tally:#?}");
+}
+
+#[test]
+fn a_seed_plays_the_same_again() {
+    for seed in [3, 9] {
+        let (first, second) = (simulate(seed, 200).unwrap(), simulate(seed, 200).unwrap());
+        assert_eq!(first, second, "seed {seed}");
+        assert_ne!(first.heads, simulate(seed + 1, 200).unwrap().heads);
+    }
+}
