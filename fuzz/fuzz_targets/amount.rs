@@ -21,7 +21,10 @@ fuzz_target!(|data: &[u8]| {
     // A JSON number is read as its digits are.
     if let Ok(number) = serde_json::from_str::<serde_json::Number>(text) {
         assert_eq!(serde_json::from_str::<Amount>(text).ok(), number.to_string().parse().ok(), "{text}");
-        if let Ok(amount) = read {
+        // The reader of JSON writes the sign of an exponent out, which can make text longer than an amount may be.
+        if let Ok(amount) = read
+            && number.to_string().len() <= 64
+        {
             assert_eq!(serde_json::from_str::<Amount>(text).unwrap(), amount, "{text}");
         }
     }

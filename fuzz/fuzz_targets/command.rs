@@ -58,8 +58,8 @@ fn takes_effect_once(command: Command) {
 fn world(engine: &Engine, command: &Command) -> Made {
     let fields = command.to_fields();
     let named = |name: &str| fields.get(name).and_then(Value::as_str);
-    let by_user = || named("user_id").and_then(|user| Owner::user(user).ok());
-    let owner = command.owner().cloned().or_else(by_user).unwrap_or(Owner::user("u1").unwrap());
+    let owner = named("owner").or(named("payer")).map(|owner| owner.parse::<Owner>().unwrap());
+    let owner = owner.unwrap_or_else(|| Owner::user(named("user_id").unwrap_or("u1")).unwrap());
     let unit = named("unit").map(|unit| Unit::new(unit).unwrap());
     let context = Context { tenant_id: command.context.tenant_id.clone(), ..Context::tenant("acme").unwrap() };
     let amount = |text: &str| text.parse().unwrap();

@@ -31,7 +31,7 @@ pub struct Balance {
 }
 
 /// How often an account is read again because it was booked between two reads.
-const MAX_READS: usize = 16;
+pub(super) const MAX_READS: usize = 16;
 
 /// Takes the answer to a question out of the answers to all.
 macro_rules! ask {
@@ -390,6 +390,6 @@ fn not_found(kind: DenialKind, what: &str, id: &str) -> Failure {
     Denial::new(kind, format!("there is no {what} `{id}`")).with("given", id).into()
 }
 
-fn restless(account: &AccountKey) -> Failure {
+pub(super) fn restless(account: &AccountKey) -> Failure {
     Error::Busy(format!("`{account}` was booked each time while it was read")).into()
 }

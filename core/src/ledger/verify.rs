@@ -232,8 +232,23 @@ impl Rebuilt {
         self.faults
     }
 
-    /// Compares with the books, and ends with what is wrong.
-    pub(crate) fn compare(mut self, image: &AccountImage) -> Vec<Fault> {
+    /// Whether nothing wrong was found so far.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Grants that have ended: nothing can come of them but a refund.
+    pub(crate) fn ended_grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.values().filter(|grant| !grant.is_open())
+    }
+
+    /// Holds that have ended.
+    pub(crate) fn ended_holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values().filter(|hold| hold.state != HoldState::Frozen)
+    }
+
+    /// Compares with the row of the account and all that is open in it.
+    pub(crate) fn compare(&mut self, image: &AccountImage) {
         let row = &image.facts.account;
         if self.account.seq < row.seq {
             let (first, last) = (self.account.seq + 1, row.seq);
@@ -246,7 +261,7 @@ impl Rebuilt {
         }
         // Once an entry is wrong, everything that follows from it would be reported again.
         if !self.faults.is_empty() {
-            return self.faults;
+            return;
         }
         self.compare_row(row);
         self.compare_times(row);
@@ -257,7 +272,6 @@ impl Rebuilt {
         }
         self.compare_grants(image);
         self.compare_holds(image);
-        self.faults
     }
 
     fn compare_row(&mut self, row: &Account) {
@@ -292,19 +306,21 @@ impl Rebuilt {
     }
 
     fn compare_grants(&mut self, image: &AccountImage) {
-        let rebuilt: HashMap<GrantId, Grant> =
-            std::mem::take(&mut self.grants).into_iter().filter(|(_, grant)| grant.is_open()).collect();
+        let grants = std::mem::take(&mut self.grants);
+        let rebuilt: HashMap<GrantId, &Grant> =
+            grants.values().filter(|grant| grant.is_open()).map(|grant| (grant.id, grant)).collect();
         if row_count_differs(image.facts.account.open_grants, rebuilt.len()) {
             let message = format!("the row counts {} open grants, its entries {}", image.facts.account.open_grants, rebuilt.len());
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
         for id in union(rebuilt.keys(), image.facts.grants.keys()) {
-            let (ours, theirs) = (rebuilt.get(&id), image.facts.grants.get(&id));
+            let (ours, theirs) = (rebuilt.get(&id).copied(), image.facts.grants.get(&id));
             if ours != theirs {
                 let message = format!("the grant {id} is {theirs:?}, its entries say {ours:?}");
                 self.fault(FaultKind::WrongGrant, None, None, message);
             }
         }
+        self.grants = grants;
     }
 
     fn compare_holds(&mut self, image: &AccountImage) {
@@ -322,6 +338,7 @@ impl Rebuilt {
                 self.fault(FaultKind::WrongHold, None, None, message);
             }
         }
+        self.holds = holds;
     }
 }
 
