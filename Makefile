@@ -1,4 +1,5 @@
-# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make.
+# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make; `fuzz`
+# installs cargo-fuzz if there is none.
 
 .PHONY: demo test lint simulate bench fuzz generate
 

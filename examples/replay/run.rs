@@ -112,8 +112,11 @@ impl Replay {
         run.tally.elapsed = run.send_requests(steps, rows.len(), usize::try_from(in_flight)?)?;
         run.begin_step(end);
         let _life = Life::of("settling", None);
-        while self.engine.sweep(256)?.more_due {}
-        Ok(run.tally)
+        let swept = self.engine.sweep(usize::MAX)?;
+        match swept.failed.first() {
+            Some((account, why)) => Err(format!("`{}` cannot be settled: {why}", account.owner).into()),
+            None => Ok(run.tally),
+        }
     }
 
     /// When anything was last booked. Operations are ordered by when they began, and none of a step begins before the step

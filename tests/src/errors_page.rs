@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use drawdown::{CodeLength, DenialKind, ErrorKind, Surface, SurfaceCode, UsedBy};
+use drawdown::{CodeLength, DenialKind, Error, ErrorKind, Surface, SurfaceCode, Timestamp, UsedBy};
 
 /// Where the page lies in the repository.
 pub const PATH: &str = "docs/errors.md";
@@ -14,7 +14,12 @@ const HEAD: &str = "\
 
 A **denial** is an expected refusal: it has a stable name, a sentence, `details` (what was given or needed, what is allowed
 or there is), and says whether and when a retry can succeed. It leaves nothing in the books. An **error** is a failure of
-the machinery around them. Branch on the name: several names share a code.
+the machinery around them. Branch on the name, or in Rust on the variant: several names share a code.
+
+A **surface** is an HTTP interface that a host can put before the engine, which serves none itself: the *platform* (estimate,
+pre-deduct, commit, cancel, charge, refund), the *entitlements* of apps, *enterprise* batches by API key, and *image* edits.
+Whoever offers none of them needs the names alone. Denials that the engine cannot come to (API keys, prices, licences) are
+there for such a host to answer. Their words are explained in the [glossary](glossary.md).
 
 The surfaces differ only in the codes below; a dash says that no call of the surface is answered so. Where two codes stand,
 the second is the five-digit form (`CodeLength::Long`).
@@ -42,7 +47,8 @@ const AFTER_DENIALS: &str = "
 const ERRORS: &str = "\
 ## Errors
 
-What to do about each is in [operations](operations.md#errors).
+The variants are those of `Error`, by what was asked: a command or a read. What to do about each is in
+[operations](operations.md#errors).
 
 ";
 
@@ -52,23 +58,56 @@ pub fn page() -> String {
     let mut page = String::from(HEAD);
     page.push_str(DENIALS);
     page.push_str(
-        "| denial | when | retry helps | platform | entitlements | enterprise | image |\n|---|---|---|---|---|---|---|\n",
+        "| denial | `DenialKind::` | when | retry helps | platform | entitlements | enterprise | image |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for kind in DenialKind::ALL {
         for (remark, used_by) in variants(*kind) {
             let retry = if kind.retryable() { "yes" } else { "no" };
-            let _ = write!(page, "| `{}`{remark} | {} | {retry} |", kind.name(), kind.meaning());
+            let _ = write!(page, "| `{}`{remark} | `{kind:?}` | {} | {retry} |", kind.name(), kind.meaning());
             row_end(&mut page, |surface| kind.code(surface, used_by));
         }
     }
     page.push_str(AFTER_DENIALS);
     page.push_str(ERRORS);
-    page.push_str("| error | when | platform | entitlements | enterprise | image |\n|---|---|---|---|---|---|\n");
+    page.push_str("| error | in Rust | when | platform | entitlements | enterprise | image |\n|---|---|---|---|---|---|---|\n");
     for kind in ErrorKind::ALL {
-        let _ = write!(page, "| `{}` | {} |", kind.name(), kind.meaning());
+        let _ = write!(page, "| `{}` | {} | {} |", kind.name(), errors(*kind), kind.meaning());
         row_end(&mut page, |surface| kind.code(surface));
     }
     page
+}
+
+/// The variants of an error that are answered under this name.
+fn errors(kind: ErrorKind) -> String {
+    let text = String::new;
+    let now = Timestamp::MIN;
+    let all = [
+        Error::Busy(text()),
+        Error::Unknown(text()),
+        Error::Store(text()),
+        Error::ClockBehind { now, last_at: now },
+        Error::Closed,
+        Error::Output(text()),
+        Error::Corrupt(text()),
+    ];
+    let named = |used_by| {
+        let of_kind = all.iter().filter(|error| error.kind(used_by) == kind).map(variant);
+        of_kind.collect::<Vec<_>>().join(", ")
+    };
+    match (named(UsedBy::Write), named(UsedBy::Read)) {
+        (write, read) if write == read && write.is_empty() => "the host's".to_owned(),
+        (write, read) if write == read => write,
+        (write, read) if read.is_empty() => format!("of a command: {write}"),
+        (write, read) if write.is_empty() => format!("of a read: {read}"),
+        (write, read) => format!("of a command: {write}; of a read: {read}"),
+    }
+}
+
+/// The name of a variant, without what it holds.
+fn variant(error: &Error) -> String {
+    let shown = format!("{error:?}");
+    format!("`{}`", shown.split(['(', ' ']).next().unwrap_or_default())
 }
 
 /// The calls between which the code of a denial differs.
