@@ -1,12 +1,13 @@
-# What a user or a contributor runs. Nothing here needs more than a Rust toolchain.
+# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make.
 
-.PHONY: demo test lint simulate bench generate
+.PHONY: demo test lint simulate bench fuzz generate
 
-# The quick start, and a trace of requests replayed over many users, with the books verified.
+# The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
+# is gone afterwards.
 demo:
-	cargo run --quiet --package drawdown-examples --example quickstart
-	rm -f target/demo.db target/demo.db-wal target/demo.db-shm
-	cargo run --quiet --package drawdown-examples --example replay -- --trace examples/data/trace.csv --db target/demo.db
+	cargo run --package drawdown-examples --example quickstart
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	cargo run --package drawdown-examples --example replay -- --trace examples/data/trace.csv --db "$$folder/demo.db"
 
 # Every check, unit test, doc test and crash test.
 test: lint
@@ -14,6 +15,7 @@ test: lint
 
 lint:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --quiet --package drawdown --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package drawdown
@@ -26,6 +28,19 @@ simulate:
 
 bench:
 	cargo run --quiet --release --package drawdown-benches
+
+# A minute of random input for each target; only the first run compiles. See fuzz/README.md.
+FUZZ_TARGETS = amount command commands ids statement
+FUZZ_SECONDS = 60
+
+fuzz:
+	cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --version '^0.13' cargo-fuzz
+	cargo fuzz build --sanitizer none
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/target/corpus/$$target; \
+		cargo fuzz run --sanitizer none $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1; \
+	done
 
 # Rewrites the files that are generated from the core.
 generate:

@@ -32,6 +32,8 @@ mod outcome {
     /// What a part of the program answers.
     pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 }
+#[path = "replay/life.rs"]
+mod life;
 #[path = "replay/plan.rs"]
 mod plan;
 #[path = "replay/report.rs"]
@@ -42,7 +44,7 @@ mod run;
 mod trace;
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,8 +71,8 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = OnBadRow::Refuse)]
     on_bad_row: OnBadRow,
     /// Replay only so many requests. Books of a shorter run are not to be continued with more.
-    #[arg(long)]
-    limit: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,8 +98,8 @@ fn main() -> ExitCode {
 fn replay(arguments: &Arguments) -> Outcome<bool> {
     let shown = arguments.trace.display();
     let file = File::open(&arguments.trace).map_err(|error| format!("`{shown}` cannot be opened: {error}"))?;
-    let trace = trace::read(BufReader::new(file), arguments.limit.unwrap_or(usize::MAX))
-        .map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+    let limit = arguments.limit.map_or(Ok(usize::MAX), usize::try_from)?;
+    let trace = trace::read(BufReader::new(file), limit).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
     for bad_row in &trace.bad_rows {
         eprintln!("{bad_row}");
     }
@@ -108,5 +110,15 @@ fn replay(arguments: &Arguments) -> Outcome<bool> {
     let replay = run::Replay::open(&arguments.db, first, arguments.users)?;
     let tally = replay.run(&trace.rows, arguments.in_flight)?;
     let totals = report::totals(&replay)?;
-    report::print(&mut std::io::stdout().lock(), &trace, &replay, &tally, &totals)
+    let verified = report::verify(&replay)?;
+    match report::print(&mut io::stdout().lock(), &trace, &replay, &tally, &totals, &verified) {
+        // Whoever reads the report has read enough of it.
+        Err(error) if is_closed_pipe(&*error) => {}
+        printed => printed?,
+    }
+    Ok(verified.is_clean())
+}
+
+fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

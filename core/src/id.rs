@@ -22,11 +22,26 @@ impl OpId {
     /// The id for a command of `tenant` and `owner` that begins at `now`, with `random` bits from the host.
     #[must_use]
     pub fn new(now: Timestamp, tenant: &TenantId, owner: Option<&Owner>, random: u64) -> OpId {
+        OpId::with_shard(now, u64::from(shard_bits(tenant, owner)), random)
+    }
+
+    /// The id for a command about something that has this id: it has the same tenant and owner, so the same 12 bits.
+    #[must_use]
+    pub fn beside(now: Timestamp, id: Uuid, random: u64) -> OpId {
+        OpId::with_shard(now, id.as_u64_pair().0 & 0x0fff, random)
+    }
+
+    fn with_shard(now: Timestamp, shard: u64, random: u64) -> OpId {
         let millis = u64::try_from(now.micros().max(0) / 1_000).unwrap_or(0);
-        let shard = shard_bits(tenant, owner);
-        let high = (millis << 16) | 0x7000 | u64::from(shard);
-        let low = (random << 16) & 0x3fff_ffff_ffff_0000 | 0x8000_0000_0000_0000;
-        OpId(Uuid::from_u64_pair(high, low))
+        let high = (millis << 16) | 0x7000 | shard;
+        OpId(Uuid::from_u64_pair(high, random_half(random)))
+    }
+
+    /// The id that the same command would have with other random bits.
+    #[must_use]
+    pub(crate) const fn with_random(self, random: u64) -> OpId {
+        let (high, _) = self.0.as_u64_pair();
+        OpId(Uuid::from_u64_pair(high, random_half(random)))
     }
 
     /// The id of the `ordinal`-th thing that this operation makes.
@@ -67,6 +82,11 @@ impl fmt::Debug for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+}
+
+/// The lower half of an id: the variant, 46 random bits, and no ordinal.
+const fn random_half(random: u64) -> u64 {
+    (random << 16) & 0x3fff_ffff_ffff_0000 | 0x8000_0000_0000_0000
 }
 
 /// The 12 bits that let one tenant's owners be spread later.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::facts::AccountFacts;
 use crate::id::{GrantId, HoldId, OpId};
 use crate::ledger::posting::{Line, Posting, Stop};
-use crate::ledger::{Draw, EntryKind, EntryText};
+use crate::ledger::{Draw, DrawLine, EntryKind, EntryText};
 use crate::time::Timestamp;
 
 /// What becomes due. At one instant a release comes before an expiry, and an expiry before a beginning.
@@ -38,7 +38,14 @@ pub(crate) fn settle(posting: &mut Posting<'_>) -> Result<(), Stop> {
     while let Some(Reverse((at, due, id))) = events.pop() {
         match due {
             Due::Release => release_hold(posting, HoldId::from_uuid(id), at, &mut events)?,
-            Due::End => end_grant(posting, GrantId::from_uuid(id), at)?,
+            Due::End => {
+                let mut ended = vec![GrantId::from_uuid(id)];
+                while let Some(Reverse((_, _, id))) = events.peek().filter(|next| (next.0.0, next.0.1) == (at, Due::End)) {
+                    ended.push(GrantId::from_uuid(*id));
+                    events.pop();
+                }
+                end_grants(posting, &ended, at)?;
+            }
             Due::Begin => begin_grant(posting, GrantId::from_uuid(id), at, &mut events)?,
         }
     }
@@ -107,16 +114,31 @@ fn release_hold(posting: &mut Posting<'_>, id: HoldId, at: Timestamp, events: &m
     posting.post(line)
 }
 
-/// Ends what remains of a grant that has expired or was voided. Nothing remaining: nothing to book.
-pub(crate) fn end_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp) -> Result<(), Stop> {
-    let Some(grant) = posting.grant(id).filter(|grant| grant.remaining.is_positive()) else { return Ok(()) };
-    let kind = match grant.state {
-        GrantState::Voided => EntryKind::Void,
-        GrantState::Active if grant.is_expired(posting.now) => EntryKind::Expire,
-        GrantState::Active | GrantState::Pending => return Ok(()),
-    };
-    let draw = Draw::single(id, grant.terms.grant_type, grant.remaining);
-    posting.post(Line::new(kind, draw, at).about_grant(id))
+/// Ends what remains of grants that have expired or were voided, all at one instant, in one entry a kind: so what becomes due
+/// in an account takes no more entries than its limits allow an operation, however many grants its holds were drawn from.
+/// Nothing remaining: nothing to book.
+pub(crate) fn end_grants(posting: &mut Posting<'_>, ids: &[GrantId], at: Timestamp) -> Result<(), Stop> {
+    let (mut expired, mut voided) = (Draw::default(), Draw::default());
+    let mut seen = HashSet::new();
+    for id in ids.iter().filter(|id| seen.insert(**id)) {
+        let Some(grant) = posting.grant(*id).filter(|grant| grant.remaining.is_positive()) else { continue };
+        let line = DrawLine { grant_id: *id, grant_type: grant.terms.grant_type, amount: grant.remaining };
+        match grant.state {
+            GrantState::Voided => voided.push(line),
+            GrantState::Active if grant.is_expired(posting.now) => expired.push(line),
+            GrantState::Active | GrantState::Pending => {}
+        }
+    }
+    for (kind, draw) in [(EntryKind::Expire, expired), (EntryKind::Void, voided)] {
+        let only = if let [line] = draw.lines() { Some(line.grant_id) } else { None };
+        let line = match only {
+            Some(id) => Line::new(kind, draw, at).about_grant(id),
+            None if draw.is_empty() => continue,
+            None => Line::new(kind, draw, at),
+        };
+        posting.post(line)?;
+    }
+    Ok(())
 }
 
 fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, events: &mut Events) -> Result<(), Stop> {
@@ -126,4 +148,82 @@ fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, events: &m
         events.push(Reverse((expires_at.max(at), Due::End, id.uuid())));
     }
     posting.post(Line::new(EntryKind::Grant, draw, at).about_grant(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::amount::Amount;
+    use crate::credit::{Grant, GrantTerms, GrantType, Hold, HoldTerms, LateCommit, MAX_OPEN_HOLDS, OverCapture, Scope};
+    use crate::id::Unit;
+    use crate::owner::{AccountKey, Owner};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000).unwrap()
+    }
+
+    fn grant(number: u16) -> Grant {
+        let terms = GrantTerms {
+            grant_type: GrantType::Trial,
+            amount: Amount::from_micros(1_000_000),
+            effective_at: at(0),
+            scope: Scope::default(),
+            priority: 0,
+            reissue_of: None,
+            policy_tag: None,
+            reason: None,
+            metadata: None,
+        };
+        let id = GrantId::derive(OpId::from_uuid(Uuid::nil()), number);
+        let held = Amount::from_micros(i64::try_from(MAX_OPEN_HOLDS).unwrap());
+        Grant { id, terms: Arc::new(terms), expires_at: Some(at(1)), state: GrantState::Active, remaining: Amount::ZERO, held }
+    }
+
+    fn hold(number: u16, draw: Draw) -> Hold {
+        let terms = HoldTerms {
+            amount: draw.total(),
+            task_id: None,
+            template_id: None,
+            app_id: None,
+            user_id: None,
+            scene: None,
+            price_basis: None,
+            policy_tag: None,
+            over_capture: OverCapture::Reject,
+            late_commit: LateCommit::Reject,
+            created_at: at(0),
+        };
+        let id = HoldId::derive(OpId::from_uuid(Uuid::nil()), number);
+        Hold {
+            id,
+            terms: Arc::new(terms),
+            state: HoldState::Frozen,
+            expires_at: at(2 + i64::from(number)),
+            draw,
+            captured: Amount::ZERO,
+        }
+    }
+
+    /// As many holds as can be open, each from many grants that have expired since, and each due at an instant of its own.
+    #[test]
+    fn whatever_is_due_fits_one_operation() {
+        let key = AccountKey::new("acme".parse().unwrap(), Owner::Pool, Unit::new("credit").unwrap());
+        let mut facts = AccountFacts::new(Arc::new(key));
+        let grants: Vec<Grant> = (0..40).map(grant).collect();
+        let line = |grant: &Grant| DrawLine { grant_id: grant.id, grant_type: GrantType::Trial, amount: Amount::from_micros(1) };
+        let draw: Draw = grants.iter().map(line).collect();
+        facts.grants = grants.into_iter().map(|grant| (grant.id, grant)).collect();
+        let holds = (0..u16::try_from(MAX_OPEN_HOLDS).unwrap()).map(|number| hold(number, draw.clone()));
+        facts.due_holds = holds.map(|hold| (hold.id, hold)).collect();
+        let all = Amount::from_micros(40 * i64::try_from(MAX_OPEN_HOLDS).unwrap());
+        (facts.account.frozen, facts.account.totals.issued) = (all, all);
+        facts.account.open_holds = u32::try_from(MAX_OPEN_HOLDS).unwrap();
+        (facts.account.due_at, facts.account.hold_due_at) = (Some(at(2)), Some(at(2)));
+        let settled = read(&facts, at(1_000_000)).unwrap();
+        assert_eq!((settled.account.available, settled.account.frozen), (Amount::ZERO, Amount::ZERO));
+        assert_eq!(settled.account.totals.expired, all);
+        assert_eq!(settled.account.seq, 2 * u64::try_from(MAX_OPEN_HOLDS).unwrap());
+    }
 }

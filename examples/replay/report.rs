@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
-use drawdown::ledger::{Entry, EntryKind, EntryQuery, EntryScope, PageOrder, Terms};
+use drawdown::ledger::{Entry, EntryKind, EntryQuery, EntryScope, PageOrder, Terms, VerifyReport};
 use drawdown::{Amount, GrantId, GrantType};
 
 use crate::Outcome;
+use crate::life::Life;
 use crate::run::{Replay, Tally};
 use crate::trace::Trace;
 
@@ -33,6 +34,7 @@ pub(crate) fn totals(replay: &Replay) -> Outcome<BTreeMap<GrantType, Total>> {
     let mut totals = BTreeMap::new();
     let mut balances = Amount::ZERO;
     let mut types = HashMap::new();
+    let life = Life::of("adding up", Some(replay.accounts.len()));
     for account in &replay.accounts {
         let mut query = EntryQuery { order: PageOrder::Asc, limit: PAGE, ..EntryQuery::new(EntryScope::Account(account.clone())) };
         loop {
@@ -48,6 +50,7 @@ pub(crate) fn totals(replay: &Replay) -> Outcome<BTreeMap<GrantType, Total>> {
             return Err(format!("`{}` still holds {}", account.owner, balance.frozen).into());
         }
         increase(&mut balances, balance.available)?;
+        life.advance();
     }
     let mut remaining = Amount::ZERO;
     totals.values().try_for_each(|total: &Total| increase(&mut remaining, total.remaining()?))?;
@@ -83,14 +86,21 @@ fn increase(sum: &mut Amount, by: Amount) -> Outcome<()> {
     Ok(())
 }
 
-/// Writes the report; `false` when the books do not verify.
+/// Verifies the books.
+pub(crate) fn verify(replay: &Replay) -> Outcome<VerifyReport> {
+    let life = Life::of("verifying", Some(replay.accounts.len()));
+    Ok(replay.engine.verify_with(&mut |report| life.reach(report.accounts))?)
+}
+
+/// Writes the report.
 pub(crate) fn print(
     out: &mut impl Write,
     trace: &Trace,
     replay: &Replay,
     tally: &Tally,
     totals: &BTreeMap<GrantType, Total>,
-) -> Outcome<bool> {
+    verified: &VerifyReport,
+) -> Outcome<()> {
     let commands = tally.latencies.len();
     let millis = u64::try_from(tally.elapsed.as_millis())?.max(1);
     let skipped = trace.bad_rows.len();
@@ -118,12 +128,11 @@ pub(crate) fn print(
         let [granted, consumed, expired, remaining] = cells;
         writeln!(out, "{:<12}{granted:>14}{consumed:>14}{expired:>14}{remaining:>14}", grant_type.as_str())?;
     }
-    let report = replay.engine.verify()?;
-    if report.is_clean() {
-        writeln!(out, "verify      {} entries of {} accounts agree with the books", report.entries, report.accounts)?;
+    if verified.is_clean() {
+        writeln!(out, "verify      {} entries of {} accounts agree with the books", verified.entries, verified.accounts)?;
     }
-    for fault in &report.faults {
+    for fault in &verified.faults {
         writeln!(out, "verify      {fault}")?;
     }
-    Ok(report.is_clean())
+    Ok(())
 }

@@ -8,19 +8,22 @@ use std::time::{Duration, Instant};
 
 use drawdown::ledger::{EntryQuery, EntryScope};
 use drawdown::{
-    AccountKey, Amount, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, HoldReceipt, ManualClock,
-    Metadata, Owner, PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
+    AccountKey, Amount, CaptureHold, Clock, Command, Context, DenialKind, Engine, Failure, HoldId, ManualClock, Metadata, Owner,
+    PlaceHold, Receipt, TaskId, Ticket, Timestamp, Unit,
 };
 use hdrhistogram::Histogram;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Outcome;
+use crate::life::Life;
 use crate::plan::{self, Act, Event, Queue};
 use crate::trace::Row;
 
 /// How often a command is sent again while the engine is busy, and the pause before each.
 const MAX_TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// About how many grants are sent together.
+const GRANTS_AT_ONCE: usize = 256;
 
 /// The name under which a note keeps the denial that it stands for.
 const DENIAL: &str = "denial";
@@ -39,6 +42,7 @@ pub(crate) struct Replay {
 pub(crate) struct Tally {
     /// Commands that were answered, in microseconds from their sending.
     pub(crate) latencies: Histogram<u64>,
+    /// How long the requests took, without the grants before them and the sweep after them.
     pub(crate) elapsed: Duration,
     pub(crate) steps: usize,
     /// Accepted now.
@@ -101,48 +105,27 @@ impl Replay {
                 replayed: 0,
                 denials: BTreeMap::new(),
             },
-            progress: progress(rows.len()),
         };
-        let began = Instant::now();
         run.begin_step(self.start);
         run.name_run(rows)?;
         run.give_grants()?;
-        for (step, queues) in steps {
-            run.begin_step(step);
-            run.finish_step(queues, usize::try_from(in_flight)?)?;
-        }
+        run.tally.elapsed = run.send_requests(steps, rows.len(), usize::try_from(in_flight)?)?;
         run.begin_step(end);
+        let _life = Life::of("settling", None);
         while self.engine.sweep(256)?.more_due {}
-        run.progress.finish_and_clear();
-        run.tally.elapsed = began.elapsed();
         Ok(run.tally)
     }
 
-    /// When anything was last booked for any user.
+    /// When anything was last booked. Operations are ordered by when they began, and none of a step begins before the step
+    /// before it is complete, so the newest is of the latest step.
     fn latest_booking(&self) -> Outcome<Option<Timestamp>> {
-        let mut latest = None;
-        for account in &self.accounts {
-            let newest = EntryQuery { limit: 1, ..EntryQuery::new(EntryScope::Account(account.clone())) };
-            match self.engine.entries(newest) {
-                Ok(page) => latest = latest.max(page.entries.first().map(|entry| entry.created_at)),
-                // A user who was given nothing yet.
-                Err(failure) if failure.denial().is_some_and(|denial| denial.kind() == DenialKind::AccountNotFound) => {}
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        Ok(latest)
+        let newest = EntryQuery { limit: 1, ..EntryQuery::new(EntryScope::Tenant(self.context.tenant_id.clone())) };
+        Ok(self.engine.entries(newest)?.entries.first().map(|entry| entry.created_at))
     }
 }
 
 fn owner(user: u32) -> Outcome<Owner> {
     Ok(Owner::user(format!("user-{user}"))?)
-}
-
-/// Shown on a terminal only.
-fn progress(requests: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {per_sec}, {eta} left");
-    let bar = ProgressBar::new(u64::try_from(requests).unwrap_or(u64::MAX));
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 struct Run<'a> {
@@ -153,7 +136,6 @@ struct Run<'a> {
     /// Holds of requests whose work is not done, by line.
     open: HashMap<u64, HoldId>,
     tally: Tally,
-    progress: ProgressBar,
 }
 
 impl Run<'_> {
@@ -181,15 +163,52 @@ impl Run<'_> {
     }
 
     fn give_grants(&mut self) -> Outcome<()> {
-        for user in 0..u32::try_from(self.replay.accounts.len())? {
+        let users = self.replay.accounts.len();
+        let life = Life::of("granting", Some(users));
+        let mut commands = Vec::with_capacity(GRANTS_AT_ONCE);
+        for user in 0..u32::try_from(users)? {
             for grant in plan::grants_of(user, &owner(user)?, self.replay.start)? {
                 let key = format!("user-{user}/{}", grant.grant_type);
-                let command = self.replay.context.key(&key)?.request(grant).into_command();
-                let receipt = self.insist(&command).map_err(|failure| format!("`{key}`: {failure}"))?;
-                self.count(&receipt, 0)?;
+                commands.push(self.replay.context.key(&key)?.request(grant).into_command());
             }
+            if commands.len() >= GRANTS_AT_ONCE {
+                self.insist_on_all(std::mem::take(&mut commands))?;
+            }
+            life.advance();
+        }
+        self.insist_on_all(commands)
+    }
+
+    /// Sends commands together, and those again for which the engine is busy.
+    fn insist_on_all(&mut self, mut commands: Vec<Command>) -> Outcome<()> {
+        for tries in 1..=MAX_TRIES {
+            let answers = self.replay.engine.execute_many(commands.clone());
+            let mut again = Vec::new();
+            for (command, answer) in commands.into_iter().zip(answers) {
+                match answer {
+                    Ok(receipt) => self.count(&receipt, 0)?,
+                    Err(Failure::Failed(error)) if error.retryable() && tries < MAX_TRIES => again.push(command),
+                    Err(failure) => return Err(format!("a grant: {failure}").into()),
+                }
+            }
+            if again.is_empty() {
+                break;
+            }
+            thread::sleep(PAUSE);
+            commands = again;
         }
         Ok(())
+    }
+
+    /// Carries out all steps, and says how long it took.
+    fn send_requests(&mut self, steps: BTreeMap<Timestamp, Vec<Queue>>, requests: usize, in_flight: usize) -> Outcome<Duration> {
+        let life = Life::of("replaying", Some(requests));
+        let began = Instant::now();
+        for (step, queues) in steps {
+            self.begin_step(step);
+            self.finish_step(queues, in_flight, &life)?;
+        }
+        Ok(began.elapsed())
     }
 
     /// Sends a command again while the engine is busy.
@@ -205,7 +224,7 @@ impl Run<'_> {
 
     /// Carries out what the users do in one step: at most one command of each at a time, at most `in_flight` in all.
     /// Everything is durable when it returns.
-    fn finish_step(&mut self, queues: Vec<Queue>, in_flight: usize) -> Outcome<()> {
+    fn finish_step(&mut self, queues: Vec<Queue>, in_flight: usize, life: &Life) -> Outcome<()> {
         let mut waiting = VecDeque::from(queues);
         let mut flying = VecDeque::with_capacity(in_flight);
         loop {
@@ -219,7 +238,7 @@ impl Run<'_> {
             }
             // Commands are answered in about the order in which they were sent.
             let Some(flight) = flying.pop_front() else { return Ok(()) };
-            match self.land(flight)? {
+            match self.land(flight, life)? {
                 Landed::Again(flight) => flying.push_back(*flight),
                 Landed::Done(queue) => waiting.push_back(queue),
             }
@@ -273,7 +292,7 @@ impl Run<'_> {
     }
 
     /// Waits for a command, and says what comes next for its user.
-    fn land(&mut self, flight: Flight) -> Outcome<Landed> {
+    fn land(&mut self, flight: Flight, life: &Life) -> Outcome<Landed> {
         let Flight { queue, event, ask, ticket, sent, tries } = flight;
         let outcome = ticket.wait();
         let line = event.row.line;
@@ -288,7 +307,7 @@ impl Run<'_> {
         match (ask, outcome) {
             (Ask::Hold, Ok(receipt)) => {
                 self.count(&receipt, line)?;
-                self.open.insert(line, HoldReceipt::from(&receipt).hold_id);
+                self.open.insert(line, receipt.of::<PlaceHold>().ok_or("a hold is answered by its receipt")?.hold_id);
             }
             (Ask::Hold, Err(failure)) => {
                 let denial = failure.denial().ok_or("a failure that is no denial")?;
@@ -302,12 +321,12 @@ impl Run<'_> {
                 }
                 self.count(&receipt, line)?;
                 *self.tally.denials.entry(noted(&receipt).ok_or("a note without the name of a denial")?).or_default() += 1;
-                self.progress.inc(1);
+                life.advance();
             }
             (Ask::Capture(_), Ok(receipt)) => {
                 self.count(&receipt, line)?;
                 self.open.remove(&line);
-                self.progress.inc(1);
+                life.advance();
             }
             (_, Err(failure)) => return Err(format!("line {line}: {failure}").into()),
         }

@@ -191,3 +191,22 @@ fn books_of_another_trace_are_refused() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("another trace"), "{errors}");
 }
+
+#[test]
+fn a_limit_of_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(&own_trace(), &folder.path().join("replay.db")).args(["--limit", "0"]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--limit"), "the option is named");
+}
+
+#[test]
+fn a_reader_who_has_read_enough_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut replay = command(&own_trace(), &folder.path().join("replay.db"));
+    let mut child = replay.args(["--limit", "5"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}

@@ -115,7 +115,10 @@ fn a_disk_that_takes_no_more_fails_commands_and_loses_nothing() {
     assert!(worker.wait().unwrap().success());
     let (failed, acknowledged): (Vec<String>, Vec<String>) = lines.into_iter().partition(|line| line.starts_with("failed"));
     assert_eq!(failed.len(), 2, "{failed:?}");
-    assert!(failed.iter().all(|line| line.contains("Failed(Store(") || line.contains("Failed(Unknown(")), "{failed:?}");
+    // The one whose write fails is told so; the other may wait behind it until its deadline, and then never begins.
+    let of_the_disk = |line: &String| line.contains("Failed(Store(") || line.contains("Failed(Unknown(");
+    assert!(failed.iter().any(of_the_disk), "{failed:?}");
+    assert!(failed.iter().all(|line| of_the_disk(line) || line.contains("Failed(Busy(")), "{failed:?}");
     assert!(acknowledged.len() > 20, "only {} commands fitted", acknowledged.len());
 
     let engine = load::open(path, DEADLINE).unwrap();

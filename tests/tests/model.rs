@@ -11,10 +11,11 @@ use drawdown::ledger::Entry;
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{Answer, Query, Store};
-use drawdown::testing::generate::{Made, START, Step, Wait, sequence};
+use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
 use drawdown::testing::model::{Model, Verdict};
+use drawdown::testing::soundness;
 use drawdown::{AccountKey, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
-use drawdown_tests::compare::{is_sound, made, policies, same, same_effects};
+use drawdown_tests::compare::{same, same_effects};
 use drawdown_tests::shrink::shrink;
 use serde_json::Value;
 
@@ -177,14 +178,8 @@ impl Pair {
     fn wait(&mut self, wait: Wait, may_go_back: bool) {
         let now = self.engine.now();
         let due = self.model.next_due(self.latest);
-        let to = match wait {
-            Wait::None => now,
-            Wait::Micros(micros) if micros < 0 && !may_go_back => now,
-            // At most 3 s behind the latest: 5 s are allowed.
-            Wait::Micros(micros) => now.plus_micros(micros).unwrap().max(self.latest.plus_seconds(-3).unwrap()),
-            Wait::ToNextDue => due.unwrap_or(now),
-            Wait::BeforeNextDue => due.unwrap_or(now).plus_micros(-1).unwrap().max(now),
-        };
+        let goes_back = matches!(wait, Wait::Micros(micros) if micros < 0);
+        let to = if goes_back && !may_go_back { now } else { wait.end(now, self.latest, due) };
         if to < now {
             self.past.retain(|(_, at, _)| *at < to);
         } else if now == self.latest && to > now {
@@ -229,7 +224,7 @@ impl Pair {
                 )
             })?;
             if let Ok(receipt) = &answer {
-                self.made.insert(step.serial, made(receipt));
+                self.made.insert(step.serial, Made::of(receipt));
             }
         }
         self.compare_balances().map_err(|why| format!("after step #{}: {why}", steps.last().unwrap().serial))
@@ -268,7 +263,7 @@ impl Pair {
             let found = (balance.available.micros(), balance.frozen.micros());
             same(&format!("balance of {key} in 1,000 seconds"), found, self.model.balance(key, ahead))?;
             if let Answer::AccountImage(Some(image)) = self.store.query(&Query::AccountImage(key.clone())).unwrap() {
-                is_sound(&image).map_err(|why| format!("{key}: {why}"))?;
+                soundness::check(&image).map_err(|why| format!("{key}: {why}"))?;
             }
         }
         Ok(())

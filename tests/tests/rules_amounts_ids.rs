@@ -1,7 +1,10 @@
-//! Amounts, units, time and ids: section 1 of the contract.
+//! Amounts, units, time and ids.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use drawdown::{Amount, Command, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Owner, TenantId, Timestamp, Unit, UserId};
+use drawdown::{
+    Amount, CaptureHold, Charge, Command, Context, Engine, GrantCredit, GrantId, GrantType, HoldId, IdempotencyKey, LedgerId, OpId,
+    Owner, PlaceHold, Refund, TenantId, Timestamp, Unit, UserId, VoidGrant,
+};
 use drawdown_tests::script::table;
 
 #[test]
@@ -261,4 +264,32 @@ fn sums_that_leave_the_range_are_denied() {
         ("spent and granted again", "grant 9223372036854.775807; charge 9223372036854.775807", "grant 1", "denied amount_invalid"),
         ("the smallest correction has no opposite", "wait 0", "adjust -9223372036854.775808", "denied amount_invalid field=amount"),
     ]);
+}
+
+/// The 12 bits after the version: where a store could look for everything of one owner.
+fn shard(id: uuid::Uuid) -> u64 {
+    id.as_u64_pair().0 & 0x0fff
+}
+
+#[test]
+fn all_ids_of_an_owner_lead_to_one_place() {
+    let engine = Engine::in_memory();
+    let acme = Context::tenant("acme").unwrap();
+    let user = Owner::user("u1").unwrap();
+    let granted = engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Plan, "10".parse().unwrap()))).unwrap();
+    let place = shard(granted.grant_id.uuid());
+    let by_policy = Charge::by_policy(Some("u1".parse().unwrap()), "1".parse().unwrap());
+    let charged = engine.execute(acme.request(by_policy)).unwrap();
+    let held = engine.execute(acme.request(PlaceHold::new(user.clone(), "2".parse().unwrap()))).unwrap();
+    let captured = engine.execute(acme.request(CaptureHold::new(held.hold_id, "2".parse().unwrap()))).unwrap();
+    let voided = engine.execute(acme.request(VoidGrant::new(granted.grant_id, "ops", "over").unwrap())).unwrap();
+    let refund = Refund::of_charge(user, charged.ledger_id, "ops", "no good").unwrap();
+    let refunded = engine.execute(acme.request(refund)).unwrap();
+    let ids = [charged.ledger_id, captured.ledger_id, voided.ledger_id, refunded.ledger_id].map(|id| id.uuid());
+    for id in ids.into_iter().chain([held.hold_id.uuid(), refunded.refund_id.uuid(), charged.audit_id.uuid()]) {
+        assert_eq!(shard(id), place, "{id}");
+        assert_eq!(id.get_version_num(), 7);
+    }
+    let other = GrantCredit::new(Owner::user("u2").unwrap(), GrantType::Plan, "1".parse().unwrap());
+    assert_ne!(shard(engine.execute(acme.request(other)).unwrap().grant_id.uuid()), place);
 }

@@ -1,4 +1,4 @@
-//! Charges and refunds: section 5 of the contract.
+//! Charges and refunds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use drawdown::{ExpiredRefund, Operator, TenantPolicy};
@@ -384,11 +384,18 @@ fn refunds_can_be_kept_to_operators_and_a_window() {
                 "denied refund_not_allowed",
             ),
             ("within the window", "grant 10; charge 4 as=c; wait 6d", "refund ledger_id=@c", "ok"),
+            ("at the last instant of the window", "grant 10; charge 4 as=c; wait 604799.999999", "refund ledger_id=@c", "ok"),
             (
-                "past the window",
-                "grant 10; charge 4 as=c; wait 7d; wait 1",
+                "at the end of the window",
+                "grant 10; charge 4 as=c; wait 7d",
                 "refund ledger_id=@c",
                 "denied refund_not_allowed; balance 6",
+            ),
+            (
+                "of a task, what is within the window",
+                "grant 10; charge 4 task_id=t; wait 5d; charge 1 task_id=t; wait 3d",
+                "refund task_id=t",
+                "ok refunded=1; balance 6",
             ),
             (
                 "past the window, of a task",

@@ -1,4 +1,4 @@
-//! The clock, and what has become due but is not booked: sections 1, 3 and 7 of the contract.
+//! The clock, and what has become due but is not booked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use drawdown::{ManualClock, Timestamp};

@@ -1,8 +1,8 @@
-//! Grants and the order in which they are consumed: section 3 of the contract, and who owns them: section 2.
+//! Grants and the order in which they are consumed, and who owns them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use drawdown::{ConsumptionOrder, GrantType, Payer, TenantPolicy};
-use drawdown_tests::script::{table, table_under};
+use drawdown::{AccountKey, ConsumptionOrder, GrantType, Payer, TenantPolicy};
+use drawdown_tests::script::{Bank, table, table_under};
 
 #[test]
 fn who_pays() {
@@ -181,6 +181,36 @@ fn grants_are_drawn_in_one_order() {
         )],
     );
     assert_eq!(ConsumptionOrder::new(vec![GrantType::Plan, GrantType::Plan]).unwrap_err().name(), "payload_invalid");
+}
+
+#[test]
+fn an_explanation_says_what_would_be_drawn_and_why_in_that_order() {
+    let mut bank = Bank::in_memory();
+    for statement in [
+        "grant 2 as=last",
+        "grant 2 type=trial priority=1 as=trial",
+        "grant 2 expires_at=+600 as=soon",
+        "grant 2 priority=-1 as=low",
+        "grant 2 scope.app_id=x as=scoped",
+        "grant 2 effective_at=+60 as=pending",
+        "grant 2 scope.app_id=y as=foreign",
+        "grant 2 type=trial priority=-1 as=held",
+        "hold 2",
+    ] {
+        bank.given(statement).unwrap();
+    }
+    let account = AccountKey::new("acme".parse().unwrap(), "user:u1".parse().unwrap(), "credit".parse().unwrap());
+    let explained = bank.engine.explain(&account, "7".parse().unwrap(), Some(&"x".parse().unwrap()), None).unwrap();
+    let why = |grant: &drawdown::ExplainedGrant| grant.before_next_by.map_or("nothing", drawdown::Criterion::as_str);
+    let lines: Vec<String> = explained.grants.iter().map(|grant| format!("{} {}", grant.take, why(grant))).collect();
+    assert_eq!(lines, ["2 type", "2 priority", "2 scope", "1 expiry", "0 nothing"]);
+    let mut unusable: Vec<&str> = explained.unusable.iter().map(|grant| grant.why.as_str()).collect();
+    unusable.sort_unstable();
+    assert_eq!(unusable, ["held", "out_of_scope", "pending"]);
+    assert_eq!((explained.available.to_string(), explained.missing.to_string()), ("10".to_owned(), "0".to_owned()));
+    // The charge itself does what was explained.
+    let charged = bank.run("charge 7 app_id=x");
+    bank.expect(&charged, "ok draw=trial:2,low:2,scoped:2,soon:1").unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Holds: section 4 of the contract.
+//! Holds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use drawdown_tests::script::table;

@@ -1,4 +1,4 @@
-//! Idempotency: section 6 of the contract, and the order of checks: section 15.
+//! Idempotency and the order of checks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use drawdown::{AccountKey, Engine, ManualClock, Payer, Policies, TenantPolicy};

@@ -58,7 +58,7 @@ fn the_repository_speaks_of_itself_alone() {
     let mut found = Vec::new();
     for (path, text) in texts() {
         for (number, line) in text.lines().enumerate() {
-            let line = if path == Path::new("Cargo.lock") { line.replace(&index, "") } else { line.to_owned() };
+            let line = if path.ends_with("Cargo.lock") { line.replace(&index, "") } else { line.to_owned() };
             if hosts.iter().chain(&folders).any(|pattern| line.contains(pattern)) {
                 found.push(format!("{}:{}: {line}", path.display(), number + 1));
             }

@@ -37,18 +37,18 @@ use crate::owner::Owner;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Charge {
-    /// Who pays; by the tenant's policy if none.
+    /// Who pays; if none, whom the tenant's policy says: the user below, unless it says the pool.
     #[serde(default)]
     pub payer: Option<Owner>,
     /// The user who acts, and pays unless the payer or the policy says otherwise.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
     /// How much; greater than 0.
     pub amount: Amount,
-    /// The work that it pays for.
+    /// The work that it pays for; a task can have 1,000 charges and captures.
     #[serde(default)]
     pub task_id: Option<TaskId>,
     /// The template that is used.
@@ -57,16 +57,16 @@ pub struct Charge {
     /// The app that is used.
     #[serde(default)]
     pub app_id: Option<AppId>,
-    /// The version of the price list that the amount was worked out from.
+    /// The version of the price list that the amount was worked out from; kept, not read.
     #[serde(default)]
     pub price_basis: Option<PriceBasis>,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
-    /// The label of compliance.
+    /// The label of compliance; kept and passed on, not read.
     #[serde(default)]
     pub policy_tag: Option<PolicyTag>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -122,10 +122,6 @@ impl CommandParts for Charge {
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        self.payer.as_ref()
-    }
 }
 
 /// What a refund is against.
@@ -163,21 +159,21 @@ pub enum RefundOf {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RefundOnTheWire", into = "RefundOnTheWire")]
 pub struct Refund {
-    /// Who paid; by the tenant's policy if none.
+    /// Who paid; if none, whom the tenant's policy says: the user below, unless it says the pool.
     pub payer: Option<Owner>,
     /// The user who acted, and paid unless the payer or the policy says otherwise.
     pub user_id: Option<UserId>,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     pub unit: Option<Unit>,
     /// What is given back: `task_id` or `ledger_id` on the wire.
     pub of: RefundOf,
-    /// A part; the whole rest if none.
+    /// A part, greater than 0 and at most the rest; the whole rest if none.
     pub amount: Option<Amount>,
-    /// Who answers for it.
+    /// Who answers for it; one whom the policy lets refund.
     pub operator: Operator,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     pub reason: Arc<str>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     pub metadata: Option<Metadata>,
 }
 
@@ -289,9 +285,5 @@ impl CommandParts for Refund {
         }
         needs.accounts.push(account);
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        self.payer.as_ref()
     }
 }

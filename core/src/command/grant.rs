@@ -39,7 +39,7 @@ use crate::time::Timestamp;
 pub struct GrantCredit {
     /// Who gets it.
     pub owner: Owner,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
     /// Where the credit comes from.
@@ -47,28 +47,28 @@ pub struct GrantCredit {
     pub grant_type: GrantType,
     /// How much; greater than 0.
     pub amount: Amount,
-    /// From when it can be spent; now if none.
+    /// From when it can be spent; now if none, at once if it lies in the past.
     #[serde(default)]
     pub effective_at: Option<Timestamp>,
-    /// Until when it can be spent; for ever if none.
+    /// Until when it can be spent, itself excluded; later than now and than `effective_at`; for ever if none.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
     /// What it can pay for; anything if none.
     #[serde(default)]
     pub scope: Scope,
-    /// Lower is drawn first, within a type.
+    /// Lower is drawn first, within a type; 0 if not given.
     #[serde(default)]
     pub priority: i32,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
     /// Who answers for it.
     #[serde(default)]
     pub operator: Option<Operator>,
-    /// The label of compliance.
+    /// The label of compliance; kept and passed on, not read.
     #[serde(default)]
     pub policy_tag: Option<PolicyTag>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -119,10 +119,6 @@ impl CommandParts for GrantCredit {
         needs.accounts.push(paying_account(tenant_id, policy, Some(&self.owner), None, self.unit.as_ref())?);
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        Some(&self.owner)
-    }
 }
 
 /// Takes a grant back: the unheld rest is forfeited at once, a held part stays capturable and is forfeited when released.
@@ -149,9 +145,9 @@ pub struct VoidGrant {
     pub grant_id: GrantId,
     /// Who answers for it.
     pub operator: Operator,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     pub reason: Arc<str>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -181,10 +177,6 @@ impl CommandParts for VoidGrant {
         needs.grants.push((tenant_id.clone(), self.grant_id));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
-    }
 }
 
 /// Moves the expiry of a grant to a later time, before it has come.
@@ -212,15 +204,15 @@ impl CommandParts for VoidGrant {
 pub struct AmendGrant {
     /// The grant.
     pub grant_id: GrantId,
-    /// The new expiry; later than the old one.
+    /// The new expiry; later than the old one, which must not have come.
     pub expires_at: Timestamp,
     /// Who answers for it.
     #[serde(default)]
     pub operator: Option<Operator>,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -249,10 +241,6 @@ impl CommandParts for AmendGrant {
         needs.grants.push((tenant_id.clone(), self.grant_id));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
-    }
 }
 
 /// Corrects a balance by hand: plus makes a grant of type `adjustment`, minus draws in the normal order, never below zero.
@@ -277,16 +265,16 @@ impl CommandParts for AmendGrant {
 pub struct Adjust {
     /// Whose balance.
     pub owner: Owner,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
     /// What is added, or taken when negative; not 0.
     pub amount: Amount,
     /// Who answers for it.
     pub operator: Operator,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     pub reason: Arc<str>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -320,9 +308,5 @@ impl CommandParts for Adjust {
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.accounts.push(paying_account(tenant_id, policy, Some(&self.owner), None, self.unit.as_ref())?);
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        Some(&self.owner)
     }
 }

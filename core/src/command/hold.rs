@@ -49,18 +49,18 @@ const fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceHold {
-    /// Who pays; by the tenant's policy if none.
+    /// Who pays; if none, whom the tenant's policy says: the user below, unless it says the pool.
     #[serde(default)]
     pub payer: Option<Owner>,
     /// The user who acts, and pays unless the payer or the policy says otherwise.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
-    /// How much; 0 or more.
+    /// How much; 0 or more, for free work.
     pub amount: Amount,
-    /// Seconds until the hold releases itself.
+    /// Seconds until the hold releases itself: 1 to 604,800 (7 days); 900 if not given.
     #[serde(default = "default_expire_in")]
     pub expire_in: u32,
     /// The work that it pays for; at most one live or captured hold a task.
@@ -75,22 +75,22 @@ pub struct PlaceHold {
     /// The scene.
     #[serde(default)]
     pub scene: Option<Scene>,
-    /// The version of the price list that the amount was worked out from.
+    /// The version of the price list that the amount was worked out from; kept, not read.
     #[serde(default)]
     pub price_basis: Option<PriceBasis>,
-    /// What a capture above the hold does.
+    /// What a capture above the hold does; it is denied if not given.
     #[serde(default)]
     pub over_capture: OverCapture,
-    /// What a commit after the expiry does.
+    /// What a capture after the expiry does; it is denied if not given.
     #[serde(default)]
     pub late_commit: LateCommit,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
-    /// The label of compliance.
+    /// The label of compliance; kept and passed on, not read.
     #[serde(default)]
     pub policy_tag: Option<PolicyTag>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -155,10 +155,6 @@ impl CommandParts for PlaceHold {
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        self.payer.as_ref()
-    }
 }
 
 /// Lets a hold last until `expire_in` seconds from now.
@@ -185,12 +181,12 @@ impl CommandParts for PlaceHold {
 pub struct ExtendHold {
     /// The hold.
     pub hold_id: HoldId,
-    /// Seconds from now.
+    /// Seconds from now until the hold releases itself: 1 to 604,800 (7 days), and later than it would now. No default.
     pub expire_in: u32,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -218,10 +214,6 @@ impl CommandParts for ExtendHold {
     fn needs(&self, tenant_id: &TenantId, _policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.holds.push((tenant_id.clone(), self.hold_id));
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
     }
 }
 
@@ -255,9 +247,9 @@ impl CommandParts for ExtendHold {
 pub struct CaptureHold {
     /// The hold.
     pub hold_id: HoldId,
-    /// What the work cost; 0 or more.
+    /// What the work, or this part of it, cost; 0 or more.
     pub actual_cost: Amount,
-    /// Whether this is the last capture: the rest is released. `final` on the wire.
+    /// Whether this is the last capture: the rest is released. `final` on the wire; true if not given.
     #[serde(default = "yes", rename = "final")]
     pub last: bool,
     /// Must be the hold's, if given.
@@ -269,10 +261,10 @@ pub struct CaptureHold {
     /// Must be the hold's, if given.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -332,10 +324,6 @@ impl CommandParts for CaptureHold {
         needs.holds.push((tenant_id.clone(), self.hold_id));
         Ok(())
     }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
-    }
 }
 
 /// Gives a hold back: all of it, which ends it, or a part.
@@ -363,7 +351,7 @@ impl CommandParts for CaptureHold {
 pub struct ReleaseHold {
     /// The hold.
     pub hold_id: HoldId,
-    /// A part to release; all of it, which ends the hold, if none.
+    /// A part to release, greater than 0 and at most what is held; all of it, which ends the hold, if none.
     #[serde(default)]
     pub amount: Option<Amount>,
     /// Must be the hold's, if given.
@@ -372,10 +360,10 @@ pub struct ReleaseHold {
     /// Must be the hold's, if given.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// Why.
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
-    /// What the host notes.
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     pub metadata: Option<Metadata>,
 }
@@ -414,9 +402,5 @@ impl CommandParts for ReleaseHold {
     fn needs(&self, tenant_id: &TenantId, _policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.holds.push((tenant_id.clone(), self.hold_id));
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        None
     }
 }

@@ -142,15 +142,39 @@ fn check_owners(fields: &Map<String, Value>) -> Result<(), Denial> {
 
 /// Reads a value, naming the path of the first mistake.
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(&value).map_err(|error| {
         let path = error.path().to_string();
         let message = error.inner().to_string();
-        // A missing field is reported at the top; its name stands in the message.
+        if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            return unreadable(field, Value::Null, format!("`{field}` is missing")).with("allowed", allowed(field));
+        }
         let field = if path == "." { message.split('`').nth(1).unwrap_or("command").to_owned() } else { path };
-        Denial::new(DenialKind::PayloadInvalid, format!("`{field}` cannot be read: {message}"))
-            .with("field", field)
-            .with("allowed", message)
+        let given = value.pointer(&format!("/{}", field.replace('.', "/"))).cloned().unwrap_or_default();
+        // A mistake that an id or an owner found is a sentence already.
+        match message.split_once(": it takes ") {
+            Some((_, takes)) => unreadable(&field, given, message.clone()).with("allowed", takes),
+            None => unreadable(&field, given, format!("`{field}` cannot be read: {message}")).with("allowed", allowed(&field)),
+        }
     })
+}
+
+fn unreadable(field: &str, given: Value, message: String) -> Denial {
+    let given = if given.is_null() { given } else { Value::String(shown(&given.to_string())) };
+    Denial::new(DenialKind::PayloadInvalid, message).with("field", field).with("given", given)
+}
+
+/// What a field takes whose type alone does not say.
+fn allowed(field: &str) -> &'static str {
+    match field {
+        "expire_in" => "1 to 604800 seconds",
+        "priority" => "a whole number from -2147483648 to 2147483647",
+        "final" => "true or false",
+        "metadata" => "an object",
+        "effective_at" | "expires_at" => "an ISO 8601 instant with an offset and at most 6 digits after the second",
+        _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",
+        _ if OWNER_FIELDS.contains(&field) => "`pool`, `user:<id>` or `organization:<id>`",
+        _ => "a value of the field's type; unknown fields are refused",
+    }
 }
 
 /// JSON in which no object has a field twice. Which of two values counts would be an accident.

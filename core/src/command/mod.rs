@@ -27,9 +27,10 @@ pub use receipt::{
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
 use crate::facts::Needs;
-use crate::id::{Actor, IdempotencyKey, RequestId, TenantId, Unit, UserId};
+use crate::id::{Actor, IdempotencyKey, OpId, RequestId, TenantId, Unit, UserId};
 use crate::ledger::OperationKind;
 use crate::owner::{AccountKey, Owner};
+use crate::time::Timestamp;
 use fingerprint::{Field, Fields};
 
 /// Free text about a command, with metadata: what a person reads later.
@@ -41,7 +42,8 @@ pub type Metadata = Map<String, Value>;
 pub struct Context {
     /// The tenant.
     pub tenant_id: TenantId,
-    /// Under this key the answer is replayed; without one the command is executed each time it comes.
+    /// Under this key the answer is replayed, for as long as the books live; without one the command is executed each time
+    /// it comes.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
     /// On whose behalf it comes, for the audit.
@@ -67,6 +69,30 @@ impl Context {
     /// `payload_invalid` for text that is no key.
     pub fn key(&self, key: impl AsRef<str>) -> Result<Context, Denial> {
         Ok(Context { idempotency_key: Some(IdempotencyKey::new(key)?), ..self.clone() })
+    }
+
+    /// The same, on behalf of this caller.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn actor(&self, actor: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { actor: Some(Actor::new(actor)?), ..self.clone() })
+    }
+
+    /// The same, with the request that it came with.
+    ///
+    /// # Errors
+    /// `payload_invalid` for text that is no id.
+    pub fn request_id(&self, request_id: impl AsRef<str>) -> Result<Context, Denial> {
+        Ok(Context { request_id: Some(RequestId::new(request_id)?), ..self.clone() })
+    }
+
+    /// An account of this tenant.
+    ///
+    /// # Errors
+    /// `payload_invalid` for a unit that is no id.
+    pub fn account(&self, owner: Owner, unit: impl AsRef<str>) -> Result<AccountKey, Denial> {
+        Ok(AccountKey::new(self.tenant_id.clone(), owner, Unit::new(unit)?))
     }
 
     /// A command that asks for `body`.
@@ -108,16 +134,38 @@ pub enum Body {
 /// A kind of command, and the receipt that answers it.
 pub trait Operate: Into<Body> {
     /// What an accepted command is answered with.
-    type Receipt: for<'a> From<&'a Receipt>;
+    type Receipt;
+
+    /// The typed receipt, if this one answers a command of this kind.
+    fn read(receipt: &Receipt) -> Option<Self::Receipt>;
 }
 
 /// Books what has become due in an account. The engine's `sweep` sends it; every other command settles by itself.
+///
+/// What is not due stays as it is: then nothing is booked.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use drawdown::{Context, Engine, GrantCredit, GrantType, ManualClock, Owner, Settle};
+/// let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse()?));
+/// let engine = Engine::builder().clock(clock.clone()).build()?;
+/// let acme = Context::tenant("acme")?;
+/// let user = Owner::user("u1")?;
+/// let mut trial = GrantCredit::new(user.clone(), GrantType::Trial, "10".parse()?);
+/// trial.expires_at = Some("2026-01-08T00:00:00Z".parse()?);
+/// engine.execute(acme.request(trial))?;
+/// clock.set("2026-01-08T00:00:00Z".parse()?);
+/// let settled = engine.execute(acme.request(Settle { owner: user, unit: None }))?;
+/// assert_eq!(settled.booked, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
     /// The owner of the account.
     pub owner: Owner,
-    /// The unit; the tenant's default if none.
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
 }
@@ -133,11 +181,19 @@ macro_rules! bodies {
 
             impl Operate for $body {
                 type Receipt = $receipt;
+
+                fn read(receipt: &Receipt) -> Option<$receipt> {
+                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt))
+                }
             }
         )+
 
         impl Operate for Body {
             type Receipt = Receipt;
+
+            fn read(receipt: &Receipt) -> Option<Receipt> {
+                Some(receipt.clone())
+            }
         }
 
         impl Body {
@@ -178,9 +234,6 @@ trait CommandParts {
 
     /// Adds the handles of what decides this command.
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial>;
-
-    /// The owner that the request names, where it names one; it spreads ids.
-    fn owner(&self) -> Option<&Owner>;
 }
 
 impl<B: Operate> Request<B> {
@@ -222,10 +275,18 @@ impl Request<Body> {
         }
     }
 
-    /// The owner that the command names, where it names one.
+    /// The id for this command, which begins at `now`, with `random` bits from the host. It leads to the same place as the
+    /// account that the command is about: the one that it needs, or that of the hold or grant that it names.
     #[must_use]
-    pub fn owner(&self) -> Option<&Owner> {
-        self.body.parts().owner()
+    pub fn op_id(&self, needs: &Needs, now: Timestamp, random: u64) -> OpId {
+        if let Some(account) = needs.accounts.first() {
+            return OpId::new(now, &account.tenant_id, Some(&account.owner), random);
+        }
+        let named = needs.holds.first().map(|(_, id)| id.uuid()).or_else(|| needs.grants.first().map(|(_, id)| id.uuid()));
+        match named {
+            Some(id) => OpId::beside(now, id, random),
+            None => OpId::new(now, &self.context.tenant_id, None, random),
+        }
     }
 }
 
@@ -284,9 +345,5 @@ impl CommandParts for Settle {
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         needs.accounts.push(paying_account(tenant_id, policy, Some(&self.owner), None, self.unit.as_ref())?);
         Ok(())
-    }
-
-    fn owner(&self) -> Option<&Owner> {
-        Some(&self.owner)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Operate;
 use crate::amount::Amount;
 use crate::credit::HoldState;
 use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, RefundId, TaskId, TemplateId};
@@ -43,17 +44,17 @@ pub(crate) struct AnswerRest {
     pub(crate) held: Option<Amount>,
 }
 
-impl From<&Receipt> for Receipt {
-    fn from(receipt: &Receipt) -> Receipt {
-        receipt.clone()
-    }
-}
-
 impl Receipt {
     /// Which command it answers.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
         self.stored.operation.kind
+    }
+
+    /// The typed receipt, if it answers a command of this kind: `receipt.of::<Charge>()`.
+    #[must_use]
+    pub fn of<B: Operate>(&self) -> Option<B::Receipt> {
+        B::read(self)
     }
 
     /// The entries that were booked, settlements included, in order.
@@ -65,21 +66,19 @@ impl Receipt {
     /// The answer as JSON, by the names of the typed receipt.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        fn json<R: for<'a> From<&'a Receipt> + Serialize>(receipt: &Receipt) -> serde_json::Value {
-            serde_json::to_value(R::from(receipt)).unwrap_or_default()
-        }
+        let json = |typed: Result<serde_json::Value, serde_json::Error>| typed.unwrap_or_default();
         match self.kind() {
-            OperationKind::Grant => json::<GrantReceipt>(self),
-            OperationKind::Void => json::<VoidReceipt>(self),
-            OperationKind::Amend => json::<AmendReceipt>(self),
-            OperationKind::Adjust => json::<AdjustReceipt>(self),
-            OperationKind::Hold => json::<HoldReceipt>(self),
-            OperationKind::Extend => json::<ExtendReceipt>(self),
-            OperationKind::Capture => json::<CaptureReceipt>(self),
-            OperationKind::Release => json::<ReleaseReceipt>(self),
-            OperationKind::Charge => json::<ChargeReceipt>(self),
-            OperationKind::Refund => json::<RefundReceipt>(self),
-            OperationKind::Settle => json::<SettleReceipt>(self),
+            OperationKind::Grant => json(serde_json::to_value(GrantReceipt::new(self))),
+            OperationKind::Void => json(serde_json::to_value(VoidReceipt::new(self))),
+            OperationKind::Amend => json(serde_json::to_value(AmendReceipt::new(self))),
+            OperationKind::Adjust => json(serde_json::to_value(AdjustReceipt::new(self))),
+            OperationKind::Hold => json(serde_json::to_value(HoldReceipt::new(self))),
+            OperationKind::Extend => json(serde_json::to_value(ExtendReceipt::new(self))),
+            OperationKind::Capture => json(serde_json::to_value(CaptureReceipt::new(self))),
+            OperationKind::Release => json(serde_json::to_value(ReleaseReceipt::new(self))),
+            OperationKind::Charge => json(serde_json::to_value(ChargeReceipt::new(self))),
+            OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
+            OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
         }
     }
 
@@ -173,8 +172,8 @@ macro_rules! receipt {
             pub idempotent_replay: bool,
         }
 
-        impl From<&Receipt> for $name {
-            fn from($receipt: &Receipt) -> $name {
+        impl $name {
+            pub(super) fn new($receipt: &Receipt) -> $name {
                 let $common = $receipt.common(&[$(EntryKind::$kind),*]);
                 $name {
                     $($field: $value,)*

@@ -33,6 +33,15 @@ macro_rules! named_enum {
             }
         }
 
+        impl std::str::FromStr for $name {
+            type Err = crate::denial::Denial;
+
+            fn from_str(text: &str) -> Result<$name, crate::denial::Denial> {
+                let all: Vec<&str> = $name::ALL.iter().map(|value| value.as_str()).collect();
+                $name::from_name(text).ok_or_else(|| crate::denial::Denial::invalid(stringify!($name), text, &format!("one of {}", all.join(", "))))
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())

@@ -11,7 +11,7 @@ use crate::denial::{Denial, DenialKind};
 use crate::id::GrantId;
 use crate::ledger::posting::{Line, Posting, Stop};
 use crate::ledger::{Draw, EntryKind, EntryText, Terms};
-use crate::settle::end_grant;
+use crate::settle::end_grants;
 use crate::time::Timestamp;
 
 pub(crate) fn give<'a>(case: &Case<'a>, command: &GrantCredit) -> Result<Booking<'a>, Stop> {
@@ -162,6 +162,6 @@ fn live_grant(posting: &Posting<'_>, id: GrantId) -> Result<Grant, Stop> {
 
 /// Books the end of what came back to grants that have expired or were voided since.
 pub(super) fn end_returned(posting: &mut Posting<'_>, returned: &Draw) -> Result<(), Stop> {
-    let now = posting.now;
-    returned.lines().iter().try_for_each(|line| end_grant(posting, line.grant_id, now))
+    let ids: Vec<GrantId> = returned.lines().iter().map(|line| line.grant_id).collect();
+    end_grants(posting, &ids, posting.now)
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::Engine;
-use super::reads::ask;
+use super::reads::{MAX_READS, ask, restless};
 use crate::error::{Error, Failure};
 use crate::id::OpId;
 use crate::ledger::export::export;
@@ -72,23 +72,27 @@ impl Engine {
         Ok(report)
     }
 
-    /// Writes the entries of a query as a statement, a page at a time, and answers how many there were.
+    /// Writes all entries of a query as a statement, and answers how many there were.
+    ///
+    /// The `limit` of the query is the size of its reads, not of the statement. [`PageOrder::Asc`](crate::ledger::PageOrder)
+    /// writes the oldest first; a query that does not say writes the newest first.
     ///
     /// # Errors
     /// As [`Engine::entries`]; [`Error::Output`] when `out` takes no more.
     ///
     /// # Examples
     /// ```
-    /// use drawdown::ledger::{EntryQuery, EntryScope, StatementFormat};
+    /// use drawdown::ledger::{EntryQuery, EntryScope, PageOrder, StatementFormat};
     /// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, Owner};
     /// let engine = Engine::in_memory();
     /// let user = Owner::user("u1")?;
     /// engine.execute(Context::tenant("acme")?.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
     /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// let query = EntryQuery { order: PageOrder::Asc, ..EntryQuery::new(EntryScope::Account(account)) };
     /// let mut csv = Vec::new();
-    /// let lines = engine.export(EntryQuery::new(EntryScope::Account(account)), StatementFormat::Csv, &mut csv)?;
+    /// let lines = engine.export(query, StatementFormat::Csv, &mut csv)?;
     /// assert_eq!(lines, 1);
-    /// assert!(String::from_utf8(csv)?.starts_with("seq,created_at,"));
+    /// assert!(String::from_utf8(csv)?.starts_with("owner,unit,seq,created_at,"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn export(&self, query: EntryQuery, format: StatementFormat, out: &mut dyn Write) -> Result<u64, Failure> {
@@ -96,17 +100,31 @@ impl Engine {
     }
 
     fn verify_into(&self, account: &AccountKey, report: &mut VerifyReport) -> Result<(), Failure> {
+        for _ in 0..MAX_READS {
+            if let Some(found) = self.verify_once(account)? {
+                report.accounts += found.accounts;
+                report.entries += found.entries;
+                report.faults.extend(found.faults);
+                return Ok(());
+            }
+        }
+        Err(restless(account))
+    }
+
+    /// What one reading finds; none if the account was booked meanwhile, and a row that has ended is not what it was.
+    fn verify_once(&self, account: &AccountKey) -> Result<Option<VerifyReport>, Failure> {
+        let mut report = VerifyReport::default();
         // The row first: entries up to its sequence number do not change any more.
         let image = match ask!(self, AccountImage, Query::AccountImage(account.clone())) {
             Err(Failure::Failed(Error::Corrupt(what))) => {
                 let mut rebuilt = Rebuilt::new(Arc::new(account.clone()));
                 rebuilt.fault(FaultKind::Unreadable, None, None, what);
-                report.faults.extend(rebuilt.into_faults());
-                return Ok(());
+                report.faults = rebuilt.into_faults();
+                return Ok(Some(report));
             }
             read => read?,
         };
-        let Some(image) = image else { return Ok(()) };
+        let Some(image) = image else { return Ok(Some(report)) };
         report.accounts += 1;
         let mut rebuilt = Rebuilt::new(Arc::clone(&image.facts.account.key));
         let mut query = pages_of(account);
@@ -114,7 +132,8 @@ impl Engine {
             let page = match ask!(self, Entries, Query::Entries(query.clone())) {
                 Err(Failure::Failed(Error::Corrupt(what))) => {
                     rebuilt.fault(FaultKind::Unreadable, Some(rebuilt.seq() + 1), None, what);
-                    break;
+                    report.faults = rebuilt.into_faults();
+                    return Ok(Some(report));
                 }
                 read => read?,
             };
@@ -127,8 +146,48 @@ impl Engine {
                 break;
             }
         }
-        report.faults.extend(rebuilt.compare(&image));
-        Ok(())
+        rebuilt.compare(&image);
+        if rebuilt.is_clean() {
+            let wrong = self.wrong_ended_rows(&image.facts.account.key, &rebuilt)?;
+            if !wrong.is_empty() && self.last_seq(account)? != image.facts.account.seq {
+                return Ok(None);
+            }
+            wrong.into_iter().for_each(|(kind, message)| rebuilt.fault(kind, None, None, message));
+        }
+        report.faults = rebuilt.into_faults();
+        Ok(Some(report))
+    }
+
+    /// What the rows of grants and holds that have ended say otherwise than their entries. Refunds and tasks still go by them.
+    fn wrong_ended_rows(&self, account: &Arc<AccountKey>, rebuilt: &Rebuilt) -> Result<Vec<(FaultKind, String)>, Failure> {
+        let mut wrong = Vec::new();
+        let tenant_id = &account.tenant_id;
+        for grant in rebuilt.ended_grants() {
+            match ask!(self, Grant, Query::Grant(tenant_id.clone(), grant.id)) {
+                Err(Failure::Failed(Error::Corrupt(what))) => wrong.push((FaultKind::Unreadable, what)),
+                Ok(Some((owner, row))) if owner == *account && row == *grant => {}
+                read => {
+                    let message = format!("the grant {} is {:?}, its entries say {grant:?}", grant.id, read?);
+                    wrong.push((FaultKind::WrongGrant, message));
+                }
+            }
+        }
+        for hold in rebuilt.ended_holds() {
+            match ask!(self, Hold, Query::Hold(tenant_id.clone(), hold.id)) {
+                Err(Failure::Failed(Error::Corrupt(what))) => wrong.push((FaultKind::Unreadable, what)),
+                Ok(Some((owner, row))) if owner == *account && row == *hold => {}
+                read => {
+                    let message = format!("the hold {} is {:?}, its entries say {hold:?}", hold.id, read?);
+                    wrong.push((FaultKind::WrongHold, message));
+                }
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn last_seq(&self, account: &AccountKey) -> Result<u64, Failure> {
+        let facts = ask!(self, Account, Query::Account(account.clone(), self.now()))?;
+        Ok(facts.map_or(0, |facts| facts.account.seq))
     }
 
     /// Every entry is listed by an operation, and no charge was refunded beyond what it took.
@@ -141,12 +200,16 @@ impl Engine {
     ) -> Result<(), Failure> {
         let mut ids: Vec<OpId> = page.entries.iter().map(|entry| entry.op_id).collect();
         ids.dedup();
-        let found = ask!(self, Operations, Query::Operations(account.tenant_id.clone(), ids))?;
-        let operations: HashMap<OpId, &StoredOperation> = found.iter().map(|stored| (stored.operation.op_id, &**stored)).collect();
+        let operations = self.operations(account, ids)?;
         for entry in entries {
+            let refundable = matches!(entry.kind, EntryKind::Charge | EntryKind::Capture);
+            if let Some(Ok(stored)) = operations.get(&entry.op_id).filter(|_| refundable) {
+                rebuilt.note_refunded(stored.operation.refunded);
+            }
             let wrong = match operations.get(&entry.op_id) {
                 None => Some(format!("the operation {} of the entry {} is missing", entry.op_id, entry.seq)),
-                Some(stored) => unlisted(stored, entry),
+                Some(Err(what)) => Some(what.clone()),
+                Some(Ok(stored)) => unlisted(stored, entry),
             };
             if let Some(message) = wrong {
                 rebuilt.fault(FaultKind::WrongOperation, Some(entry.seq), Some(entry), message);
@@ -154,7 +217,30 @@ impl Engine {
         }
         Ok(())
     }
+
+    /// Operations by their ids. Where some cannot be read, each is asked for alone, so that the others can.
+    fn operations(&self, account: &AccountKey, ids: Vec<OpId>) -> Result<HashMap<OpId, ReadOperation>, Failure> {
+        let ask = |ids: Vec<OpId>| ask!(self, Operations, Query::Operations(account.tenant_id.clone(), ids));
+        let by_id = |found: Vec<Arc<StoredOperation>>| found.into_iter().map(|stored| (stored.operation.op_id, Ok(stored)));
+        match ask(ids.clone()) {
+            Err(Failure::Failed(Error::Corrupt(_))) => {}
+            found => return Ok(by_id(found?).collect()),
+        }
+        let mut operations = HashMap::new();
+        for id in ids {
+            match ask(vec![id]) {
+                Err(Failure::Failed(Error::Corrupt(what))) => {
+                    operations.insert(id, Err(what));
+                }
+                found => operations.extend(by_id(found?)),
+            }
+        }
+        Ok(operations)
+    }
 }
+
+/// An operation, or what is wrong with its rows.
+type ReadOperation = Result<Arc<StoredOperation>, String>;
 
 /// What an operation says wrongly about one of its entries.
 fn unlisted(stored: &StoredOperation, entry: &Entry) -> Option<String> {
@@ -162,6 +248,16 @@ fn unlisted(stored: &StoredOperation, entry: &Entry) -> Option<String> {
     let offset = u64::from(entry.ordinal).saturating_sub(1);
     if operation.first_seq + offset != entry.seq || offset >= u64::from(operation.entry_count) {
         return Some(format!("the operation {} does not list the entry {}", operation.op_id, entry.seq));
+    }
+    if stored.entries.iter().any(|listed| listed.op_id != operation.op_id) {
+        return Some(format!("the operation {} lists entries of others", operation.op_id));
+    }
+    if operation.created_at != entry.created_at {
+        let (says, booked) = (operation.created_at, entry.created_at);
+        return Some(format!(
+            "the operation {} says it was booked at {says}, its entry {} at {booked}",
+            operation.op_id, entry.seq
+        ));
     }
     let refundable = if matches!(entry.kind, EntryKind::Charge | EntryKind::Capture) { entry.draw.total() } else { return None };
     if operation.refunded.is_negative() || operation.refunded > refundable {

@@ -107,8 +107,12 @@ impl EngineBuilder {
 fn open(url: &str, deadline: Duration) -> Result<Arc<dyn Store>, Error> {
     const ALLOWED: &str = "`sqlite:///absolute/path.db`, `sqlite://relative.db`, a path that ends in `.db`, or `memory://`";
     match url.split_once("://") {
+        Some(("sqlite", path)) if path.contains(['?', '#']) => {
+            Err(Error::Store("an address of SQLite has no options: what follows `sqlite://` is the path".to_owned()))
+        }
         Some(("memory", "")) => Ok(Arc::new(MemoryStore::new())),
         Some(("sqlite", path)) if !path.is_empty() => open_sqlite(path, deadline),
+        None if has_scheme(url) => Err(Error::Store(format!("the address has no `//` after its scheme: it is one of {ALLOWED}"))),
         None if url.len() > 3 && url.ends_with(".db") => open_sqlite(url, deadline),
         Some((scheme @ ("memory" | "sqlite"), _)) => {
             Err(Error::Store(format!("an address that begins with `{scheme}://` goes on otherwise: it is one of {ALLOWED}")))
@@ -116,6 +120,12 @@ fn open(url: &str, deadline: Duration) -> Result<Arc<dyn Store>, Error> {
         Some((scheme, _)) => Err(Error::Store(format!("no store is called `{scheme}`: an address is one of {ALLOWED}"))),
         None => Err(Error::Store(format!("the address names no store: it is one of {ALLOWED}"))),
     }
+}
+
+/// Whether a path begins like an address (`sqlite:app.db`). One letter is the drive of a Windows path.
+fn has_scheme(path: &str) -> bool {
+    let letters = |scheme: &str| scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    path.split_once(':').is_some_and(|(scheme, _)| letters(scheme))
 }
 
 #[cfg(feature = "sqlite")]

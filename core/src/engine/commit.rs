@@ -28,6 +28,14 @@ impl Bench {
         self.run_in_doubt(jobs, false);
     }
 
+    /// Answers those that waited past their deadline; else a queue behind a locked file would wait once more for each batch.
+    pub(super) fn drop_late(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let now = self.pause.now();
+        let (late, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.deadline() <= now);
+        answer_all(late, &Error::Busy("the deadline passed while the command waited".to_owned()));
+        rest
+    }
+
     /// `in_doubt`: an earlier try may have been committed, or may yet be.
     fn run_in_doubt(&self, mut jobs: Vec<Job>, mut in_doubt: bool) {
         let mut tries = 0;
@@ -38,11 +46,13 @@ impl Bench {
                 Err(failed) => failed,
             };
             in_doubt |= failed.error.may_have_applied && !failed.panicked;
-            if failed.error.may_have_applied || (in_doubt && failed.error.kind == StoreErrorKind::Conflict) {
-                jobs = match self.find(&jobs) {
-                    Ok(found) => jobs.into_iter().filter_map(|job| job.answer_found(&found)).collect(),
-                    Err(error) => return answer_all(jobs, &error),
-                };
+            // A unique key that is taken can be the id of an operation: its own, or by chance another command's.
+            if failed.error.may_have_applied || failed.error.kind == StoreErrorKind::Conflict {
+                match self.find(&jobs) {
+                    Ok(found) => jobs = self.take_found(jobs, &found),
+                    Err(error) if in_doubt || failed.error.may_have_applied => return answer_all(jobs, &error),
+                    Err(_) => {}
+                }
             }
             if !failed.can_be_tried_again() {
                 return self.isolate(jobs, failed.error, in_doubt);
@@ -67,6 +77,12 @@ impl Bench {
                 Err(Failed { error, panicked: true })
             }
         }
+    }
+
+    /// Answers the jobs whose operations were found, and gives back the others.
+    fn take_found(&self, jobs: Vec<Job>, found: &HashMap<OpId, Arc<StoredOperation>>) -> Vec<Job> {
+        let left = jobs.into_iter().filter_map(|job| job.answer_found(found));
+        left.map(|job| job.rename(found, || self.pause.random())).collect()
     }
 
     /// Answers a committed batch of which an earlier try may have been committed too: what was refused this time may

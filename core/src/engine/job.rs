@@ -18,6 +18,7 @@ use crate::error::{Error, Failure};
 use crate::facts::{Facts, Needs};
 use crate::id::{OpId, TenantId};
 use crate::ledger::StoredOperation;
+use crate::time::Timestamp;
 
 /// A command whose shape is right, with the id that it takes effect under however often it is tried.
 pub(super) struct Prepared {
@@ -28,11 +29,20 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Checks the shape of a command.
-    pub(super) fn new(command: Command, op_id: OpId, policy: Arc<TenantPolicy>) -> Result<Prepared, Denial> {
+    /// Checks the shape of a command, and names its operation.
+    pub(super) fn new(command: Command, policy: Arc<TenantPolicy>, now: Timestamp, random: u64) -> Result<Prepared, Denial> {
         command.check()?;
         let needs = command.needs(&policy);
+        let op_id = command.op_id(&needs, now, random);
         Ok(Prepared { command, op_id, policy, needs })
+    }
+
+    /// Its own operation among those found. An operation that has its id by chance is another command's.
+    fn own<'a>(&self, found: &'a HashMap<OpId, Arc<StoredOperation>>) -> Option<&'a Arc<StoredOperation>> {
+        found.get(&self.op_id).filter(|stored| {
+            let operation = &stored.operation;
+            operation.key == self.command.context.idempotency_key && operation.fingerprint == self.command.fingerprint()
+        })
     }
 
     /// Handles to what decides it.
@@ -147,15 +157,25 @@ impl Job {
         self.answer.send(Err(error.into()));
     }
 
+    /// Gives a command another id when its own was found to be another command's: then it never took effect under it.
+    pub(super) fn rename(mut self, found: &HashMap<OpId, Arc<StoredOperation>>, random: impl Fn() -> u64) -> Job {
+        for item in &mut self.items {
+            if found.contains_key(&item.op_id) && item.own(found).is_none() {
+                item.op_id = item.op_id.with_random(random());
+            }
+        }
+        self
+    }
+
     /// Answers from operations that were found in the store. Gives itself back when there is none of its own among them.
     pub(super) fn answer_found(self, found: &HashMap<OpId, Arc<StoredOperation>>) -> Option<Job> {
-        if !self.items.iter().any(|item| found.contains_key(&item.op_id)) {
+        if !self.items.iter().any(|item| item.own(found).is_some()) {
             return Some(self);
         }
         // A batch commits whole: what was accepted is found, and what is not found was a replay.
         let accepted = self.decided.as_ref().and_then(|outcome| outcome.as_ref().ok()).or(self.accepted_before.as_ref());
         let receipts = self.items.iter().enumerate().map(|(index, item)| {
-            let stored = found.get(&item.op_id).map(|stored| first_answer(Arc::clone(stored)));
+            let stored = item.own(found).map(|stored| first_answer(Arc::clone(stored)));
             stored.or_else(|| accepted.and_then(|receipts| receipts.get(index)).cloned())
         });
         let lost = || Error::Unknown("the group took effect, but the answer of a part cannot be told".to_owned()).into();

@@ -28,7 +28,7 @@ use crate::command::{Command, Operate, Receipt, Request};
 use crate::credit::{Policies, TenantPolicy};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
-use crate::id::{OpId, TenantId};
+use crate::id::TenantId;
 use crate::time::Timestamp;
 use job::{Job, Prepared};
 use lane::{Lane, MAX_BATCH};
@@ -104,7 +104,7 @@ impl Engine {
     /// # Errors
     /// [`Failure::Denied`] when the rules refuse it: nothing changed. [`Failure::Failed`] when the machinery failed.
     pub fn execute<B: Operate>(&self, request: Request<B>) -> Result<B::Receipt, Failure> {
-        self.run(request.into_command()).map(|receipt| B::Receipt::from(&receipt))
+        typed::<B>(&self.run(request.into_command())?)
     }
 
     /// Executes a command of any kind, and waits for its receipt.
@@ -121,6 +121,26 @@ impl Engine {
     ///
     /// # Errors
     /// A denial of its shape, at once; [`Error::Busy`] when too many commands wait; [`Error::Closed`].
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{AccountKey, Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let submit = |amount: &str| {
+    ///     let charge = Charge::new(user.clone(), amount.parse()?);
+    ///     engine.submit(acme.request(charge).into_command())
+    /// };
+    /// let tickets = [submit("1")?, submit("2")?]; // in async code: `submit("1")?.await`
+    /// for ticket in tickets {
+    ///     ticket.wait()?;
+    /// }
+    /// assert_eq!(submit("0").unwrap_err().denial().unwrap().name(), "amount_invalid"); // before it waits
+    /// assert_eq!(submit("8")?.wait().unwrap_err().denial().unwrap().name(), "insufficient_balance");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn submit(&self, command: Command) -> Result<Ticket, Failure> {
         let (job, ticket) = self.job(command)?;
         self.inner.lane.queue(job)?;
@@ -131,6 +151,23 @@ impl Engine {
     ///
     /// The answers stand in the order of the commands. When the queue stays full until the deadline, or the engine is closed, what
     /// follows is not begun.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let charges = ["4", "20", "6"].map(|amount| {
+    ///     let charge = Charge::new(user.clone(), amount.parse().unwrap());
+    ///     acme.request(charge).into_command()
+    /// });
+    /// let answers = engine.execute_many(charges.to_vec());
+    /// assert!(answers[0].is_ok() && answers[2].is_ok());
+    /// assert_eq!(answers[1].as_ref().unwrap_err().denial().unwrap().name(), "insufficient_balance");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn execute_many(&self, commands: Vec<Command>) -> Vec<Result<Receipt, Failure>> {
         let total = commands.len();
@@ -224,8 +261,7 @@ impl Engine {
         let bench = &self.inner.lane.bench;
         let tenant_id = &command.context.tenant_id;
         let policy = Arc::clone(self.inner.policies.of(tenant_id));
-        let op_id = OpId::new(bench.clock.now(), tenant_id, command.owner(), bench.pause.random());
-        Prepared::new(command, op_id, policy)
+        Prepared::new(command, policy, bench.clock.now(), bench.pause.random())
     }
 
     /// Until when what begins now is tried.
@@ -250,6 +286,13 @@ impl From<Error> for GroupFailure {
     fn from(error: Error) -> GroupFailure {
         GroupFailure { index: None, failure: error.into() }
     }
+}
+
+/// The receipt as the kind of command that was asked for.
+fn typed<B: Operate>(receipt: &Receipt) -> Result<B::Receipt, Failure> {
+    // The operation under a command's id or key has its fingerprint, so its kind: anything else is the store's mistake.
+    let wrong = || Error::Corrupt(format!("a command was answered with the receipt of a `{}`", receipt.kind()));
+    receipt.of::<B>().ok_or_else(|| wrong().into())
 }
 
 fn too_large(given: usize) -> Denial {

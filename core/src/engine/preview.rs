@@ -1,7 +1,7 @@
 //! What a command would do.
 
-use super::Engine;
 use super::reads::ask;
+use super::{Engine, typed};
 use crate::command::{Operate, Request};
 use crate::error::{Error, Failure};
 use crate::store::{Answer, Query};
@@ -32,6 +32,6 @@ impl Engine {
         let prepared = self.prepare(request.into_command())?;
         let query = Query::Facts(Box::new(prepared.needs().clone()), self.now());
         let mut facts = ask!(self, Facts, query)?;
-        prepared.decide(&mut facts, &mut Vec::new()).map(|receipt| B::Receipt::from(&receipt))
+        typed::<B>(&prepared.decide(&mut facts, &mut Vec::new())?)
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Engine;
 use crate::amount::Amount;
-use crate::credit::{self, Explanation, Grant, Hold, HoldState};
+use crate::credit::{self, Explanation, Grant, GrantState, Hold, HoldState};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::facts::{Account, AccountFacts, Task};
@@ -31,7 +31,7 @@ pub struct Balance {
 }
 
 /// How often an account is read again because it was booked between two reads.
-const MAX_READS: usize = 16;
+pub(super) const MAX_READS: usize = 16;
 
 /// Takes the answer to a question out of the answers to all.
 macro_rules! ask {
@@ -59,6 +59,24 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, ManualClock, Owner};
+    /// let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse()?));
+    /// let engine = Engine::builder().clock(clock).build()?;
+    /// let user = Owner::user("u1")?;
+    /// let mut trial = GrantCredit::new(user.clone(), GrantType::Trial, "10".parse()?);
+    /// trial.expires_at = Some("2026-01-08T00:00:00Z".parse()?);
+    /// engine.execute(Context::tenant("acme")?.request(trial))?;
+    /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// let available = |at: &str| engine.balance_at(&account, at.parse().unwrap()).unwrap().available.to_string();
+    /// assert_eq!(available("2025-12-31T23:59:59Z"), "0");
+    /// assert_eq!(available("2026-01-01T00:00:00Z"), "10");
+    /// assert_eq!(available("2026-01-08T00:00:00Z"), "0"); // if nothing but time happens
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn balance_at(&self, account: &AccountKey, at: Timestamp) -> Result<Balance, Failure> {
         for _ in 0..MAX_READS {
             let Some(entries) = ask!(self, EntriesAt, Query::EntriesAt(account.clone(), at))? else {
@@ -81,6 +99,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let account = AccountKey::new("acme".parse()?, user.clone(), "credit".parse()?);
+    /// engine.execute(acme.request(GrantCredit::new(user, GrantType::Trial, "5".parse()?)))?;
+    /// let order: Vec<GrantType> = engine.grants(&account)?.iter().map(|grant| grant.terms.grant_type).collect();
+    /// assert_eq!(order, [GrantType::Trial, GrantType::Purchased]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn grants(&self, account: &AccountKey) -> Result<Vec<Grant>, Failure> {
         let (facts, _) = self.settled(account)?;
         let order = &self.policy(&account.tenant_id).consumption_order;
@@ -94,6 +126,21 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// let covered = engine.explain(&account, "4".parse()?, None, None)?;
+    /// assert_eq!((covered.grants[0].take.to_string(), covered.missing.to_string()), ("4".into(), "0".into()));
+    /// let too_much = engine.explain(&account, "12".parse()?, None, None)?;
+    /// assert_eq!(too_much.missing.to_string(), "2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn explain(
         &self,
         account: &AccountKey,
@@ -110,6 +157,21 @@ impl Engine {
     ///
     /// # Errors
     /// `pre_deduct_not_found`.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, GrantCredit, GrantType, Owner, PlaceHold};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let placed = engine.execute(acme.request(PlaceHold::new(user, "4".parse()?)))?;
+    /// let (account, hold) = engine.hold(&acme.tenant_id, placed.hold_id)?;
+    /// assert_eq!((account.owner.to_string(), hold.held().to_string()), ("user:u1".into(), "4".into()));
+    /// let foreign = engine.hold(&"other".parse()?, placed.hold_id).unwrap_err();
+    /// assert_eq!(foreign.denial().unwrap().name(), "pre_deduct_not_found");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hold(&self, tenant_id: &TenantId, hold_id: HoldId) -> Result<(Arc<AccountKey>, Hold), Failure> {
         let found = ask!(self, Hold, Query::Hold(tenant_id.clone(), hold_id))?;
         let (account, mut hold) = found.ok_or_else(|| not_found(DenialKind::PreDeductNotFound, "hold", &hold_id.to_string()))?;
@@ -124,22 +186,55 @@ impl Engine {
     ///
     /// # Errors
     /// `grant_not_found`.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let granted = engine.execute(acme.request(GrantCredit::new(user, GrantType::Trial, "5".parse()?)))?;
+    /// let (_, grant) = engine.grant(&acme.tenant_id, granted.grant_id)?;
+    /// assert_eq!(grant.remaining.to_string(), "5");
+    /// let foreign = engine.grant(&"other".parse()?, granted.grant_id).unwrap_err();
+    /// assert_eq!(foreign.denial().unwrap().name(), "grant_not_found");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn grant(&self, tenant_id: &TenantId, grant_id: GrantId) -> Result<(Arc<AccountKey>, Grant), Failure> {
         let found = ask!(self, Grant, Query::Grant(tenant_id.clone(), grant_id))?;
         let (account, grant) = found.ok_or_else(|| not_found(DenialKind::GrantNotFound, "grant", &grant_id.to_string()))?;
         if !grant.is_open() {
             return Ok((account, grant));
         }
-        let (facts, _) = self.settled(&account)?;
+        let (facts, now) = self.settled(&account)?;
         let open = facts.and_then(|mut facts| facts.grants.remove(&grant_id));
-        // What settling has ended, or what ended between the two reads, has nothing left.
-        Ok((account, open.unwrap_or(Grant { remaining: Amount::ZERO, held: Amount::ZERO, ..grant })))
+        // What settling has ended, or what ended between the two reads, has nothing left; it began before it ended.
+        let began = grant.state == GrantState::Pending && grant.terms.effective_at <= now;
+        let state = if began { GrantState::Active } else { grant.state };
+        Ok((account, open.unwrap_or(Grant { remaining: Amount::ZERO, held: Amount::ZERO, state, ..grant })))
     }
 
     /// A task: its latest hold, and how much was booked under it.
     ///
     /// # Errors
     /// `task_not_found`.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner, TaskId};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let task_id = TaskId::new("task-1")?;
+    /// let charge = Charge { task_id: Some(task_id.clone()), ..Charge::new(user, "4".parse()?) };
+    /// engine.execute(acme.request(charge))?;
+    /// assert_eq!(engine.task(&acme.tenant_id, &task_id)?.charges, 1);
+    /// let unknown = engine.task(&acme.tenant_id, &TaskId::new("task-2")?).unwrap_err();
+    /// assert_eq!(unknown.denial().unwrap().name(), "task_not_found");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn task(&self, tenant_id: &TenantId, task_id: &TaskId) -> Result<Task, Failure> {
         let found = ask!(self, Task, Query::Task(tenant_id.clone(), task_id.clone()))?;
         found.ok_or_else(|| not_found(DenialKind::TaskNotFound, "task", task_id.as_str()))
@@ -149,6 +244,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// engine.execute(acme.key("call-1")?.request(Charge::new(user, "4".parse()?)))?;
+    /// let found = engine.operation_by_key(&acme.tenant_id, &"call-1".parse()?)?.unwrap();
+    /// assert_eq!(found.entries[0].change.to_string(), "-4");
+    /// assert!(engine.operation_by_key(&acme.tenant_id, &"call-2".parse()?)?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn operation_by_key(&self, tenant_id: &TenantId, key: &IdempotencyKey) -> Result<Option<Arc<StoredOperation>>, Failure> {
         ask!(self, OperationByKey, Query::OperationByKey(tenant_id.clone(), key.clone()))
     }
@@ -157,6 +266,26 @@ impl Engine {
     ///
     /// # Errors
     /// `payload_invalid` for a limit outside 1 to 1,000; `account_not_found` for an account that never had an entry.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::ledger::{EntryQuery, EntryScope, PageOrder};
+    /// use drawdown::{AccountKey, Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let account = AccountKey::new("acme".parse()?, user.clone(), "credit".parse()?);
+    /// engine.execute(acme.request(Charge::new(user, "4".parse()?)))?;
+    /// let mut query = EntryQuery { order: PageOrder::Asc, limit: 1, ..EntryQuery::new(EntryScope::Account(account)) };
+    /// let first = engine.entries(query.clone())?;
+    /// assert_eq!(first.entries[0].change.to_string(), "10");
+    /// query.cursor = first.next_cursor;
+    /// assert_eq!(engine.entries(query.clone())?.entries[0].change.to_string(), "-4");
+    /// query.limit = 1_001;
+    /// assert_eq!(engine.entries(query).unwrap_err().denial().unwrap().name(), "payload_invalid");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn entries(&self, query: EntryQuery) -> Result<EntryPage, Failure> {
         query.check()?;
         let page = ask!(self, Entries, Query::Entries(query.clone()))?;
@@ -174,6 +303,24 @@ impl Engine {
     ///
     /// # Errors
     /// `payload_invalid` for a limit outside 1 to 1,000.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// engine.execute(acme.request(Charge::new(user, "4".parse()?)))?;
+    /// let mut position = 0; // of the last operation whose effect is kept
+    /// while let Some(last) = engine.feed(None, position, 500)?.last() {
+    ///     position = last.position;
+    /// }
+    /// assert_eq!(engine.feed(None, 0, 500)?.len(), 2);
+    /// assert!(engine.feed(None, position, 500)?.is_empty());
+    /// assert!(engine.feed(None, position, 1_001).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn feed(&self, tenant_id: Option<&TenantId>, after: u64, limit: usize) -> Result<Vec<Arc<StoredOperation>>, Failure> {
         check_limit(limit)?;
         ask!(self, Feed, Query::Feed { tenant_id: tenant_id.cloned(), after, limit })
@@ -243,6 +390,6 @@ fn not_found(kind: DenialKind, what: &str, id: &str) -> Failure {
     Denial::new(kind, format!("there is no {what} `{id}`")).with("given", id).into()
 }
 
-fn restless(account: &AccountKey) -> Failure {
+pub(super) fn restless(account: &AccountKey) -> Failure {
     Error::Busy(format!("`{account}` was booked each time while it was read")).into()
 }

@@ -10,7 +10,8 @@ use super::entry::{Entry, EntryKind};
 use super::query::{EntryPage, EntryQuery};
 use crate::amount::Amount;
 use crate::error::{Error, Failure};
-use crate::id::{AppId, AuditId, GrantId, HoldId, LedgerId, Operator, TaskId, TemplateId, UserId};
+use crate::id::{AppId, AuditId, GrantId, HoldId, LedgerId, Operator, TaskId, TemplateId, Unit, UserId};
+use crate::owner::Owner;
 use crate::time::Timestamp;
 
 /// How a statement is written.
@@ -26,6 +27,8 @@ pub enum StatementFormat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "each field is that of the entry of the same name")]
 pub struct StatementLine {
+    pub owner: Owner,
+    pub unit: Unit,
     pub seq: u64,
     pub created_at: Timestamp,
     pub effective_at: Timestamp,
@@ -51,6 +54,8 @@ pub struct StatementLine {
 impl From<&Entry> for StatementLine {
     fn from(entry: &Entry) -> StatementLine {
         StatementLine {
+            owner: entry.account.owner.clone(),
+            unit: entry.account.unit.clone(),
             seq: entry.seq,
             created_at: entry.created_at,
             effective_at: entry.effective_at,
@@ -78,6 +83,8 @@ impl From<&Entry> for StatementLine {
 /// A statement line as CSV can hold it: what is nested stands as JSON text.
 #[derive(Serialize)]
 struct CsvLine<'a> {
+    owner: &'a Owner,
+    unit: &'a Unit,
     seq: u64,
     created_at: Timestamp,
     effective_at: Timestamp,
@@ -103,6 +110,8 @@ struct CsvLine<'a> {
 impl<'a> CsvLine<'a> {
     fn of(line: &'a StatementLine) -> CsvLine<'a> {
         CsvLine {
+            owner: &line.owner,
+            unit: &line.unit,
             seq: line.seq,
             created_at: line.created_at,
             effective_at: line.effective_at,
@@ -135,7 +144,7 @@ pub(crate) fn export(
     mut read: impl FnMut(EntryQuery) -> Result<EntryPage, Failure>,
 ) -> Result<u64, Failure> {
     let mut sink = match format {
-        StatementFormat::Csv => Sink::Csv(Box::new(csv::Writer::from_writer(out))),
+        StatementFormat::Csv => Sink::csv(out)?,
         StatementFormat::JsonLines => Sink::JsonLines(out),
     };
     let mut written = 0;
@@ -158,7 +167,40 @@ enum Sink<'a> {
     JsonLines(&'a mut dyn Write),
 }
 
-impl Sink<'_> {
+/// The columns of a CSV statement: the fields of a line, in their order.
+const COLUMNS: [&str; 22] = [
+    "owner",
+    "unit",
+    "seq",
+    "created_at",
+    "effective_at",
+    "kind",
+    "change",
+    "frozen_change",
+    "balance_after",
+    "frozen_after",
+    "ledger_id",
+    "audit_id",
+    "task_id",
+    "template_id",
+    "app_id",
+    "user_id",
+    "operator",
+    "reason",
+    "hold_id",
+    "grant_id",
+    "draw",
+    "metadata",
+];
+
+impl<'a> Sink<'a> {
+    /// The header stands in a statement without lines too.
+    fn csv(out: &'a mut dyn Write) -> Result<Sink<'a>, Failure> {
+        let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        csv.write_record(COLUMNS).map_err(|error| unwritten(&error))?;
+        Ok(Sink::Csv(Box::new(csv)))
+    }
+
     fn write(&mut self, line: &StatementLine) -> Result<(), Failure> {
         match self {
             Sink::Csv(csv) => csv.serialize(CsvLine::of(line)).map_err(|error| unwritten(&error)),

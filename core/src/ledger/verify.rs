@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::chain::{ChainHash, text_hash};
 use super::entry::{Entry, EntryKind, Terms};
-use super::posting::{Stop, book_entry, move_in_grant};
+use super::posting::{Stop, book_entry, earliest, move_in_grant};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, Hold, HoldState};
+use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId, LedgerId};
 use crate::ledger::Draw;
@@ -84,12 +84,22 @@ pub(crate) struct Rebuilt {
     account: Account,
     grants: HashMap<GrantId, Grant>,
     holds: HashMap<HoldId, Hold>,
+    /// What refunds gave back, as their entries say it, and as the operations of the charges do.
+    refunded: Amount,
+    noted_refunded: Amount,
     faults: Vec<Fault>,
 }
 
 impl Rebuilt {
     pub(crate) fn new(key: Arc<AccountKey>) -> Rebuilt {
-        Rebuilt { account: Account::new(key), grants: HashMap::new(), holds: HashMap::new(), faults: Vec::new() }
+        Rebuilt {
+            account: Account::new(key),
+            grants: HashMap::new(),
+            holds: HashMap::new(),
+            refunded: Amount::ZERO,
+            noted_refunded: Amount::ZERO,
+            faults: Vec::new(),
+        }
     }
 
     pub(crate) fn seq(&self) -> u64 {
@@ -127,11 +137,19 @@ impl Rebuilt {
         self.account.frozen = entry.frozen_after;
         self.account.head = entry.hash;
         self.account.last_at = entry.created_at;
+        if matches!(entry.kind, EntryKind::Refund | EntryKind::Reissue) {
+            self.refunded = self.refunded.checked_add(entry.change).unwrap_or(Amount::MAX);
+        }
         if let Err(message) = self.rebuild(entry)
             && self.faults.is_empty()
         {
             self.fault(FaultKind::WrongBalance, Some(entry.seq), Some(entry), message);
         }
+    }
+
+    /// Adds what the operation of a charge or capture says was refunded of it.
+    pub(crate) fn note_refunded(&mut self, refunded: Amount) {
+        self.noted_refunded = self.noted_refunded.checked_add(refunded).unwrap_or(Amount::MAX);
     }
 
     fn check_hash(&mut self, entry: &Entry) {
@@ -148,7 +166,10 @@ impl Rebuilt {
             let pending = terms.effective_at > entry.created_at;
             let state = if pending { GrantState::Pending } else { GrantState::Active };
             let remaining = if pending { terms.amount } else { Amount::ZERO };
-            let grant = Grant { id, terms: Arc::clone(terms), expires_at: *expires_at, state, remaining, held: Amount::ZERO };
+            // The reason and the metadata stand in the text part of the entry.
+            let text = (entry.text.reason.clone(), entry.text.metadata.clone());
+            let terms = Arc::new(GrantTerms { reason: text.0, metadata: text.1, ..(**terms).clone() });
+            let grant = Grant { id, terms, expires_at: *expires_at, state, remaining, held: Amount::ZERO };
             self.grants.insert(id, grant);
         }
         let outgoing = entry.change.is_negative();
@@ -211,8 +232,23 @@ impl Rebuilt {
         self.faults
     }
 
-    /// Compares with the books, and ends with what is wrong.
-    pub(crate) fn compare(mut self, image: &AccountImage) -> Vec<Fault> {
+    /// Whether nothing wrong was found so far.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Grants that have ended: nothing can come of them but a refund.
+    pub(crate) fn ended_grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.values().filter(|grant| !grant.is_open())
+    }
+
+    /// Holds that have ended.
+    pub(crate) fn ended_holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values().filter(|hold| hold.state != HoldState::Frozen)
+    }
+
+    /// Compares with the row of the account and all that is open in it.
+    pub(crate) fn compare(&mut self, image: &AccountImage) {
         let row = &image.facts.account;
         if self.account.seq < row.seq {
             let (first, last) = (self.account.seq + 1, row.seq);
@@ -225,12 +261,17 @@ impl Rebuilt {
         }
         // Once an entry is wrong, everything that follows from it would be reported again.
         if !self.faults.is_empty() {
-            return self.faults;
+            return;
         }
         self.compare_row(row);
+        self.compare_times(row);
+        // Operations are read after the row, so they may know of later refunds; of fewer they cannot.
+        if self.noted_refunded < self.refunded {
+            let message = format!("{} were refunded, and the operations know of {}", self.refunded, self.noted_refunded);
+            self.fault(FaultKind::WrongOperation, None, None, message);
+        }
         self.compare_grants(image);
         self.compare_holds(image);
-        self.faults
     }
 
     fn compare_row(&mut self, row: &Account) {
@@ -245,27 +286,48 @@ impl Rebuilt {
         }
     }
 
+    /// Time does not go back, and nothing becomes due before the row says that something could.
+    fn compare_times(&mut self, row: &Account) {
+        if row.last_at < self.account.last_at {
+            let message = format!("the row was last booked at {}, its last entry at {}", row.last_at, self.account.last_at);
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
+        let hold_due_at = self.holds.values().filter(|hold| hold.state == HoldState::Frozen).map(|hold| hold.expires_at).min();
+        let due_at = earliest(hold_due_at, self.grants.values().filter_map(Grant::due_at).min());
+        for (name, bound, due) in [("hold_due_at", row.hold_due_at, hold_due_at), ("due_at", row.due_at, due_at)] {
+            if let Some(due) = due
+                && bound.is_none_or(|bound| bound > due)
+            {
+                let bound = bound.map_or_else(|| "none".to_owned(), |bound| bound.to_string());
+                let message = format!("the row says {bound} as `{name}`, its entries {due}");
+                self.fault(FaultKind::WrongAccount, None, None, message);
+            }
+        }
+    }
+
     fn compare_grants(&mut self, image: &AccountImage) {
-        let rebuilt: HashMap<GrantId, Grant> =
-            std::mem::take(&mut self.grants).into_iter().filter(|(_, grant)| grant.is_open()).collect();
+        let grants = std::mem::take(&mut self.grants);
+        let rebuilt: HashMap<GrantId, &Grant> =
+            grants.values().filter(|grant| grant.is_open()).map(|grant| (grant.id, grant)).collect();
         if row_count_differs(image.facts.account.open_grants, rebuilt.len()) {
             let message = format!("the row counts {} open grants, its entries {}", image.facts.account.open_grants, rebuilt.len());
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
         for id in union(rebuilt.keys(), image.facts.grants.keys()) {
-            let (ours, theirs) = (rebuilt.get(&id).map(GrantNumbers::of), image.facts.grants.get(&id).map(GrantNumbers::of));
+            let (ours, theirs) = (rebuilt.get(&id).copied(), image.facts.grants.get(&id));
             if ours != theirs {
                 let message = format!("the grant {id} is {theirs:?}, its entries say {ours:?}");
                 self.fault(FaultKind::WrongGrant, None, None, message);
             }
         }
+        self.grants = grants;
     }
 
     fn compare_holds(&mut self, image: &AccountImage) {
         let frozen = |hold: &&Hold| hold.state == HoldState::Frozen;
-        let numbers = |hold: &Hold| (hold.expires_at, hold.captured, hold.draw.clone());
-        let rebuilt: HashMap<HoldId, _> = self.holds.values().filter(frozen).map(|hold| (hold.id, numbers(hold))).collect();
-        let stored: HashMap<HoldId, _> = image.open_holds.iter().map(|hold| (hold.id, numbers(hold))).collect();
+        let holds = std::mem::take(&mut self.holds);
+        let rebuilt: HashMap<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
+        let stored: HashMap<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
         if row_count_differs(image.facts.account.open_holds, rebuilt.len()) {
             let message = format!("the row counts {} open holds, its entries {}", image.facts.account.open_holds, rebuilt.len());
             self.fault(FaultKind::WrongAccount, None, None, message);
@@ -276,6 +338,7 @@ impl Rebuilt {
                 self.fault(FaultKind::WrongHold, None, None, message);
             }
         }
+        self.holds = holds;
     }
 }
 
@@ -290,36 +353,6 @@ impl fmt::Debug for Sums {
             f,
             "issued {issued} adjusted in {adjusted_in} consumed {consumed} expired {expired} forfeited {forfeited} adjusted out {adjusted_out}"
         )
-    }
-}
-
-/// What verification compares of a grant.
-#[derive(Debug, PartialEq, Eq)]
-struct GrantNumbers {
-    state: GrantState,
-    amount: Amount,
-    remaining: Amount,
-    held: Amount,
-    effective_at: crate::time::Timestamp,
-    expires_at: Option<crate::time::Timestamp>,
-    priority: i32,
-    scope: crate::credit::Scope,
-    grant_type: crate::credit::GrantType,
-}
-
-impl GrantNumbers {
-    fn of(grant: &Grant) -> GrantNumbers {
-        GrantNumbers {
-            state: grant.state,
-            amount: grant.terms.amount,
-            remaining: grant.remaining,
-            held: grant.held,
-            effective_at: grant.terms.effective_at,
-            expires_at: grant.expires_at,
-            priority: grant.terms.priority,
-            scope: grant.terms.scope.clone(),
-            grant_type: grant.terms.grant_type,
-        }
     }
 }
 

@@ -1,16 +1,17 @@
 //! Random commands from a seed: over few tenants, owners, tasks and keys, so that collisions, replays, conflicts,
 //! expiries, late commits and ids of others are frequent.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
 use crate::command::{Settle, VoidGrant};
-use crate::credit::{GrantType, LateCommit, OverCapture, Scope};
+use crate::credit::{ConsumptionOrder, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy};
 use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
-use crate::{Amount, Body, Command, Context, Timestamp};
+use crate::{Amount, Body, Command, Context, Receipt, Timestamp};
 
 /// When sequences begin: 2026-01-01T00:00:00Z.
 pub const START: i64 = 1_767_225_600_000_000;
@@ -28,6 +29,20 @@ pub enum Wait {
     BeforeNextDue,
 }
 
+impl Wait {
+    /// Where it leads from `now`, when time alone changes something next at `due`. The clock goes back at most 3 s behind the
+    /// `latest` instant that it has shown: 5 s are allowed.
+    #[must_use]
+    pub fn end(self, now: Timestamp, latest: Timestamp, due: Option<Timestamp>) -> Timestamp {
+        match self {
+            Wait::None => now,
+            Wait::Micros(micros) => now.plus_micros(micros).unwrap_or(now).max(latest.plus_seconds(-3).unwrap_or(latest)),
+            Wait::ToNextDue => due.unwrap_or(now),
+            Wait::BeforeNextDue => due.and_then(|due| due.plus_micros(-1)).map_or(now, |before| before.max(now)),
+        }
+    }
+}
+
 /// What an accepted step made: the ids that later steps name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Made {
@@ -37,6 +52,22 @@ pub struct Made {
     pub hold_id: HoldId,
     /// The main entry.
     pub ledger_id: LedgerId,
+}
+
+impl Made {
+    /// What the receipt names; an id that nobody knows where it names none.
+    #[must_use]
+    pub fn of(receipt: &Receipt) -> Made {
+        fn named<T: FromStr>(json: &serde_json::Value, field: &str) -> Option<T> {
+            json.get(field)?.as_str()?.parse().ok()
+        }
+        let json = receipt.to_json();
+        Made {
+            grant_id: named(&json, "grant_id").unwrap_or(GrantId::from_uuid(Uuid::nil())),
+            hold_id: named(&json, "hold_id").unwrap_or(HoldId::from_uuid(Uuid::nil())),
+            ledger_id: named(&json, "ledger_id").unwrap_or(LedgerId::from_uuid(Uuid::nil())),
+        }
+    }
 }
 
 /// A step of a random sequence.
@@ -75,12 +106,46 @@ impl Step {
     }
 }
 
+/// The policies of the tenants that the commands are of: one has the default, one all that can differ from it.
+#[must_use]
+pub fn policies() -> Policies {
+    let types = vec![GrantType::Purchased, GrantType::Trial];
+    #[expect(clippy::expect_used, reason = "the words and the order are constants")]
+    let (order, operator, tenant_id) = (
+        ConsumptionOrder::new(types).expect("each type stands once"),
+        Operator::new("ops").expect("the word is an id"),
+        TenantId::new("globex").expect("the word is an id"),
+    );
+    let globex = TenantPolicy {
+        payer: Payer::Tenant,
+        consumption_order: order,
+        expired_refund: ExpiredRefund::Forfeit,
+        refund_window_days: Some(2),
+        refund_operators: Some([operator].into()),
+        ..TenantPolicy::default()
+    };
+    Policies::new(TenantPolicy::default()).tenant(tenant_id, globex)
+}
+
 /// A random sequence of so many steps; the same for the same seed.
 #[must_use]
 pub fn sequence(seed: u64, steps: u32) -> Vec<Step> {
     let mut generator = Generator { random: fastrand::Rng::with_seed(seed), now: START, made: Vec::new() };
     let mut sequence = Vec::new();
     for serial in 0..steps {
+        let step = generator.step(serial, &sequence);
+        sequence.push(step);
+    }
+    sequence
+}
+
+/// A sequence with a step for each seed, so that who changes one seed changes one step.
+#[must_use]
+pub fn sequence_of(seeds: impl IntoIterator<Item = u64>) -> Vec<Step> {
+    let mut generator = Generator { random: fastrand::Rng::with_seed(0), now: START, made: Vec::new() };
+    let mut sequence = Vec::new();
+    for (serial, seed) in (0..).zip(seeds) {
+        generator.random = fastrand::Rng::with_seed(seed);
         let step = generator.step(serial, &sequence);
         sequence.push(step);
     }

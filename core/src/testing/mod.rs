@@ -6,3 +6,4 @@ pub mod fault;
 pub mod generate;
 pub mod model;
 pub mod scripted;
+pub mod soundness;

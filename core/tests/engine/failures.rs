@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use drawdown::store::StoreErrorKind;
+use drawdown::store::{StoreError, StoreErrorKind};
 use drawdown::{Error, Failure};
 
-use crate::scripted::{Act, SECOND, Scripted, account, available, charge, grant, keyed};
+use crate::scripted::{Act, SECOND, Scripted, account, available, charge, grant, keyed, lost};
 
 const SHORT: Duration = Duration::from_millis(60);
 
@@ -141,4 +141,29 @@ fn a_command_out_of_time_does_not_hold_up_the_others_behind_it() {
         assert!(matches!(ticket.wait(), Err(Failure::Failed(Error::Busy(_)))));
     }
     assert!(begun.elapsed() < SECOND * 5, "what is out of time is tried once, not for another deadline");
+}
+
+#[test]
+fn a_command_whose_ids_another_one_took_is_given_others() {
+    let taken = StoreError::new(StoreErrorKind::Conflict, "a unique key is taken");
+    for (error, key) in [(taken.clone(), None), (taken, Some("k")), (lost(), None), (lost(), Some("k"))] {
+        let store = Scripted::new([Act::Collide(error)]);
+        let engine = store.engine(SECOND * 2);
+        let command = grant("u1", "5");
+        let command = key.map_or(command.clone(), |key| keyed(command, key));
+        let receipt = engine.run(command).unwrap();
+        let feed = engine.feed(None, 0, 10).unwrap();
+        assert_eq!((feed.len(), available(&engine, "u1").as_str()), (2, "10"));
+        assert_eq!(receipt.stored.operation.op_id, feed[1].operation.op_id, "its own operation");
+        assert!(!receipt.idempotent_replay && engine.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn a_group_whose_ids_another_one_took_is_given_others() {
+    let store = Scripted::new([Act::Collide(lost())]);
+    let engine = store.engine(SECOND * 2);
+    let receipts = engine.execute_all(vec![grant("u1", "5"), grant("u1", "2")]).unwrap();
+    assert_eq!(receipts[1].to_json()["balance_after"], "14");
+    assert!(engine.verify().unwrap().is_clean());
 }

@@ -108,6 +108,19 @@ fn a_grant_is_read_as_time_has_left_it() {
 }
 
 #[test]
+fn a_grant_that_began_and_ended_reads_the_same_booked_or_not() {
+    let (engine, clock) = engine_at_noon();
+    let mut later = GrantCredit::new(user("u1"), GrantType::Trial, amount("10"));
+    later.effective_at = Some(at("2026-03-02T12:00:00Z"));
+    later.expires_at = Some(at("2026-03-03T12:00:00Z"));
+    let grant_id = engine.execute(acme().request(later)).unwrap().grant_id;
+    clock.set(at("2026-03-04T12:00:00Z"));
+    let unbooked = engine.grant(&acme().tenant_id, grant_id).unwrap();
+    assert_eq!(engine.sweep(10).unwrap().entries, 2);
+    assert_eq!(engine.grant(&acme().tenant_id, grant_id).unwrap(), unbooked);
+}
+
+#[test]
 fn nothing_of_another_tenant_is_found() {
     let (engine, _) = engine_at_noon();
     let granted = engine.run(keyed(grant("u1", "10"), "k1")).unwrap();
@@ -170,6 +183,10 @@ fn an_address_that_names_no_store_is_refused_without_repeating_it() {
     let refused = Engine::open("postgres://me:secret@host/db").unwrap_err().to_string();
     assert!(refused.contains("`postgres`") && !refused.contains("secret"), "{refused}");
     assert!(Engine::open("nowhere").is_err() && Engine::open("sqlite://").is_err() && Engine::open("memory://x").is_err());
+    for wrong in ["sqlite:app.db", "sqlite://app.db?mode=ro", "sqlite://app.db#1", "file:app.db", "file://app.db"] {
+        assert!(matches!(Engine::open(wrong), Err(drawdown::Error::Store(_))), "{wrong}");
+    }
+    assert!(!std::path::Path::new("app.db").exists() && !std::path::Path::new("sqlite:app.db").exists());
     assert!(Engine::open("memory://").is_ok());
 }
 

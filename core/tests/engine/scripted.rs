@@ -23,6 +23,8 @@ pub(crate) enum Act {
     LoseAfter,
     /// Panics before anything is decided.
     Panic,
+    /// Another command took the ids of this batch; then fails in this way.
+    Collide(StoreError),
 }
 
 /// One call of `run`.
@@ -128,6 +130,7 @@ impl Store for Scripted {
             Some(Act::LoseBefore) => return Err(lost()),
             Some(Act::Panic) => panic!("as scripted"),
             Some(Act::LoseAfter) => return self.inner.run(batch).and(Err(lost())),
+            Some(Act::Collide(error)) => return self.inner.run(&mut Foreign(batch)).and(Err(error)),
             None => {}
         }
         let mut counted = Counted { inner: batch, changes: 0 };
@@ -151,8 +154,30 @@ fn take_one(count: &AtomicUsize) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
-fn lost() -> StoreError {
+pub(crate) fn lost() -> StoreError {
     StoreError { kind: StoreErrorKind::Transient, may_have_applied: true, message: "the connection was lost".to_owned() }
+}
+
+/// A batch as if another command had been given its ids.
+struct Foreign<'a>(&'a mut dyn Batch);
+
+impl Batch for Foreign<'_> {
+    fn needs(&self) -> &Needs {
+        self.0.needs()
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.0.clock()
+    }
+
+    fn decide(&mut self, facts: Facts) -> Vec<Changes> {
+        let mut changes = self.0.decide(facts);
+        for changes in &mut changes {
+            changes.stored_mut().operation.fingerprint = charge("somebody", "1").fingerprint();
+            changes.stored_mut().operation.key = None;
+        }
+        changes
+    }
 }
 
 struct Counted<'a> {

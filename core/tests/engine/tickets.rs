@@ -114,6 +114,54 @@ fn the_last_engine_can_be_dropped_by_what_a_ticket_wakes() {
     assert!(ticket.try_take().is_some_and(|answer| answer.is_ok()));
 }
 
+/// A waker that does something with the engine, and says when it is done.
+struct Doing<F>(Mutex<Option<(F, std::sync::mpsc::Sender<()>)>>);
+
+impl<F: FnOnce() + Send + 'static> Wake for Doing<F> {
+    fn wake(self: Arc<Self>) {
+        let (act, done) = self.0.lock().unwrap().take().unwrap();
+        act();
+        done.send(()).unwrap();
+    }
+}
+
+/// Has this done by what a ticket wakes, after something else was done, and waits until it is.
+fn done_when_woken(act: impl FnOnce(&Engine) + Send + 'static, before: impl FnOnce(&Engine) + Send + 'static) {
+    let store = Scripted::new([]);
+    let engine = store.engine(SECOND);
+    store.shut_gate();
+    let mut ticket = pin!(engine.submit(grant("u1", "1")).unwrap());
+    let (sender, done) = std::sync::mpsc::channel();
+    let mine = engine.clone();
+    let waker = Waker::from(Arc::new(Doing(Mutex::new(Some((move || act(&mine), sender))))));
+    assert!(ticket.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    store.wait_for_runs(1);
+    let other = thread::spawn(move || before(&engine));
+    thread::sleep(SECOND / 20);
+    store.open_gate();
+    done.recv_timeout(SECOND * 10).unwrap();
+    other.join().unwrap();
+}
+
+#[test]
+fn an_engine_can_be_closed_by_what_a_ticket_wakes_while_another_closes_it() {
+    done_when_woken(Engine::close, |_| ());
+    done_when_woken(Engine::close, Engine::close);
+}
+
+#[test]
+fn what_a_ticket_wakes_can_run_a_command_while_others_wait() {
+    done_when_woken(|engine| drop(engine.run(grant("u1", "2")).unwrap()), |_| ());
+    done_when_woken(
+        |engine| {
+            assert_eq!(engine.run(grant("u1", "2")).unwrap().to_json()["balance_after"], "3");
+            engine.close();
+            assert!(engine.run(grant("u1", "2")).is_err());
+        },
+        |engine| drop(engine.submit(grant("u1", "3")).unwrap().wait().unwrap()),
+    );
+}
+
 #[test]
 fn dropping_a_ticket_does_not_cancel_its_command() {
     let engine = Engine::in_memory();

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::anchors::{Anchors, Behind};
 use super::ledger::Ledger;
-use crate::compare::{made, same, same_effects};
+use crate::compare::{same, same_effects};
 
 /// How many past balances are kept for the end.
 const MAX_PAST: usize = 400;
@@ -360,7 +360,7 @@ impl Auditor {
         self.anchors.learn(&receipt.stored);
         self.touched.insert((*operation.account).clone());
         self.past.retain(|(key, at, _)| *key != *operation.account || *at < operation.created_at);
-        self.made.extend(asked.serial.map(|serial| (serial, made(receipt))));
+        self.made.extend(asked.serial.map(|serial| (serial, Made::of(receipt))));
         self.count(asked, "accepted");
         Ok(())
     }
@@ -369,7 +369,7 @@ impl Auditor {
         same_effects(&self.model, effects, receipt)?;
         let first = self.ledger.find(receipt.stored.operation.op_id).ok_or("what is replayed is not in the feed")?;
         same_operation(first, &receipt.stored)?;
-        self.made.extend(asked.serial.map(|serial| (serial, made(receipt))));
+        self.made.extend(asked.serial.map(|serial| (serial, Made::of(receipt))));
         self.count(asked, "replayed");
         Ok(())
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use drawdown::facts::Totals;
 use drawdown::ledger::{ChainHash, Entry, EntryKind, StoredOperation, text_hash};
 use drawdown::store::{Answer, Query, Store};
+use drawdown::testing::soundness;
 use drawdown::{AccountKey, Amount, IdempotencyKey, OpId, TenantId, Timestamp};
 
-use crate::compare::{is_sound, same};
+use crate::compare::same;
 
 /// Operations that are read at once.
 const PAGE: usize = 500;
@@ -108,7 +109,7 @@ impl Ledger {
         let Some(image) = image else {
             return same(&format!("{key} has entries"), false, self.pages.contains_key(key)).map(|()| None);
         };
-        is_sound(&image).map_err(|why| format!("{key}: {why}"))?;
+        soundness::check(&image).map_err(|why| format!("{key}: {why}"))?;
         let account = &image.facts.account;
         let page = self.pages.get(key).cloned().unwrap_or_default();
         same(&format!("seq of {key}"), account.seq, page.seq)?;

@@ -19,7 +19,16 @@ pub(super) fn entries(source: &mut dyn Source, query: &EntryQuery) -> Result<Ent
     loop {
         let chunk = walk.next(source, size)?;
         let is_last = chunk.len() < size;
-        for (place, entry) in chunk {
+        for placed in chunk {
+            let (place, entry) = match placed {
+                Ok(placed) => placed,
+                // The page ends before a row that cannot be read: the next one begins with it, and fails.
+                Err(error) if page.entries.is_empty() => return Err(error),
+                Err(_) => {
+                    page.next_cursor = page.entries.last().map(Entry::ledger_id);
+                    return Ok(page);
+                }
+            };
             if is_behind(query, &entry) {
                 return Ok(page);
             }
@@ -47,6 +56,9 @@ fn is_behind(query: &EntryQuery, entry: &Entry) -> bool {
             PageOrder::Desc => query.filter.from.is_some_and(|from| entry.created_at < from),
         }
 }
+
+/// An entry with its place, if its row can be read.
+type Placed = Result<(Place, Entry), StoreError>;
 
 /// Where a walk over entries stands.
 struct Walk {
@@ -90,8 +102,8 @@ impl Walk {
         Ok(place.map(|place| Walk { path, order, place }))
     }
 
-    /// The next entries, each with its place.
-    fn next(&mut self, source: &mut dyn Source, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+    /// The next entries, each with its place, as far as they can be read.
+    fn next(&mut self, source: &mut dyn Source, limit: usize) -> Result<Vec<Placed>, StoreError> {
         let limit = rows_limit(limit);
         let ascending = self.order == PageOrder::Asc;
         let Place { position, number } = self.place;
@@ -109,10 +121,10 @@ impl Walk {
                 Statement::new(sql, vec![tenant.clone(), position.into(), number.into(), limit])
             }
         };
-        source.rows(statement)?.into_iter().map(|row| self.placed(row)).collect()
+        Ok(source.rows(statement)?.into_iter().map(|row| self.placed(row)).collect())
     }
 
-    fn placed(&self, row: Row) -> Result<(Place, Entry), StoreError> {
+    fn placed(&self, row: Row) -> Placed {
         let mut numbers = row.iter().map(|value| if let Value::Integer(number) = value { *number } else { 0 });
         let (entry_row, position) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         drop(numbers);

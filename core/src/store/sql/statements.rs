@@ -91,7 +91,7 @@ macro_rules! entry {
         concat!(
             entry_columns!(),
             " FROM entries e CROSS JOIN operations o ON o.position = e.position ",
-            "CROSS JOIN accounts a ON a.account_id = e.account_id ",
+            "CROSS JOIN accounts a ON a.account_id = e.account_id AND a.tenant_id = e.tenant_id ",
             $rest
         )
     };

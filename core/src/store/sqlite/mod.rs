@@ -11,6 +11,7 @@ mod retry;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -70,14 +71,20 @@ pub struct SqliteStore {
     options: SqliteOptions,
     writer: Mutex<Connection>,
     readers: Readers,
+    /// The log is emptied when it is so many bytes longer than when that last failed.
+    log_limit: u64,
+    log_left: AtomicU64,
 }
+
+/// Twice what the log comes to when there are moments without a reader.
+const LOG_LIMIT: u64 = 128 * 1024 * 1024;
 
 impl SqliteStore {
     /// Opens the file, or makes it.
     ///
     /// # Errors
-    /// A permanent [`StoreError`] for a folder, a missing folder, a read-only file, a file of another program, or of a newer
-    /// version; a corrupt one for a file that is no database or is damaged; a transient one when it stays locked.
+    /// A permanent [`StoreError`] for a folder, a missing folder, a read-only file, a file that is no database, of another program, or of
+    /// a newer version; a corrupt one for a file that is damaged; a transient one when it stays locked.
     pub fn open(path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         SqliteStore::open_with(path, SqliteOptions::default())
     }
@@ -90,7 +97,8 @@ impl SqliteStore {
         let path = path.as_ref().to_path_buf();
         let (writer, file) = open::writer(&path, &options)?;
         let readers = Readers::new(file.clone(), &options);
-        Ok(SqliteStore { path, file, options, writer: Mutex::new(writer), readers })
+        let writer = Mutex::new(writer);
+        Ok(SqliteStore { path, file, options, writer, readers, log_limit: LOG_LIMIT, log_left: AtomicU64::new(0) })
     }
 
     /// The file.
@@ -102,6 +110,18 @@ impl SqliteStore {
     /// Every statement that the store runs on its tables, for whoever wants to read their plans.
     pub fn statements() -> impl Iterator<Item = &'static str> {
         sql::ALL.iter().copied()
+    }
+
+    /// Empties a log that has become too long: SQLite begins it anew only in a moment without readers, which those of a busy
+    /// service never leave. What was committed stands whatever comes of it.
+    fn bound_log(&self, writer: &Connection) {
+        let bytes = self.file.log_bytes();
+        if bytes < self.log_limit.saturating_add(self.log_left.load(Ordering::Relaxed)) {
+            return;
+        }
+        let empty = || writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        let is_empty = self.readers.hold(empty).is_ok_and(|busy: i64| busy == 0);
+        self.log_left.store(if is_empty { 0 } else { bytes }, Ordering::Relaxed);
     }
 
     /// The one connection that writes. A panic while it was lent out has rolled its transaction back.
@@ -119,7 +139,9 @@ impl Store for SqliteStore {
         })?;
         // Without a commit it is rolled back when it is dropped.
         decide_and_write(&transaction, batch)?;
-        transaction.commit().map_err(|failed| error::commit_error(failed, &writer))
+        transaction.commit().map_err(|failed| error::commit_error(failed, &writer))?;
+        self.bound_log(&writer);
+        Ok(())
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {

@@ -1,5 +1,7 @@
 //! Opening a file: what is refused, how connections are set up, and how the schema comes to its version.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +40,13 @@ impl OpenedFile {
     fn at(path: &Path) -> Result<OpenedFile, StoreError> {
         let found = path.canonicalize().and_then(|path| Ok(OpenedFile { identity: identity(&path)?, path }));
         found.map_err(|error| refused(path, &format!("cannot be found again: {error}")))
+    }
+
+    /// How long its log is.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        std::fs::metadata(log).map_or(0, |metadata| metadata.len())
     }
 
     /// Refuses a path that leads to another file by now, or to none: SQLite would go on in the file without a name, and
@@ -108,9 +117,18 @@ fn refuse_path(path: &Path) -> Result<(), StoreError> {
         Ok(metadata) if metadata.is_dir() => Err(refused(path, "is a folder, not a file")),
         // SQLite opens such a file all the same, to read; a superuser could even write it.
         Ok(metadata) if metadata.permissions().readonly() => Err(refused(path, "is read-only")),
+        Ok(_) if !begins_like_a_database(path) => Err(refused(path, "is no SQLite database")),
         Err(_) if folder.is_some_and(|folder| !folder.is_dir()) => Err(refused(path, "is in a folder that does not exist")),
         _ => Ok(()),
     }
+}
+
+/// Whether a file is empty or has the mark of SQLite. What cannot be read is left to SQLite to name.
+fn begins_like_a_database(path: &Path) -> bool {
+    const MARK: &[u8] = b"SQLite format 3\0";
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut begin));
+    read.is_err() || begin.is_empty() || begin == MARK
 }
 
 /// Turns the log on, once it is clear that the file is ours or empty.
@@ -185,7 +203,7 @@ mod tests {
     #[test]
     fn no_statement_is_planned_again_for_other_parameters() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = writer(&folder.path().join("books.db"), &SqliteOptions::default()).unwrap();
+        let (connection, _) = writer(&folder.path().join("books.db"), &SqliteOptions::default()).unwrap();
         for sql in crate::store::sql::ALL.iter().filter(|sql| sql.starts_with("SELECT")) {
             let mut statement = connection.prepare(sql).unwrap();
             for value in [1, 2, 3] {

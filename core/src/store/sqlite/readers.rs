@@ -24,7 +24,12 @@ struct Pool {
     idle: Vec<Connection>,
     /// Idle and lent.
     open: usize,
+    /// None is lent for a moment.
+    held: bool,
 }
+
+/// How long those that are lent are waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Readers {
     pub(super) fn new(file: OpenedFile, options: &SqliteOptions) -> Readers {
@@ -43,8 +48,20 @@ impl Readers {
         })
     }
 
+    /// Does this while nobody reads: those who do are waited for, and who comes waits.
+    pub(super) fn hold<T>(&self, act: impl FnOnce() -> T) -> T {
+        let mut pool = self.pool();
+        pool.held = true;
+        let waited = self.returned.wait_timeout_while(pool, PATIENCE, |pool| pool.open > pool.idle.len());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let done = act();
+        self.pool().held = false;
+        self.returned.notify_all();
+        done
+    }
+
     fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        let is_exhausted = |pool: &mut Pool| pool.idle.is_empty() && pool.open >= self.limit;
+        let is_exhausted = |pool: &mut Pool| pool.held || (pool.idle.is_empty() && pool.open >= self.limit);
         let waited = self.returned.wait_timeout_while(self.pool(), self.deadline, is_exhausted);
         let (mut pool, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
@@ -86,6 +103,6 @@ impl Drop for Lent<'_> {
             None => pool.open = pool.open.saturating_sub(1),
         }
         drop(pool);
-        self.readers.returned.notify_one();
+        self.readers.returned.notify_all();
     }
 }

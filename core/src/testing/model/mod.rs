@@ -1,4 +1,4 @@
-//! A naive model of the contract: plain lists, linear scans, whole millionths. It is written from the rules alone and
+//! A naive model of the rules: plain lists, linear scans, whole millionths. It is written from the rules alone and
 //! shares no code with the engine but its types, so that the two can check one another.
 //!
 //! Grants, holds and uses (charges and captures) bear the model's own numbers, in the order in which they were made;
@@ -95,7 +95,7 @@ struct Purse {
     gone: i64,
 }
 
-/// The books as the contract says they must be.
+/// The books as the rules say they must be.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     policies: Policies,

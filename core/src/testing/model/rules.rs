@@ -1,4 +1,4 @@
-//! What each command of the model does: sections 3 to 5 of the contract, one function a command.
+//! What each command of the model does: one function a command.
 
 use super::{DAY, Effects, Freeze, Lines, Lot, MICROS, Model, Use};
 use crate::Timestamp;
@@ -282,9 +282,10 @@ impl Model {
         };
         let mut of: Vec<usize> = (0..self.uses.len()).filter(|n| self.uses[*n].purse == purse && named(&self.uses[*n])).collect();
         of.reverse();
-        let too_late = |used: &Use| policy.refund_window_days.is_some_and(|days| now > used.at + i64::from(days) * DAY);
+        // Of several charges those that are too old are left out.
+        of.retain(|n| policy.refund_window_days.is_none_or(|days| now < self.uses[*n].at + i64::from(days) * DAY));
         let barred = policy.refund_operators.as_ref().is_some_and(|allowed| !allowed.contains(&ask.operator));
-        if of.is_empty() || barred || of.iter().any(|n| too_late(&self.uses[*n])) {
+        if of.is_empty() || barred {
             return Err(RefundNotAllowed);
         }
         let rest: i64 = of.iter().map(|n| total(&self.uses[*n].lines)).sum();

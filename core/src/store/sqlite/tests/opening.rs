@@ -93,7 +93,8 @@ fn a_file_that_is_no_database_is_refused() {
     let (_folder, path) = place();
     let text = "dear diary, ".repeat(1_000);
     fs::write(&path, &text).unwrap();
-    assert_eq!(refusal(&path).0, StoreErrorKind::Corrupt);
+    let (kind, message) = refusal(&path);
+    assert_eq!((kind, message), (StoreErrorKind::Permanent, format!("`{}` is no SQLite database", path.display())));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 

@@ -110,6 +110,30 @@ fn more_may_read_than_there_are_connections() {
 }
 
 #[test]
+fn readers_without_a_pause_do_not_let_the_log_grow() {
+    let (_folder, path) = place();
+    let options = SqliteOptions { synchronous: crate::store::sqlite::Synchronous::Normal, ..SqliteOptions::default() };
+    let mut store = SqliteStore::open_with(&path, options).unwrap();
+    store.log_limit = 1024 * 1024;
+    grant(&store, "1000").unwrap();
+    let (store, stop) = (&store, &std::sync::atomic::AtomicBool::new(false));
+    let longest = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    available(store);
+                }
+            });
+        }
+        let longest = (0..150).map(|n| charge(store, &format!("k{n}")).map(|()| store.file.log_bytes()).unwrap()).max();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        longest
+    });
+    assert!(longest.is_some_and(|bytes| bytes > 512 * 1024 && bytes < 2 * 1024 * 1024), "{longest:?}");
+    assert_eq!(operations(store), 151);
+}
+
+#[test]
 fn a_row_that_cannot_be_read_is_named() {
     let cases = [
         ("UPDATE grants SET type = 'monopoly money'", "`type` of row 1 of `grants` cannot be read"),
