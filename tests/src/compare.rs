@@ -2,22 +2,21 @@
 
 #![expect(clippy::indexing_slicing, reason = "a receipt's JSON answers null for a field that it does not have")]
 
-use drawdown::testing::generate::policies;
+use drawdown::testing::generate;
 use drawdown::testing::model::{Effects, Lines, Model};
 use drawdown::{Amount, Policies, Receipt, TenantId, TenantPolicy, Timestamp};
 use serde_json::Value;
 
-/// The policies of [`policies`] for several small worlds beside one another, as [`tenant_in`] names their tenants.
+/// The policies of several small worlds beside one another, as [`tenant_in`] names their tenants.
 ///
 /// # Panics
-/// Never: the names are ids.
+/// Never: the name is an id.
 #[must_use]
 #[expect(clippy::expect_used, reason = "a tool of tests")]
 pub fn policies_in(worlds: usize) -> Policies {
     let name = TenantId::new("globex").expect("an id");
-    let globex = (**policies().of(&name)).clone();
-    (0..worlds)
-        .fold(Policies::new(TenantPolicy::default()), |policies, world| policies.tenant(tenant_in(world, &name), globex.clone()))
+    let policy = TenantPolicy::clone(generate::policies().of(&name));
+    (0..worlds).fold(generate::policies(), |policies, world| policies.tenant(tenant_in(world, &name), policy.clone()))
 }
 
 /// The tenant of this name in one of several small worlds.

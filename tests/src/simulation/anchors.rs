@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use drawdown::facts::MAX_SKEW_MICROS;
 use drawdown::ledger::{EntryKind, StoredOperation};
 use drawdown::{AccountKey, Command, GrantId, HoldId, LedgerId, Policies, TaskId, TenantId, Timestamp};
+
+/// How far the contract lets an anchor be ahead of the clock: 5 s.
+const MAX_AHEAD_MICROS: i64 = 5_000_000;
 
 type TaskKey = (TenantId, TaskId);
 
@@ -26,7 +28,7 @@ impl Anchors {
     /// The instant of these commands, decided together by this clock.
     pub(super) fn instant(&self, clock: Timestamp, commands: &[&Command], policies: &Policies) -> Result<Timestamp, Behind> {
         let latest = commands.iter().flat_map(|command| self.locked(command, policies)).max().unwrap_or(Timestamp::MIN);
-        if latest.micros() - clock.micros() > MAX_SKEW_MICROS { Err(Behind) } else { Ok(clock.max(latest)) }
+        if latest.micros() - clock.micros() > MAX_AHEAD_MICROS { Err(Behind) } else { Ok(clock.max(latest)) }
     }
 
     /// When an account was last booked.

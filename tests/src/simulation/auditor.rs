@@ -255,7 +255,7 @@ impl Auditor {
         if let Answers::Group(Err(_)) = sent.answers
             && found > 0
         {
-            let rest = open.iter().filter(|asked| !self.is_replay(asked)).count();
+            let rest = open.iter().filter(|asked| !self.is_replay(asked) && !leaves_nothing(asked)).count();
             same("commands of a group that took effect without the others", rest, 0)?;
         }
         self.adopt_settles(books, &open)?;
@@ -297,7 +297,7 @@ impl Auditor {
                 same("the clock is behind", own.is_err() || sent.together.is_err(), true)
             }
             Err(Failure::Failed(Error::Unknown(_))) => {
-                self.count(asked, "unknown");
+                self.count(asked, if asked.serial.is_some() { "unknown" } else { "swept" });
                 same("a reply was lost", trouble.lost, true)
             }
             Err(Failure::Failed(Error::Busy(_))) => {
@@ -381,7 +381,7 @@ impl Auditor {
 
     /// A settle that finds nothing due leaves no operation, only the instant at which the account was looked at.
     fn adopt_settles(&mut self, books: &dyn Store, open: &[Asked]) -> Result<(), String> {
-        for asked in open.iter().filter(|asked| matches!(asked.command.body, Body::Settle(_))) {
+        for asked in open.iter().filter(|asked| leaves_nothing(asked)) {
             for key in asked.command.needs(self.policies.of(&asked.command.context.tenant_id)).accounts {
                 let Some(last_at) = self.ledger.compare(books, &key)? else { continue };
                 if self.anchors.account(&key) != Some(last_at) {
@@ -452,6 +452,11 @@ fn each_of(sent: &Sent<'_>) -> Vec<Result<Receipt, Failure>> {
         Answers::Group(Ok(receipts)) => receipts.iter().cloned().map(Ok).collect(),
         Answers::Group(Err(group)) => vec![Err(group.failure.clone()); sent.asked.len()],
     }
+}
+
+/// Whether the command may leave no operation: a settle without a key.
+const fn leaves_nothing(asked: &Asked) -> bool {
+    matches!(asked.command.body, Body::Settle(_)) && asked.command.context.idempotency_key.is_none()
 }
 
 fn is_recorded(receipt: &Receipt) -> bool {

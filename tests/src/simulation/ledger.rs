@@ -6,10 +6,10 @@ use std::sync::Arc;
 use drawdown::facts::Totals;
 use drawdown::ledger::{ChainHash, Entry, EntryKind, StoredOperation, text_hash};
 use drawdown::store::{Answer, Query, Store};
+use drawdown::testing::soundness;
 use drawdown::{AccountKey, Amount, IdempotencyKey, OpId, TenantId, Timestamp};
 
 use crate::compare::same;
-use drawdown::testing::soundness;
 
 /// Operations that are read at once.
 const PAGE: usize = 500;

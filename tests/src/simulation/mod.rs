@@ -17,6 +17,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bank::{Act, Stage};
 
@@ -62,6 +63,9 @@ impl Tally {
         other.seen.into_iter().for_each(|(outcome, times)| *self.seen.entry(outcome).or_default() += times);
     }
 }
+
+/// How long a script is made smaller.
+const SHRINKING: Duration = Duration::from_secs(120);
 
 /// Every so many seeds, the books are in a file.
 pub const SEEDS_A_FILE: u64 = 10;
@@ -118,8 +122,13 @@ pub fn simulate(seed: u64, steps: u32) -> Result<Tally, String> {
 
 fn explain(stage: &Stage, acts: Vec<Act>, why: String, steps: u32) -> String {
     let first = why.clone();
-    let (acts, why) = shrink(acts, why, |acts| world::play(stage, acts));
-    let (acts, why) = calm(stage, acts, why);
+    let began = Instant::now();
+    let fails = |acts: &[Act]| match began.elapsed() < SHRINKING {
+        true => world::play(stage, acts).map(drop),
+        false => Ok(()),
+    };
+    let (acts, why) = shrink(acts, why, fails);
+    let (acts, why) = calm(acts, why, fails);
     let mut text = format!("seed {} with {steps} steps: {first}\n\nthe smallest script that fails: {why}\n{stage:?}\n", stage.seed);
     for (number, act) in acts.iter().enumerate() {
         let _ = writeln!(text, "{number}: {act}");
@@ -128,13 +137,13 @@ fn explain(stage: &Stage, acts: Vec<Act>, why: String, steps: u32) -> String {
 }
 
 /// Takes out commands of a batch, failures and slow commits, one by one, as long as it still fails.
-fn calm(stage: &Stage, mut acts: Vec<Act>, mut why: String) -> (Vec<Act>, String) {
+fn calm(mut acts: Vec<Act>, mut why: String, fails: impl Fn(&[Act]) -> Result<(), String>) -> (Vec<Act>, String) {
     let mut at = 0;
     while at < acts.len() {
         let calmer = acts[at].calmer().into_iter().find_map(|calmer| {
             let mut acts = acts.clone();
             acts[at] = calmer;
-            world::play(stage, &acts).err().map(|why| (acts, why))
+            fails(&acts).err().map(|why| (acts, why))
         });
         match calmer {
             Some(calmer) => (acts, why) = calmer,

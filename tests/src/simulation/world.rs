@@ -19,8 +19,8 @@ use super::doors::{Doors, Slow, skewed};
 use super::ledger::feed;
 use crate::compare::{policies_in, same, tenant_in};
 
-/// Until when a patient engine tries again. An impatient one gives up at the first failure.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+/// Until when a patient engine tries again: longer than all failures of an act last. An impatient one gives up at the first.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Every so many acts, every account is compared.
 const ACTS_A_ROUND: usize = 64;
 
