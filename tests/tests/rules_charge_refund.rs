@@ -20,6 +20,13 @@ fn a_charge_draws_and_books_at_once() {
             "charge 10.000001",
             "denied insufficient_balance needed=10.000001 available=10; balance 10",
         ),
+        ("the price list that it was worked out from", "grant 10", "charge 1 price_basis=v7", "ok price_basis=v7"),
+        (
+            "and is answered again with",
+            "grant 10; charge 1 price_basis=v7 idempotency_key=k",
+            "charge 1 price_basis=v7 idempotency_key=k",
+            "ok price_basis=v7 idempotent_replay=true",
+        ),
         ("nothing", "grant 10", "charge 0", "denied amount_invalid field=amount given=0"),
         ("less than nothing", "grant 10", "charge -1", "denied amount_invalid field=amount given=-1"),
         ("an account that never was", "wait 0", "charge 1", "denied insufficient_balance needed=1 available=0"),

@@ -19,7 +19,7 @@ const HISTORY: &str = "grant 10 type=trial expires_at=+60 operator=ops reason=we
     void void; amend plan expires_at=+8d; hold 3 expire_in=10 as=short; wait 40;
     charge 4 task_id=u template_id=tpl app_id=app user_id=u1 reason=work as=c; wait 40; capture h 2;
     refund 1 ledger_id=@c payer=user:u1 idempotency_key=k4; adjust 7; adjust -6; refund ledger_id=@c user_id=u1;
-    charge 5 idempotency_key=k5; hold 6 task_id=v over_capture=draw late_commit=draw user_id=u1 as=open;
+    charge 5 idempotency_key=k5 price_basis=b; hold 6 task_id=v over_capture=draw late_commit=draw user_id=u1 as=open;
     grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex";
 
 /// The books of [`HISTORY`], and a hand that changes them.

@@ -272,8 +272,7 @@ impl CommandParts for Refund {
     }
 
     /// The amount itself is checked against the charge: all its mistakes are `invalid_refund_amount`.
-    fn check(&self, keyed: bool) -> Result<(), Denial> {
-        let _ = keyed;
+    fn check(&self, _keyed: bool) -> Result<(), Denial> {
         shape::text(Some(&self.reason), self.metadata.as_ref())
     }
 

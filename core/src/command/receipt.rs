@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Operate;
 use crate::amount::Amount;
 use crate::credit::HoldState;
-use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, RefundId, TaskId, TemplateId};
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, PriceBasis, RefundId, TaskId, TemplateId};
 use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
 use crate::time::Timestamp;
 
@@ -339,6 +339,11 @@ receipt! {
     ChargeReceipt from [Charge] as (receipt, common) {
         /// The entry: what a refund names.
         ledger_id: LedgerId = common.ledger_id,
+        /// The version of the price list that the amount was worked out from.
+        price_basis: Option<PriceBasis> = match &common.main_terms {
+            Some(Terms::Price { price_basis }) => Some(price_basis.clone()),
+            _ => None,
+        },
         /// The change of the balance: negative.
         change: Amount = receipt.change(),
         /// The task.

@@ -8,7 +8,7 @@ use crate::denial::Denial;
 use crate::facts::Task;
 use crate::id::TaskId;
 use crate::ledger::posting::{Line, Stop};
-use crate::ledger::{EntryKind, EntryText};
+use crate::ledger::{EntryKind, EntryText, Terms};
 
 pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a>, Stop> {
     let tenant_id = case.tenant_id();
@@ -22,9 +22,12 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
         reason: command.reason.clone(),
         metadata: shared_metadata(command.metadata.as_ref()),
     };
-    let line = Line::new(EntryKind::Charge, drawn, case.now())
+    let mut line = Line::new(EntryKind::Charge, drawn, case.now())
         .work(command.task_id.as_ref(), command.template_id.as_ref(), command.app_id.as_ref())
         .text(text);
+    if let Some(price_basis) = command.price_basis.clone() {
+        line = line.terms(Terms::Price { price_basis });
+    }
     posting.post(line)?;
     Ok(Booking { task, policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
 }

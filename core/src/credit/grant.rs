@@ -137,10 +137,10 @@ pub struct GrantTerms {
     /// The label of compliance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_tag: Option<PolicyTag>,
-    /// Why it was given. Not in the hashed terms of an entry: there it is text that can be erased.
+    /// Why it was given. Not in the hashed terms of an entry: there it is text, hashed apart.
     #[serde(skip)]
     pub reason: Option<Arc<str>>,
-    /// What the host noted. Not in the hashed terms of an entry: there it is text that can be erased.
+    /// What the host noted. Not in the hashed terms of an entry: there it is text, hashed apart.
     #[serde(skip)]
     pub metadata: Option<Arc<Map<String, Value>>>,
 }

@@ -10,7 +10,7 @@ use super::draw::Draw;
 use crate::amount::Amount;
 use crate::credit::named_enum;
 use crate::credit::{GrantTerms, HoldTerms};
-use crate::id::{AppId, GrantId, HoldId, LedgerId, OpId, Operator, TaskId, TemplateId, UserId};
+use crate::id::{AppId, GrantId, HoldId, LedgerId, OpId, Operator, PriceBasis, TaskId, TemplateId, UserId};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -85,6 +85,11 @@ pub enum Terms {
         /// The new one.
         expires_at: Timestamp,
     },
+    /// A charge was worked out from this version of the price list.
+    Price {
+        /// The version.
+        price_basis: PriceBasis,
+    },
     /// A hold ends, or goes on (`frozen`), with this.
     HoldState {
         /// Where it stands from now on.
@@ -92,7 +97,8 @@ pub enum Terms {
     },
 }
 
-/// The part of an entry that is text about people. It is hashed apart, so it can be erased and the chain still verifies.
+/// The part of an entry that is text about people. It is hashed apart, which leaves room for
+/// erasing it without breaking the chain; erasing is not offered yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryText {
     /// The user who acted.
@@ -152,7 +158,7 @@ pub struct Entry {
     pub template_id: Option<TemplateId>,
     /// The app.
     pub app_id: Option<AppId>,
-    /// The part that can be erased.
+    /// The text about people, hashed apart.
     pub text: EntryText,
     /// When it became true.
     pub effective_at: Timestamp,
