@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{SqliteOptions, Synchronous, error, retry};
 use crate::store::{StoreError, StoreErrorKind};
@@ -99,6 +99,59 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error::store_error)?;
     connection.execute_batch(SETTINGS).map_err(error::store_error)?;
     Ok(connection)
+}
+
+/// Refuses a connection whose file cannot be written, or is not this one.
+pub(super) fn check_connection(file: &OpenedFile, connection: &Connection) -> Result<(), StoreError> {
+    let Some(path) = connection.path().filter(|path| !path.is_empty()).map(Path::new) else {
+        return Err(StoreError::new(StoreErrorKind::Permanent, "the connection has no file"));
+    };
+    if connection.is_readonly("main").map_err(error::store_error)? {
+        return Err(refused(path, "was opened to be read only"));
+    }
+    file.check()?;
+    if has_moved(connection)? || OpenedFile::at(path)?.identity != file.identity || !is_same_path(path, &file.path) {
+        return Err(refused(path, &format!("is not the file of the engine, `{}`", file.path.display())));
+    }
+    Ok(())
+}
+
+/// Whether the file that a connection has open stands elsewhere by now, or nowhere.
+#[cfg(unix)]
+fn has_moved(connection: &Connection) -> Result<bool, StoreError> {
+    let mut moved = 0;
+    connection.file_control(Some("main"), FileControl::HasMoved(&mut moved)).map_err(error::store_error)?;
+    Ok(moved != 0)
+}
+
+#[cfg(not(unix))]
+fn has_moved(_connection: &Connection) -> Result<bool, StoreError> {
+    Ok(false)
+}
+
+/// Where files have no number, their paths without links are compared.
+#[cfg(unix)]
+fn is_same_path(_: &Path, _: &Path) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn is_same_path(path: &Path, of_engine: &Path) -> bool {
+    path.canonicalize().is_ok_and(|path| path == of_engine)
+}
+
+/// Refuses books that are not of the present version, and tables of the connection that would be taken for theirs.
+pub(super) fn check_schema(file: &OpenedFile, connection: &Connection) -> Result<(), StoreError> {
+    let version = version(connection, &file.path)?;
+    if version != MIGRATIONS.len() {
+        return Err(refused(&file.path, &format!("has schema version {version}, not {}", MIGRATIONS.len())));
+    }
+    let hidden = "SELECT count(*) FROM sqlite_temp_schema WHERE lower(name) IN (SELECT name FROM main.sqlite_schema)";
+    let hidden: i64 = connection.query_row(hidden, [], |row| row.get(0)).map_err(error::store_error)?;
+    if hidden > 0 {
+        return Err(refused(&file.path, "has tables of which a temporary one of the connection has the name"));
+    }
+    Ok(())
 }
 
 fn refused(path: &Path, why: &str) -> StoreError {
