@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::codec;
 use super::statements as sql;
-use super::write::Writes;
+use super::write::{Loaded, Writes};
 use super::{Row, Rows, Statement, corrupt, count, params};
 use crate::changes::Changes;
 use crate::facts::{AccountFacts, Facts, Needs, batch_now};
@@ -45,7 +45,8 @@ pub(crate) struct BatchMachine {
     last_position: i64,
     last_account: i64,
     writes: usize,
-    due_at: HashMap<AccountKey, Option<Timestamp>>,
+    /// Accounts as they were read.
+    loaded: HashMap<AccountKey, Loaded>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl BatchMachine {
             last_position: 0,
             last_account: 0,
             writes: 0,
-            due_at: HashMap::new(),
+            loaded: HashMap::new(),
         };
         needs.keys.iter().for_each(|(tenant, key)| machine.ask(Lookup::Key(tenant.clone(), key.clone())));
         needs.accounts.iter().for_each(|key| machine.ask(Lookup::Account(key.clone())));
@@ -140,7 +141,7 @@ impl BatchMachine {
         if changes.is_empty() {
             return Ok(Step::Done);
         }
-        let mut writes = Writes::new(self.last_position, self.last_account, &mut self.account_ids, &self.due_at);
+        let mut writes = Writes::new(self.last_position, self.last_account, &mut self.account_ids, &self.loaded);
         for changes in changes {
             writes.add(changes)?;
         }
@@ -178,7 +179,8 @@ impl BatchMachine {
         let now = batch_now(self.clock, accounts.chain(tasks)).map_err(clock_behind)?;
         self.facts.now = now;
         self.phase = Phase::Due;
-        self.due_at = self.facts.accounts.iter().map(|(key, facts)| (key.clone(), facts.account.due_at)).collect();
+        let loaded = |facts: &AccountFacts| Loaded { due_at: facts.account.due_at, standing: facts.account.standing };
+        self.loaded = self.facts.accounts.iter().map(|(key, facts)| (key.clone(), loaded(facts))).collect();
         let due = self.facts.accounts.iter().filter(|(_, facts)| facts.account.hold_due_at.is_some_and(|at| at <= now));
         for key in due.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.ask(Lookup::DueHolds(key.clone()));

@@ -8,7 +8,7 @@ use super::statements as sql;
 use super::{Statement, codec, corrupt, params};
 use crate::amount::Amount;
 use crate::changes::Changes;
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Standing};
 use crate::facts::{Account, Task};
 use crate::id::{GrantId, HoldId, OpId, TaskId, TenantId};
 use crate::owner::AccountKey;
@@ -20,14 +20,21 @@ pub(super) struct Writes<'a> {
     position: i64,
     last_account: i64,
     account_ids: &'a mut HashMap<AccountKey, i64>,
-    /// `due_at` as it was read: an index stands on it.
-    due_at: &'a HashMap<AccountKey, Option<Timestamp>>,
+    /// Accounts as they were read.
+    loaded: &'a HashMap<AccountKey, Loaded>,
     appended: Vec<Statement>,
     accounts: Latest<i64, Account>,
     grants: Latest<GrantId, Grant>,
     holds: Latest<HoldId, Hold>,
     tasks: Latest<(TenantId, TaskId), Task>,
     refunded: Latest<(TenantId, OpId), Amount>,
+}
+
+/// What of an account is written only when it changes: an index stands on `due_at`, and the standing hardly ever does.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Loaded {
+    pub(super) due_at: Option<Timestamp>,
+    pub(super) standing: Standing,
 }
 
 /// The last state of each row, in the order in which they were first touched.
@@ -67,13 +74,13 @@ impl<'a> Writes<'a> {
         last_position: i64,
         last_account: i64,
         account_ids: &'a mut HashMap<AccountKey, i64>,
-        due_at: &'a HashMap<AccountKey, Option<Timestamp>>,
+        loaded: &'a HashMap<AccountKey, Loaded>,
     ) -> Writes<'a> {
         Writes {
             position: last_position,
             last_account,
             account_ids,
-            due_at,
+            loaded,
             appended: Vec::new(),
             accounts: Latest::new(),
             grants: Latest::new(),
@@ -85,41 +92,48 @@ impl<'a> Writes<'a> {
 
     /// Adds the changes of one accepted command.
     pub(super) fn add(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let account_id = self.account_id(changes)?;
+        let account_id = changes.account.as_ref().map(|account| self.account_id(account, changes.account_is_new)).transpose()?;
         if changes.is_recorded() {
             self.position = self.position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
             let operation = codec::operation_params(self.position, account_id, changes.operation());
             self.appended.push(Statement::new(sql::OPERATION_INSERT, operation));
         }
+        if let (Some(account), Some(account_id)) = (&changes.account, account_id) {
+            self.add_account(changes, account, account_id);
+        }
+        let tenant_id = changes.tenant_id();
+        if let Some((task_id, task)) = &changes.task {
+            self.tasks.put((tenant_id.clone(), task_id.clone()), false, 0, task.clone());
+        }
+        for (ledger_id, refunded) in &changes.refunded {
+            let (op_id, _) = ledger_id.operation();
+            self.refunded.put((tenant_id.clone(), op_id), false, 0, *refunded);
+        }
+        Ok(())
+    }
+
+    /// Adds what an operation booked in its account.
+    fn add_account(&mut self, changes: &Changes, account: &Account, account_id: i64) {
         for entry in changes.entries() {
             let entry = codec::entry_params(self.position, account_id, entry);
             self.appended.push(Statement::new(sql::ENTRY_INSERT, entry));
         }
-        self.accounts.put(account_id, changes.account_is_new, account_id, changes.account.clone());
+        self.accounts.put(account_id, changes.account_is_new, account_id, account.clone());
         for (grants, is_new) in [(&changes.new_grants, true), (&changes.changed_grants, false)] {
             grants.iter().for_each(|grant| self.grants.put(grant.id, is_new, account_id, grant.clone()));
         }
         for (holds, is_new) in [(&changes.new_holds, true), (&changes.changed_holds, false)] {
             holds.iter().for_each(|hold| self.holds.put(hold.id, is_new, account_id, hold.clone()));
         }
-        let tenant_id = changes.tenant_id();
-        if let Some((task_id, task)) = &changes.task {
-            self.tasks.put((tenant_id.clone(), task_id.clone()), false, account_id, task.clone());
-        }
-        for (ledger_id, refunded) in &changes.refunded {
-            let (op_id, _) = ledger_id.operation();
-            self.refunded.put((tenant_id.clone(), op_id), false, account_id, *refunded);
-        }
-        Ok(())
     }
 
     /// The number of the account's row; a new one if the account is new.
-    fn account_id(&mut self, changes: &Changes) -> Result<i64, StoreError> {
-        let key: &Arc<AccountKey> = &changes.account.key;
+    fn account_id(&mut self, account: &Account, is_new: bool) -> Result<i64, StoreError> {
+        let key: &Arc<AccountKey> = &account.key;
         if let Some(account_id) = self.account_ids.get(&**key) {
             return Ok(*account_id);
         }
-        if !changes.account_is_new {
+        if !is_new {
             return Err(corrupt(format!("the account {key} has no row")));
         }
         self.last_account = self.last_account.checked_add(1).ok_or_else(|| corrupt("no account can be added"))?;
@@ -131,7 +145,7 @@ impl<'a> Writes<'a> {
     pub(super) fn finish(self) -> Vec<Statement> {
         let mut statements = self.appended;
         for (account_id, pending) in self.accounts.into_rows() {
-            statements.push(account(account_id, &pending, self.due_at));
+            add_account_statements(&mut statements, account_id, &pending, self.loaded);
         }
         statements.extend(self.grants.into_rows().map(|(_, pending)| grant(&pending)));
         statements.extend(self.holds.into_rows().map(|(_, pending)| hold(&pending)));
@@ -148,19 +162,27 @@ impl<'a> Writes<'a> {
     }
 }
 
-fn account(account_id: i64, pending: &Pending<Account>, due_at: &HashMap<AccountKey, Option<Timestamp>>) -> Statement {
+fn add_account_statements(
+    statements: &mut Vec<Statement>,
+    account_id: i64,
+    pending: &Pending<Account>,
+    loaded: &HashMap<AccountKey, Loaded>,
+) {
     let account = &pending.row;
+    let before = loaded.get(&*account.key).copied().unwrap_or_default();
     let mut bound = codec::account_params(account_id, account);
-    if pending.is_new {
+    if !pending.is_new && before.due_at == account.due_at {
+        statements.push(Statement::new(sql::ACCOUNT_UPDATE, bound));
+    } else {
         bound.extend(params![account.due_at]);
-        bound.extend(codec::key_params(&account.key));
-        return Statement::new(sql::ACCOUNT_INSERT, bound);
+        if pending.is_new {
+            bound.extend(codec::key_params(&account.key));
+        }
+        statements.push(Statement::new(if pending.is_new { sql::ACCOUNT_INSERT } else { sql::ACCOUNT_UPDATE_DUE }, bound));
     }
-    if due_at.get(&*account.key) == Some(&account.due_at) {
-        return Statement::new(sql::ACCOUNT_UPDATE, bound);
+    if before.standing != account.standing {
+        statements.push(Statement::new(sql::ACCOUNT_STANDING, codec::standing_params(account_id, &account.standing)));
     }
-    bound.extend(params![account.due_at]);
-    Statement::new(sql::ACCOUNT_UPDATE_DUE, bound)
 }
 
 fn grant(pending: &Pending<Grant>) -> Statement {
