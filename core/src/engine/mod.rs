@@ -6,6 +6,7 @@
 
 mod audit;
 mod builder;
+mod checkpoint;
 mod commit;
 mod job;
 mod lane;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::chain::ChainHash;
 use super::draw::Draw;
+use super::hash::ChainHash;
 use crate::amount::Amount;
 use crate::credit::named_enum;
 use crate::credit::{GrantTerms, HoldTerms};

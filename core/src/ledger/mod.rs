@@ -1,18 +1,23 @@
 //! The append-only ledger: operations, their entries, and the chain that proves them.
 
 mod chain;
+pub(crate) mod checkpoint;
 mod draw;
 mod entry;
 pub(crate) mod export;
+mod hash;
 mod operation;
 pub(crate) mod posting;
 mod query;
+mod since;
 pub(crate) mod verify;
 
-pub use chain::{ChainHash, text_hash};
+pub use chain::text_hash;
+pub use checkpoint::{AccountHead, Checkpoint};
 pub use draw::{Draw, DrawLine};
 pub use entry::{Entry, EntryKind, EntryText, Terms};
 pub use export::{StatementFormat, StatementLine};
+pub use hash::{ChainHash, CheckpointDigest};
 pub use operation::{Operation, OperationKind, StoredOperation};
 pub use query::{EntryCursor, EntryFilter, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder};
-pub use verify::{Fault, FaultKind, VerifyReport};
+pub use verify::{Fault, FaultKind, VerifyOptions, VerifyReport};

@@ -8,10 +8,10 @@ use crate::command::Fingerprint;
 use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Scope};
 use crate::facts::{Account, ChargeFact, Task, Totals};
 use crate::id::{
-    Actor, AppId, GrantId, HoldId, IdempotencyKey, OpId, Operator, PolicyTag, PriceBasis, RequestId, Scene, TaskId, TemplateId,
-    UserId,
+    Actor, AppId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, PolicyTag, PriceBasis, RequestId, Scene, TaskId,
+    TemplateId, UserId,
 };
-use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
+use crate::ledger::{AccountHead, ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
 use crate::owner::AccountKey;
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -42,6 +42,27 @@ pub(super) fn account(row: Row) -> Result<(i64, Account), StoreError> {
         due_at: columns.optional_time("due_at")?,
     };
     Ok((account_id, account))
+}
+
+/// An account, and its head if it has one.
+pub(super) fn head(row: Row) -> Result<(Arc<AccountKey>, Option<AccountHead>), StoreError> {
+    let mut columns = Columns::of("accounts", row);
+    columns.integer("account_id")?;
+    let account = columns.account_key()?;
+    let Some(seq) = columns.optional_integer("seq")? else { return Ok((account, None)) };
+    let seq = u64::try_from(seq).map_err(|_| columns.unreadable("seq"))?;
+    let op_id = OpId::from_uuid(columns.uuid("op_id")?);
+    let ordinal = columns.number("ordinal")?;
+    let head = AccountHead {
+        account: Arc::clone(&account),
+        seq,
+        ledger_id: LedgerId::derive(op_id, ordinal),
+        balance_after: columns.amount("balance_after")?,
+        frozen_after: columns.amount("frozen_after")?,
+        created_at: columns.time("created_at")?,
+        hash: hash(&mut columns, "hash")?,
+    };
+    Ok((account, Some(head)))
 }
 
 /// The name of an account.
