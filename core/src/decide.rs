@@ -155,7 +155,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         account: Arc::clone(&account.key),
         key: case.context.idempotency_key.clone(),
         fingerprint,
-        first_seq: account.seq + 1 - u64::from(entry_count),
+        first_seq: account.seq.saturating_sub(u64::from(entry_count)).saturating_add(1),
         entry_count,
         settled_count,
         actor: case.context.actor.clone(),

@@ -65,6 +65,8 @@ pub mod facts;
 mod id;
 pub mod ledger;
 mod owner;
+mod pairs;
+mod recording;
 mod settle;
 pub mod store;
 mod surface;
@@ -91,6 +93,7 @@ pub use id::{
     PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner};
+pub use recording::Recording;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 

@@ -117,6 +117,7 @@ impl Scope {
 
 /// What was agreed when the grant was given; only its expiry can be moved later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GrantTerms {
     /// Where the credit comes from.
     #[serde(rename = "type")]
@@ -163,11 +164,13 @@ named_enum! {
 }
 
 /// A grant as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Its name.
     pub id: GrantId,
     /// What was agreed.
+    #[serde(with = "whole_terms")]
     pub terms: Arc<GrantTerms>,
     /// Until when it can be spent; none for ever. Can be moved later.
     pub expires_at: Option<Timestamp>,
@@ -206,5 +209,32 @@ impl Grant {
             GrantState::Active if self.remaining.is_positive() => self.expires_at,
             GrantState::Active | GrantState::Voided => None,
         }
+    }
+}
+
+/// The terms of a grant with the text that the hashed terms of an entry leave out.
+mod whole_terms {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::{Map, Value};
+
+    use super::GrantTerms;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Whole<T> {
+        hashed: T,
+        reason: Option<Arc<str>>,
+        metadata: Option<Arc<Map<String, Value>>>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(terms: &GrantTerms, serializer: S) -> Result<S::Ok, S::Error> {
+        Whole { hashed: terms, reason: terms.reason.clone(), metadata: terms.metadata.clone() }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<GrantTerms>, D::Error> {
+        let Whole { hashed, reason, metadata } = Whole::<GrantTerms>::deserialize(deserializer)?;
+        Ok(Arc::new(GrantTerms { reason, metadata, ..hashed }))
     }
 }

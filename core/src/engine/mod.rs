@@ -13,6 +13,7 @@ mod lane;
 mod pause;
 mod preview;
 mod reads;
+mod record;
 mod sweep;
 mod ticket;
 

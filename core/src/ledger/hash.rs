@@ -30,7 +30,8 @@ macro_rules! hashes {
             type Err = Denial;
 
             fn from_str(text: &str) -> Result<$name, Denial> {
-                bytes_of(text).map($name).ok_or_else(|| Denial::invalid($field, text, "64 hexadecimal digits in lower case"))
+                let bytes = bytes_of(text).and_then(|bytes| bytes.try_into().ok());
+                bytes.map($name).ok_or_else(|| Denial::invalid($field, text, "64 hexadecimal digits in lower case"))
             }
         }
 
@@ -56,13 +57,13 @@ hashes! {
     CheckpointDigest = "digest",
 }
 
-fn bytes_of(text: &str) -> Option<[u8; 32]> {
+/// The bytes that hexadecimal digits in lower case stand for.
+pub(crate) fn bytes_of(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return None;
     }
-    let bytes: Vec<u8> = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<_>>()?;
-    bytes.try_into().ok()
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 const fn digit(text: u8) -> Option<u8> {

@@ -17,6 +17,7 @@ pub use checkpoint::{AccountHead, Checkpoint};
 pub use draw::{Draw, DrawLine};
 pub use entry::{Entry, EntryKind, EntryText, Terms};
 pub use export::{StatementFormat, StatementLine};
+pub(crate) use hash::bytes_of;
 pub use hash::{ChainHash, CheckpointDigest};
 pub use operation::{Operation, OperationKind, StoredOperation};
 pub use query::{EntryCursor, EntryFilter, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder};
