@@ -1,15 +1,15 @@
 //! What a batch of commands is decided from.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Standing};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
+pub use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -45,26 +45,26 @@ pub struct Facts {
     pub now: Timestamp,
     /// Operations by key.
     #[serde(with = "crate::pairs")]
-    pub replays: HashMap<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
+    pub replays: Map<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
     /// Accounts that exist, with all that can be drawn or has become due.
     #[serde(with = "crate::pairs")]
-    pub accounts: HashMap<AccountKey, AccountFacts>,
+    pub accounts: Map<AccountKey, AccountFacts>,
     /// Tasks that exist.
     #[serde(with = "crate::pairs")]
-    pub tasks: HashMap<(TenantId, TaskId), Task>,
+    pub tasks: Map<(TenantId, TaskId), Task>,
     /// Holds by id, open or not, with their account.
     #[serde(with = "crate::pairs")]
-    pub holds: HashMap<HoldId, (Arc<AccountKey>, Hold)>,
+    pub holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     /// Grants by id, open or not, with their account. An open grant stands here only if it was named; the state that
     /// counts is the one in its account.
     #[serde(with = "crate::pairs")]
-    pub grants: HashMap<GrantId, (Arc<AccountKey>, Grant)>,
+    pub grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     /// Charges and captures by the name of their entry.
     #[serde(with = "crate::pairs")]
-    pub charges: HashMap<LedgerId, ChargeFact>,
+    pub charges: Map<LedgerId, ChargeFact>,
     /// The charges and captures of a task in an account, the first booked first.
     #[serde(with = "crate::pairs")]
-    pub task_charges: HashMap<(AccountKey, TaskId), Vec<LedgerId>>,
+    pub task_charges: Map<(AccountKey, TaskId), Vec<LedgerId>>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -75,11 +75,11 @@ pub struct AccountFacts {
     pub account: Account,
     /// All open grants.
     #[serde(with = "crate::pairs")]
-    pub grants: HashMap<GrantId, Grant>,
+    pub grants: Map<GrantId, Grant>,
     /// The frozen holds whose expiry is not after the batch's `now`. Loaded only when [`Account::hold_due_at`] is not after
     /// `now`.
     #[serde(with = "crate::pairs")]
-    pub due_holds: HashMap<HoldId, Hold>,
+    pub due_holds: Map<HoldId, Hold>,
     /// The earliest expiry after `now` of a frozen hold. Loaded together with `due_holds`.
     pub next_hold_at: Option<Timestamp>,
 }
@@ -110,6 +110,8 @@ pub struct Account {
     pub hold_due_at: Option<Timestamp>,
     /// Nothing becomes due before this. A lower bound: it is made exact when it is reached.
     pub due_at: Option<Timestamp>,
+    /// What is agreed about it besides its grants.
+    pub standing: Standing,
 }
 
 /// What went through an account, each from its opening. They balance after every operation:
@@ -202,11 +204,7 @@ impl Facts {
 }
 
 /// Copies what stands under these keys.
-fn keep<'a, K: Clone + Eq + Hash + 'a, V: Clone>(
-    to: &mut HashMap<K, V>,
-    from: &HashMap<K, V>,
-    keys: impl IntoIterator<Item = &'a K>,
-) {
+fn keep<'a, K: Clone + Eq + Hash + 'a, V: Clone>(to: &mut Map<K, V>, from: &Map<K, V>, keys: impl IntoIterator<Item = &'a K>) {
     to.extend(keys.into_iter().filter_map(|key| Some((key.clone(), from.get(key)?.clone()))));
 }
 
@@ -226,6 +224,7 @@ impl Account {
             last_at: Timestamp::MIN,
             hold_due_at: None,
             due_at: None,
+            standing: Standing::default(),
         }
     }
 }
@@ -234,7 +233,7 @@ impl AccountFacts {
     /// An account before its first entry.
     #[must_use]
     pub fn new(key: Arc<AccountKey>) -> AccountFacts {
-        AccountFacts { account: Account::new(key), grants: HashMap::new(), due_holds: HashMap::new(), next_hold_at: None }
+        AccountFacts { account: Account::new(key), grants: Map::default(), due_holds: Map::default(), next_hold_at: None }
     }
 }
 

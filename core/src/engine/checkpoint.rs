@@ -1,6 +1,5 @@
 //! Taking a checkpoint, and finding one again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Engine;
@@ -8,6 +7,7 @@ use super::reads::ask;
 use crate::error::{Error, Failure};
 use crate::ledger::checkpoint::HeadSum;
 use crate::ledger::{AccountHead, Checkpoint, Fault, FaultKind, VerifyReport};
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::{Answer, Query};
 
@@ -80,15 +80,15 @@ impl<'a> Search<'a> {
         after: Option<AccountKey>,
         accounts: &[AccountKey],
         report: &mut VerifyReport,
-    ) -> Result<HashMap<Arc<AccountKey>, AccountHead>, Failure> {
-        let mut found = HashMap::new();
+    ) -> Result<Map<Arc<AccountKey>, AccountHead>, Failure> {
+        let mut found = Map::default();
         let (mut after, last) = (after, accounts.last());
         loop {
             let heads = match engine.heads(self.checkpoint.position, after) {
                 Err(Failure::Failed(Error::Corrupt(message))) => {
                     report.faults.push(Fault { account: None, kind: FaultKind::Unreadable, seq: None, ledger_id: None, message });
                     self.unreadable = true;
-                    return Ok(HashMap::new());
+                    return Ok(Map::default());
                 }
                 read => read?,
             };

@@ -1,6 +1,6 @@
 //! Verification from a checkpoint: an account is continued from its head, and what stood before is known by how it moved since.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::checkpoint::AccountHead;
@@ -12,6 +12,7 @@ use crate::amount::Amount;
 use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, Scope};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId};
+use crate::map::Map;
 use crate::store::AccountImage;
 use crate::time::Timestamp;
 
@@ -191,11 +192,12 @@ impl Rebuilt {
     fn compare_sums(&mut self, image: &AccountImage) {
         let effective = image.facts.grants.values().filter(|grant| grant.state != GrantState::Pending);
         let remaining: i128 = effective.map(|grant| micros(grant.remaining)).sum();
-        if remaining != micros(self.account.available) {
+        let debt = image.facts.account.standing.debt;
+        if remaining - micros(debt.owed) - micros(debt.held) != micros(self.account.available) {
             let message = format!("the effective grants have not {}, which is available", self.account.available);
             self.fault(FaultKind::WrongGrant, None, None, message);
         }
-        let mut held: HashMap<GrantId, i128> = HashMap::new();
+        let mut held: Map<GrantId, i128> = Map::default();
         for line in image.open_holds.iter().flat_map(|hold| hold.draw.lines()) {
             *held.entry(line.grant_id).or_default() += micros(line.amount);
         }

@@ -1,6 +1,5 @@
 //! Verification: the ledger read again from its first entry, and compared with what the books say now.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId, LedgerId};
 use crate::ledger::Draw;
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::AccountImage;
 use crate::time::Timestamp;
@@ -105,8 +105,8 @@ pub(crate) struct Rebuilt {
     pub(super) account: Account,
     /// What stood before the first entry that is read; none if nothing did.
     pub(super) before: Option<Before>,
-    grants: HashMap<GrantId, Grant>,
-    holds: HashMap<HoldId, Hold>,
+    grants: Map<GrantId, Grant>,
+    holds: Map<HoldId, Hold>,
     /// What refunds gave back, as their entries say it, and as the operations of the charges do.
     refunded: Amount,
     noted_refunded: Amount,
@@ -122,8 +122,8 @@ impl Rebuilt {
         Rebuilt {
             account,
             before,
-            grants: HashMap::new(),
-            holds: HashMap::new(),
+            grants: Map::default(),
+            holds: Map::default(),
             refunded: Amount::ZERO,
             noted_refunded: Amount::ZERO,
             faults: Vec::new(),
@@ -321,6 +321,10 @@ impl Rebuilt {
     }
 
     fn compare_row(&mut self, row: &Account) {
+        if self.account.standing != row.standing {
+            let message = format!("the row says {:?}, its entries {:?}", row.standing, self.account.standing);
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
         let numbers = |account: &Account| (account.available, account.frozen, Sums(account.totals));
         if numbers(&self.account) != numbers(row) {
             let message = format!("the row says {:?}, its entries {:?}", numbers(row), numbers(&self.account));
@@ -358,7 +362,7 @@ impl Rebuilt {
 
     fn compare_grants(&mut self, image: &AccountImage) {
         let grants = std::mem::take(&mut self.grants);
-        let rebuilt: HashMap<GrantId, &Grant> =
+        let rebuilt: Map<GrantId, &Grant> =
             grants.values().filter(|grant| grant.is_open()).map(|grant| (grant.id, grant)).collect();
         // Of what no entry made that was read, the row alone can tell.
         let is_compared = |id: &GrantId| self.before.is_none() || grants.contains_key(id);
@@ -382,8 +386,8 @@ impl Rebuilt {
     fn compare_holds(&mut self, image: &AccountImage) {
         let frozen = |hold: &&Hold| hold.state == HoldState::Frozen;
         let holds = std::mem::take(&mut self.holds);
-        let rebuilt: HashMap<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
-        let stored: HashMap<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
+        let rebuilt: Map<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
+        let stored: Map<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
         let is_compared = |id: &HoldId| self.before.is_none() || holds.contains_key(id);
         let older = stored.keys().filter(|id| !is_compared(id)).count();
         let ids: Vec<HoldId> = union(rebuilt.keys(), stored.keys()).into_iter().filter(is_compared).collect();
