@@ -66,6 +66,8 @@ mod id;
 pub mod ledger;
 mod map;
 mod owner;
+mod pairs;
+mod recording;
 mod settle;
 pub mod store;
 mod surface;
@@ -96,6 +98,7 @@ pub use id::{
     PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner, Subject};
+pub use recording::Recording;
 #[cfg(feature = "sqlite")]
 /// The version of `rusqlite` whose transactions an engine joins.
 pub use rusqlite;

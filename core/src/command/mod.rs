@@ -19,6 +19,7 @@ pub use charge::{Charge, Refund, RefundOf};
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
+pub(crate) use json::only_once;
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
     AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RecurReceipt,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::Recurrence;
+use super::whole_terms::{TermsText, TermsWithText};
 use crate::amount::Amount;
 use crate::id::{AppId, GrantId, PolicyTag, TemplateId};
 use crate::time::Timestamp;
@@ -118,6 +119,7 @@ impl Scope {
 
 /// What was agreed when the grant was given; only its expiry can be moved later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GrantTerms {
     /// Where the credit comes from.
     #[serde(rename = "type")]
@@ -167,11 +169,13 @@ named_enum! {
 }
 
 /// A grant as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Its name.
     pub id: GrantId,
     /// What was agreed.
+    #[serde(with = "super::whole_terms")]
     pub terms: Arc<GrantTerms>,
     /// Until when it can be spent; none for ever. Can be moved later.
     pub expires_at: Option<Timestamp>,
@@ -210,5 +214,15 @@ impl Grant {
             GrantState::Active if self.remaining.is_positive() => self.expires_at,
             GrantState::Active | GrantState::Voided => None,
         }
+    }
+}
+
+impl TermsWithText for GrantTerms {
+    fn text(&self) -> TermsText {
+        (self.reason.clone(), self.metadata.clone())
+    }
+
+    fn with_text(self, (reason, metadata): TermsText) -> GrantTerms {
+        GrantTerms { reason, metadata, ..self }
     }
 }

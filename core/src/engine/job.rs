@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::GroupFailure;
+use super::record::Recorder;
 use super::ticket::{Answer, Outcome, Ticket, ticket};
 use crate::changes::Changes;
 use crate::command::{Body, Command, Metadata, Receipt};
@@ -18,6 +19,7 @@ use crate::facts::{Facts, Needs};
 use crate::id::{OpId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::Map;
+use crate::recording::Recording;
 use crate::time::Timestamp;
 
 /// A command whose shape is right, with the id that it takes effect under however often it is tried.
@@ -26,6 +28,7 @@ pub(super) struct Prepared {
     op_id: OpId,
     policy: Arc<TenantPolicy>,
     needs: Needs,
+    recorder: Option<Recorder>,
 }
 
 impl Prepared {
@@ -34,7 +37,17 @@ impl Prepared {
         command.check()?;
         let needs = command.needs(&policy);
         let op_id = command.op_id(&needs, now, random);
-        Ok(Prepared { command, op_id, policy, needs })
+        Ok(Prepared { command, op_id, policy, needs, recorder: None })
+    }
+
+    /// The same, which notes what it is decided from.
+    pub(super) fn recorded_by(self, recorder: Recorder) -> Prepared {
+        Prepared { recorder: Some(recorder), ..self }
+    }
+
+    /// It with its part of the facts.
+    pub(super) fn recording(&self, facts: &Facts) -> Recording {
+        Recording::new(self.command.clone(), self.op_id, (*self.policy).clone(), facts.part(&self.needs))
     }
 
     /// Its own operation among those found. An operation that has its id by chance is another command's.
@@ -52,6 +65,9 @@ impl Prepared {
 
     /// Decides it on the facts, and shows what it changes to the commands after it.
     pub(super) fn decide(&self, facts: &mut Facts, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
+        if let Some(recorder) = &self.recorder {
+            recorder.note(self.recording(facts));
+        }
         let decision = catch_unwind(AssertUnwindSafe(|| decide(&self.command, self.op_id, &self.policy, facts)));
         match decision {
             Ok(Decision::Accepted(changes, receipt)) => {

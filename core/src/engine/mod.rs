@@ -6,6 +6,7 @@
 
 mod audit;
 mod builder;
+mod checkpoint;
 mod commit;
 mod job;
 #[cfg(feature = "sqlite")]
@@ -14,6 +15,7 @@ mod lane;
 mod pause;
 mod preview;
 mod reads;
+mod record;
 mod sweep;
 mod ticket;
 
