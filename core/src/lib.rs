@@ -64,6 +64,7 @@ mod error;
 pub mod facts;
 mod id;
 pub mod ledger;
+mod map;
 mod owner;
 mod settle;
 pub mod store;

@@ -18,9 +18,6 @@ const MIGRATIONS: &[(&str, &str)] = &[("ledger", include_str!("migrations/0001_l
 /// The settings of every connection. SQLite's own waiting is off: the store waits by itself.
 const SETTINGS: &str = "PRAGMA busy_timeout = 0; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;";
 
-/// Statements that a connection keeps prepared: all of them.
-const PREPARED: usize = 64;
-
 /// The file that a path led to when it was opened: without links, and wherever the process goes.
 #[derive(Clone, Debug)]
 pub(super) struct OpenedFile {
@@ -93,7 +90,7 @@ pub(super) fn reader(file: &OpenedFile, deadline: Duration) -> Result<Connection
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error::store_error)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.set_prepared_statement_cache_capacity(crate::store::sql::ALL.len());
     // A plan never depends on what is bound. Otherwise SQLite, built with STAT4, plans a statement again whenever a parameter of
     // a range is bound to another value: more work than all the rest of a charge.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error::store_error)?;
