@@ -89,7 +89,10 @@ pub use credit::{
     TenantPolicy, Unusable, UnusableGrant, Zone,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
+pub use engine::{
+    Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, GroupFailure, Health, HealthReason, HealthStatus,
+    SweepReport, Ticket,
+};
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};

@@ -86,7 +86,7 @@ impl Engine {
 
     fn run_recorded(&self, command: Command, recorder: &Recorder) -> Result<Receipt, Failure> {
         let prepared = self.prepare(command)?.recorded_by(recorder.clone());
-        let (job, ticket) = Job::new(vec![prepared], self.deadline());
+        let (job, ticket) = Job::new(vec![prepared], self.deadline(), &self.inner.commands);
         self.inner.lane.run_or_queue(vec![job], None)?;
         ticket.wait()
     }
