@@ -22,7 +22,7 @@ const HISTORY: &str = "grant 10 type=trial expires_at=+60 operator=ops reason=we
     charge 5 idempotency_key=k5 price_basis=b; hold 6 task_id=v over_capture=draw late_commit=draw user_id=u1 as=open;
     recur 5 every={\"days\":2} rollover_cap=2 zone=Europe/Berlin scope.app_id=app policy_tag=p reason=plan metadata={\"c\":3} as=r;
     recur 4 ends_at=+3d rollover_cap=1; hold 3 app_id=app expire_in=604800; wait 86400; charge 1 app_id=app; wait 864000;
-    charge 1; stop_rule r; recur 1 starts_at=+90d priority=2;
+    charge 1; stop_rule r; recur 1 starts_at=+90d priority=2; hold 1 task_id=w late_commit=draw;
     grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex";
 
 /// The books of [`HISTORY`], and a hand that changes them.
