@@ -1,12 +1,13 @@
 //! What a batch of commands is decided from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::amount::Amount;
 use crate::credit::{Grant, Hold, Rule, Standing};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
+pub use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -42,22 +43,22 @@ pub struct Facts {
     /// The instant at which the batch is decided.
     pub now: Timestamp,
     /// Operations by key.
-    pub replays: HashMap<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
+    pub replays: Map<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
     /// Accounts that exist, with all that can be drawn or has become due.
-    pub accounts: HashMap<AccountKey, AccountFacts>,
+    pub accounts: Map<AccountKey, AccountFacts>,
     /// Tasks that exist.
-    pub tasks: HashMap<(TenantId, TaskId), Task>,
+    pub tasks: Map<(TenantId, TaskId), Task>,
     /// Holds by id, open or not, with their account.
-    pub holds: HashMap<HoldId, (Arc<AccountKey>, Hold)>,
+    pub holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     /// Grants by id, open or not, with their account. An open grant stands here only if it was named; the state that
     /// counts is the one in its account.
-    pub grants: HashMap<GrantId, (Arc<AccountKey>, Grant)>,
+    pub grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     /// Charges and captures by the name of their entry.
-    pub charges: HashMap<LedgerId, ChargeFact>,
+    pub charges: Map<LedgerId, ChargeFact>,
     /// The charges and captures of a task in an account, the first booked first.
-    pub task_charges: HashMap<(AccountKey, TaskId), Vec<LedgerId>>,
+    pub task_charges: Map<(AccountKey, TaskId), Vec<LedgerId>>,
     /// Rules by id, running or not, with their account. Of one that runs, the state that counts is the one in its account.
-    pub rules: HashMap<RuleId, (Arc<AccountKey>, Rule)>,
+    pub rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -66,10 +67,10 @@ pub struct AccountFacts {
     /// Its row.
     pub account: Account,
     /// All open grants.
-    pub grants: HashMap<GrantId, Grant>,
+    pub grants: Map<GrantId, Grant>,
     /// The frozen holds whose expiry is not after the batch's `now`. Loaded only when [`Account::hold_due_at`] is not after
     /// `now`.
-    pub due_holds: HashMap<HoldId, Hold>,
+    pub due_holds: Map<HoldId, Hold>,
     /// The earliest expiry after `now` of a frozen hold. Loaded together with `due_holds`.
     pub next_hold_at: Option<Timestamp>,
     /// The rules that run. Loaded only when [`Standing::rules`] says that there are some.
@@ -176,7 +177,7 @@ impl AccountFacts {
     /// An account by its row alone.
     #[must_use]
     pub fn of(account: Account) -> AccountFacts {
-        AccountFacts { account, grants: HashMap::new(), due_holds: HashMap::new(), next_hold_at: None, rules: BTreeMap::new() }
+        AccountFacts { account, grants: Map::default(), due_holds: Map::default(), next_hold_at: None, rules: BTreeMap::new() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Booking: the one place where balances, grants and holds change, entry by entry.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chain::text_hash;
@@ -13,6 +13,7 @@ use crate::credit::{Grant, GrantState, Hold, HoldState, Rule};
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
 use crate::id::{AppId, GrantId, HoldId, OpId, RuleId, TaskId, TemplateId};
+use crate::map::Map;
 use crate::time::Timestamp;
 
 /// Why a command is not booked.
@@ -109,9 +110,9 @@ pub(crate) struct Posting<'a> {
     pub(crate) entries: Vec<Entry>,
     before: Cow<'a, AccountFacts>,
     named: Option<&'a Facts>,
-    grants: HashMap<GrantId, Grant>,
+    grants: Map<GrantId, Grant>,
     made_grants: Vec<GrantId>,
-    holds: HashMap<HoldId, Hold>,
+    holds: Map<HoldId, Hold>,
     made_holds: Vec<HoldId>,
     rules: BTreeMap<RuleId, Rule>,
     made_rules: Vec<RuleId>,
@@ -128,9 +129,9 @@ impl<'a> Posting<'a> {
             entries: Vec::with_capacity(2),
             before,
             named,
-            grants: HashMap::new(),
+            grants: Map::default(),
             made_grants: Vec::new(),
-            holds: HashMap::new(),
+            holds: Map::default(),
             made_holds: Vec::new(),
             rules: BTreeMap::new(),
             made_rules: Vec::new(),
