@@ -218,15 +218,19 @@ impl GrantId {
     /// The id of what a rule makes at its `k`-th boundary: the instance, or what is carried over to it. Anybody who knows the rule
     /// can work it out. It leads to no operation by itself.
     ///
-    /// A UUIDv7: the milliseconds of the boundary, the 12 bits of tenant and owner that the rule has, and 62 bits of BLAKE3 over
-    /// the rule's UUID, `k` (4 bytes, big-endian) and a byte (0 the instance, 1 what is carried over).
+    /// A UUIDv7: the milliseconds of the boundary, the 12 bits of tenant and owner that the rule has, a bit (1 the instance, 0 what
+    /// is carried over, which so is drawn first where nothing else differs), and 61 bits of BLAKE3 over the rule's UUID, `k` (4
+    /// bytes, big-endian) and a byte (0 the instance, 1 what is carried over).
     #[must_use]
     pub fn of_rule(rule: RuleId, k: u32, boundary: Timestamp, rollover: bool) -> GrantId {
         let mut hasher = blake3::Hasher::new();
         hasher.update(rule.0.as_bytes()).update(&k.to_be_bytes()).update(&[u8::from(rollover)]);
         let low = hasher.finalize().as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         let (millis, shard) = (millis(boundary), rule.0.as_u64_pair().0 & 0x0fff);
-        GrantId(Uuid::from_u64_pair((millis << 16) | 0x7000 | shard, low >> 2 | 0x8000_0000_0000_0000))
+        GrantId(Uuid::from_u64_pair(
+            (millis << 16) | 0x7000 | shard,
+            low >> 3 | if rollover { 0x8000_0000_0000_0000 } else { 0xa000_0000_0000_0000 },
+        ))
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 const HOLD: &str = "hold_019535d9-3df7-7aaa-8bbb-0123456a0001";
 const GRANT: &str = "grt_019535d9-3df7-7aaa-8bbb-0123456a0001";
+const RULE: &str = "rule_019535d9-3df7-7aaa-8bbb-0123456a0001";
 const ENTRY: &str = "led_019535d9-3df7-7aaa-8bbb-0123456a0001";
 
 /// One command of each kind, with every field that it has.
@@ -36,6 +37,11 @@ fn full_commands() -> Vec<Value> {
             "operator": "ops", "reason": "failed", "metadata": {}}),
         json!({"command": "refund", "payer": "user:u1", "ledger_id": ENTRY, "operator": "ops", "reason": "failed"}),
         json!({"command": "settle", "owner": "user:u1", "unit": "UC"}),
+        json!({"command": "recur", "owner": "user:u1", "unit": "UC", "type": "plan", "amount": "2.5", "every": {"months": 3},
+            "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2027-01-01T00:00:00Z", "zone": "Europe/Berlin", "rollover_cap": "1",
+            "scope": {"app_id": "app", "template_id": "t"}, "priority": -3, "reason": "hello", "operator": "ops",
+            "policy_tag": "p", "metadata": {}}),
+        json!({"command": "stop_rule", "rule_id": RULE, "operator": "ops", "reason": "cancelled", "metadata": {}}),
     ];
     bodies.into_iter().map(|body| merged(&context, &body)).collect()
 }
@@ -87,7 +93,7 @@ fn every_field_of_every_command_is_checked() {
                 }
                 let refused = read(&with(&json, name, wrong.clone())).unwrap_err();
                 let expected = match name.as_str() {
-                    "amount" | "actual_cost" => "amount_invalid",
+                    "amount" | "actual_cost" | "rollover_cap" => "amount_invalid",
                     "owner" | "payer" if wrong.is_string() => "owner_invalid",
                     _ => "payload_invalid",
                 };
@@ -114,6 +120,8 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("charge", &["amount"]),
         ("refund", &["operator", "reason"]),
         ("settle", &["owner"]),
+        ("recur", &["owner", "type", "amount", "every"]),
+        ("stop_rule", &["rule_id", "operator", "reason"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

@@ -34,6 +34,8 @@ const REACHED: &[&str] = &[
     "hold pre_deduct_already_processed",
     "hold replayed",
     "hold unknown",
+    "recur accepted",
+    "recur replayed",
     "refund accepted",
     "refund refund_duplicate",
     "refund replayed",
@@ -41,6 +43,7 @@ const REACHED: &[&str] = &[
     "release accepted",
     "release replayed",
     "settle accepted",
+    "stop_rule accepted",
     "void accepted",
     "void replayed",
 ];

@@ -20,6 +20,9 @@ const HISTORY: &str = "grant 10 type=trial expires_at=+60 operator=ops reason=we
     charge 4 task_id=u template_id=tpl app_id=app user_id=u1 reason=work as=c; wait 40; capture h 2;
     refund 1 ledger_id=@c payer=user:u1 idempotency_key=k4; adjust 7; adjust -6; refund ledger_id=@c user_id=u1;
     charge 5 idempotency_key=k5 price_basis=b; hold 6 task_id=v over_capture=draw late_commit=draw user_id=u1 as=open;
+    recur 5 every={\"days\":2} rollover_cap=2 zone=Europe/Berlin scope.app_id=app policy_tag=p reason=plan metadata={\"c\":3} as=r;
+    recur 4 ends_at=+3d rollover_cap=1; hold 3 app_id=app expire_in=604800; wait 86400; charge 1 app_id=app; wait 864000;
+    charge 1; stop_rule r; recur 1 starts_at=+90d priority=2; hold 1 task_id=w late_commit=draw;
     grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex";
 
 /// The books of [`HISTORY`], and a hand that changes them.
@@ -90,20 +93,25 @@ impl Books {
     }
 }
 
-const TABLES: [&str; 5] = ["operations", "entries", "accounts", "grants", "holds"];
+const TABLES: [&str; 6] = ["operations", "entries", "accounts", "grants", "holds", "rules"];
 
 /// SQL for another value of a column, of its type.
 fn other(column: &str) -> String {
     let blob = format!("CAST(substr({column}, 1, length({column}) - 1) || x'7f' AS BLOB)");
     let word = match column {
         "metadata" => "'{\"other\":true}'",
+        "recurrence" => {
+            "CASE WHEN recurrence IS NULL THEN '{\"rule_id\":\"rule_019535d9-3df7-7aaa-8bbb-0123456a0001\",\"k\":1}' END"
+        }
         "kind" => "CASE kind WHEN 'release' THEN 'hold' ELSE 'release' END",
-        "state" => "CASE state WHEN 'active' THEN 'voided' WHEN 'frozen' THEN 'cancelled' ELSE 'active' END",
+        "state" => {
+            "CASE state WHEN 'active' THEN 'voided' WHEN 'frozen' THEN 'cancelled' WHEN 'running' THEN 'ended' WHEN 'ended' THEN 'running' ELSE 'active' END"
+        }
         "over_capture" | "late_commit" => return format!("CASE {column} WHEN 'draw' THEN 'reject' ELSE 'draw' END"),
         "type" => "CASE type WHEN 'trial' THEN 'purchased' ELSE 'trial' END",
         "hash" | "head" => return format!("CASE WHEN substr({column}, 32) = x'7f' THEN zeroblob(32) ELSE {blob} END"),
         "terms" => "'{\"expiry\":{\"expires_at\":\"2030-01-01T00:00:00Z\"}}'",
-        "draw" | "hold_id" | "grant_id" | "reissue_of" | "op_id" => {
+        "draw" | "hold_id" | "grant_id" | "rule_id" | "reissue_of" | "op_id" => {
             let made = if column == "draw" { "zeroblob(25)" } else { "randomblob(16)" };
             return format!("CASE WHEN {column} IS NULL THEN {made} ELSE {blob} END");
         }
@@ -172,15 +180,15 @@ fn is_free(table: &str, column: &str) -> bool {
     match table {
         "operations" => !matches!(column, "op_id" | "tenant_id" | "account_id" | "first_seq" | "entry_count" | "created_at"),
         "accounts" => false,
-        _ => matches!(column, "grant_row" | "hold_row"),
+        _ => matches!(column, "grant_row" | "hold_row" | "rule_row"),
     }
 }
 
 #[test]
-fn a_changed_account_grant_or_hold_is_found() {
+fn a_changed_account_grant_hold_or_rule_is_found() {
     let books = Books::new();
     let mut unnoticed = Vec::new();
-    for table in ["accounts", "grants", "holds", "operations"] {
+    for table in ["accounts", "grants", "holds", "rules", "operations"] {
         for column in books.columns(table).into_iter().filter(|column| !is_free(table, column)) {
             // Without anything that could become due, any bound is right.
             let rows = match column.as_str() {
@@ -208,9 +216,9 @@ fn a_refund_that_was_forgotten_is_found() {
 }
 
 #[test]
-fn a_deleted_grant_or_hold_is_found() {
+fn a_deleted_grant_hold_or_rule_is_found() {
     let books = Books::new();
-    for table in ["grants", "holds"] {
+    for table in ["grants", "holds", "rules"] {
         for row in books.list(&format!("SELECT rowid FROM {table}")) {
             assert!(!books.after(&format!("DELETE FROM {table} WHERE rowid = {row}")).is_clean(), "row {row} of {table}");
         }

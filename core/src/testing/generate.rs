@@ -209,7 +209,7 @@ impl Generator {
             83..88 => Wait::BeforeNextDue,
             88..95 => Wait::Micros(self.random.i64(1..1_000) * 1_000_000),
             95..96 => Wait::Micros(self.random.i64(1..9) * 86_400_000_000),
-            96..97 => Wait::Micros(self.random.i64(1..60) * 86_400_000_000),
+            96..97 => Wait::Micros(self.random.i64(9..40) * 86_400_000_000),
             _ => Wait::Micros(-self.random.i64(1..1_500_000)),
         };
         self.now += match wait {

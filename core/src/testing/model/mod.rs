@@ -63,6 +63,8 @@ struct Lot {
     voided: bool,
     id: Option<GrantId>,
     period: Option<Period>,
+    /// Something was drawn from it, or a receipt named it.
+    kept: bool,
 }
 
 /// Of which rule a lot is, and of which of its periods.

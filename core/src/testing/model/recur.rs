@@ -113,7 +113,7 @@ impl Model {
         let Rhythm { purse, ask, id, .. } = self.rhythms[rule].clone();
         let until = self.rhythms[rule].boundary(period.k + 1);
         let id = id.map(|id| GrantId::of_rule(id, period.k, Timestamp::from_micros(from).unwrap_or_default(), period.carried));
-        self.lots.push(Lot {
+        let lot = Lot {
             purse,
             grant_type: ask.grant_type,
             scope: ask.scope,
@@ -126,7 +126,16 @@ impl Model {
             voided: false,
             id,
             period: Some(period),
-        });
+            kept: id.is_none(),
+        };
+        // Of thousands of periods that nobody saw, nobody can ask for one.
+        let forgotten = |old: &Lot| {
+            old.period.is_some_and(|of| of.rule == rule) && !old.kept && old.left == 0 && old.held == 0 && old.ended(from)
+        };
+        match self.lots.iter().position(forgotten) {
+            Some(place) => self.lots[place] = lot,
+            None => self.lots.push(lot),
+        }
         until
     }
 

@@ -39,8 +39,8 @@ impl Model {
             return Err(CapacityExceeded);
         }
         let pending = from > now;
-        let (held, voided, id, period) = (0, false, None, None);
-        self.lots.push(Lot { purse, grant_type, scope, priority, from, until, left, held, pending, voided, id, period });
+        let (held, voided, id, period, kept) = (0, false, None, None, true);
+        self.lots.push(Lot { purse, grant_type, scope, priority, from, until, left, held, pending, voided, id, period, kept });
         Ok(())
     }
 
@@ -116,6 +116,7 @@ impl Model {
             if part > 0 {
                 lines.push((n, part));
                 self.lots[n].left -= part;
+                self.lots[n].kept = true;
                 wanted -= part;
             }
         }
