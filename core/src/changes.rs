@@ -34,6 +34,22 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// An operation that changes nothing but is recorded.
+    #[must_use]
+    pub fn of(stored: StoredOperation) -> Changes {
+        Changes {
+            stored: Arc::new(stored),
+            account: None,
+            account_is_new: false,
+            new_grants: Vec::new(),
+            changed_grants: Vec::new(),
+            new_holds: Vec::new(),
+            changed_holds: Vec::new(),
+            task: None,
+            refunded: Vec::new(),
+        }
+    }
+
     /// The tenant of all these rows.
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {

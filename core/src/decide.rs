@@ -25,12 +25,14 @@ pub enum Decision {
     Replayed(Receipt),
     /// The command is refused.
     Denied(Denial),
+    /// The command is refused, and what keeps the denial under its key.
+    Remembered(Box<Changes>, Denial),
     /// The facts contradict themselves; nothing is decided.
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, owner, target, capacity, balance; within a command of
-/// a family, the function named here goes on in that order.
+/// Decides a command from facts. The order of checks: shape, replay, owner, version, target, capacity, balance; within a
+/// command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
     if let Err(denial) = command.check() {
@@ -41,23 +43,30 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         return replay(earlier, &fingerprint);
     }
     let case = Case { context: &command.context, op_id, policy, facts };
-    let booking = match &command.body {
-        Body::Grant(body) => grants::give(&case, body),
-        Body::Void(body) => grants::void(&case, body),
-        Body::Amend(body) => grants::amend(&case, body),
-        Body::Adjust(body) => adjust::adjust(&case, body),
-        Body::Hold(body) => holds::place(&case, body),
-        Body::Extend(body) => holds::extend(&case, body),
-        Body::Capture(body) => holds::capture(&case, body),
-        Body::Release(body) => holds::release(&case, body),
-        Body::Charge(body) => charge::charge(&case, body),
-        Body::Refund(body) => refund::refund(&case, body),
-        Body::Settle(body) => settle_account(&case, body),
-    };
-    match booking {
+    let booking = check_version(&case, command).and_then(|()| book(&case, &command.body));
+    match booking.and_then(|booking| refuse_version_of_none(&case, booking)) {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
+        Err(Stop::Denied(denial)) if command.context.remember_denials => {
+            Decision::Remembered(Box::new(remember(&case, command.body.kind(), fingerprint, &denial)), denial)
+        }
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
         Err(Stop::Contradiction(what)) => Decision::Contradiction(what),
+    }
+}
+
+fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
+    match body {
+        Body::Grant(body) => grants::give(case, body),
+        Body::Void(body) => grants::void(case, body),
+        Body::Amend(body) => grants::amend(case, body),
+        Body::Adjust(body) => adjust::adjust(case, body),
+        Body::Hold(body) => holds::place(case, body),
+        Body::Extend(body) => holds::extend(case, body),
+        Body::Capture(body) => holds::capture(case, body),
+        Body::Release(body) => holds::release(case, body),
+        Body::Charge(body) => charge::charge(case, body),
+        Body::Refund(body) => refund::refund(case, body),
+        Body::Settle(body) => settle_account(case, body),
     }
 }
 
@@ -67,15 +76,19 @@ fn earlier<'a>(context: &Context, facts: &'a Facts) -> Option<&'a Arc<StoredOper
     facts.replays.get(&(context.tenant_id.clone(), key.clone()))
 }
 
-/// The first answer again; or, for another command under the same key, what differs.
+/// The first answer again, if it was a denial that is remembered too; or, for another command under the same key, what
+/// differs.
 fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint) -> Decision {
-    match earlier.operation.fingerprint.first_difference(fingerprint) {
-        None => Decision::Replayed(Receipt { stored: Arc::clone(earlier), idempotent_replay: true }),
-        Some(field) => Decision::Denied(
+    if let Some(field) = earlier.operation.fingerprint.first_difference(fingerprint) {
+        return Decision::Denied(
             Denial::new(DenialKind::IdempotencyConflict, format!("the idempotency key was used before with another `{field}`"))
                 .with("field", field)
                 .with("audit_id", earlier.operation.audit_id().to_string()),
-        ),
+        );
+    }
+    match &earlier.operation.denial {
+        Some(denial) => Decision::Denied(Denial::clone(denial)),
+        None => Decision::Replayed(Receipt { stored: Arc::clone(earlier), idempotent_replay: true }),
     }
 }
 
@@ -135,6 +148,34 @@ impl<'a> Booking<'a> {
     }
 }
 
+/// Compares the version that the command expects with the one that is booked. A hold or grant that is not there leads to no
+/// account: its family says so.
+fn check_version(case: &Case<'_>, command: &Command) -> Result<(), Stop> {
+    let Some(expected) = command.context.expected_version else { return Ok(()) };
+    let needs = command.needs(case.policy);
+    let (facts, tenant_id) = (case.facts, case.tenant_id());
+    let of_hold = || needs.holds.first().and_then(|(_, id)| facts.holds.get(id)).map(|(key, _)| &**key);
+    let of_grant = || needs.grants.first().and_then(|(_, id)| facts.grants.get(id)).map(|(key, _)| &**key);
+    let account = needs.accounts.first().or_else(of_hold).or_else(of_grant).filter(|key| key.tenant_id == *tenant_id);
+    let Some(account) = account else { return Ok(()) };
+    let version = facts.accounts.get(account).map_or(0, |known| known.account.seq);
+    if version == expected {
+        return Ok(());
+    }
+    let message = format!("the account has version {version}, the command expects {expected}");
+    Err(Denial::new(DenialKind::VersionConflict, message).with("expected", expected).with("version", version).into())
+}
+
+/// What books in no account has no version to expect.
+fn refuse_version_of_none<'a>(case: &Case<'a>, booking: Booking<'a>) -> Result<Booking<'a>, Stop> {
+    match case.context.expected_version {
+        Some(expected) if booking.posting.is_none() => {
+            Err(Denial::invalid("expected_version", expected, "a command about an account").into())
+        }
+        _ => Ok(booking),
+    }
+}
+
 /// Booking what is due is all that this command does.
 fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, Stop> {
     let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
@@ -155,22 +196,14 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq + 1 - u64::from(entry_count));
     let operation = Operation {
-        op_id: case.op_id,
-        kind,
-        tenant_id: case.tenant_id().clone(),
         account: account.as_ref().map(|account| Arc::clone(&account.key)),
         subject,
-        key: case.context.idempotency_key.clone(),
-        fingerprint,
         first_seq,
         entry_count,
         settled_count,
-        actor: case.context.actor.clone(),
-        request_id: case.context.request_id.clone(),
         policy_tag,
-        created_at: case.now(),
-        refunded: Amount::ZERO,
         answer: answer.and_then(|rest| serde_json::to_string(&rest).ok()).map(Arc::from),
+        ..operation(case, kind, fingerprint)
     };
     let stored = Arc::new(StoredOperation { operation, entries, position: 0 });
     let changes = Changes {
@@ -185,4 +218,37 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         refunded,
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
+}
+
+/// What keeps a denial: an operation that books nothing. No account is touched.
+fn remember(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, denial: &Denial) -> Changes {
+    let operation = Operation {
+        policy_tag: denial.policy_tag().cloned(),
+        denial: Some(Arc::new(denial.clone())),
+        ..operation(case, kind, fingerprint)
+    };
+    Changes::of(StoredOperation { operation, entries: Vec::new(), position: 0 })
+}
+
+/// The operation of a command that has booked nothing yet.
+fn operation(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint) -> Operation {
+    Operation {
+        op_id: case.op_id,
+        kind,
+        tenant_id: case.tenant_id().clone(),
+        account: None,
+        subject: None,
+        key: case.context.idempotency_key.clone(),
+        fingerprint,
+        first_seq: 0,
+        entry_count: 0,
+        settled_count: 0,
+        actor: case.context.actor.clone(),
+        request_id: case.context.request_id.clone(),
+        policy_tag: None,
+        created_at: case.now(),
+        refunded: Amount::ZERO,
+        answer: None,
+        denial: None,
+    }
 }

@@ -66,6 +66,9 @@ pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, 
     let mut settled = facts.clone();
     settled.account = booked.account.unwrap_or(settled.account);
     settled.account.last_at = facts.account.last_at;
+    // Its version is that of what is booked.
+    settled.account.seq = facts.account.seq;
+    settled.account.head = facts.account.head;
     for grant in booked.changed_grants {
         if grant.is_open() {
             settled.grants.insert(grant.id, grant);

@@ -186,8 +186,10 @@ impl Bank {
 
     fn value(&self, field: &str, text: &str) -> Value {
         match field {
-            "effective_at" | "expires_at" => instant(text).to_string().into(),
-            "expire_in" | "priority" | "final" | "metadata" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+            "effective_at" | "expires_at" | "deadline" => instant(text).to_string().into(),
+            "expire_in" | "priority" | "final" | "metadata" | "expected_version" | "remember_denials" => {
+                serde_json::from_str(text).unwrap_or_else(|_| text.into())
+            }
             "grant_id" | "hold_id" | "ledger_id" => match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
                 Some(made) => made.get(field).cloned().unwrap_or_else(|| format!("no {field}").into()),
                 None => text.trim_start_matches('@').into(),
@@ -253,7 +255,7 @@ impl Bank {
         }
     }
 
-    /// Compares a balance: `balance 5 frozen 2 of pool`, `balance 5 at +60`.
+    /// Compares a balance: `balance 5 frozen 2 of pool`, `balance 5 at +60`, `balance 5 version 1`.
     ///
     /// # Errors
     /// Says how they differ.
@@ -269,6 +271,11 @@ impl Bank {
         };
         let balance = balance.map_err(|error| format!("{statement}: {error}"))?;
         let found = (balance.available.to_string(), balance.frozen.to_string());
+        if let Some(version) = after("version")
+            && balance.version.to_string() != version
+        {
+            return Err(format!("`{statement}`: the version is {}", balance.version));
+        }
         let expected = (after("balance").unwrap_or("0").to_owned(), after("frozen").unwrap_or("0").to_owned());
         if found == expected { Ok(()) } else { Err(format!("`{statement}`: available and frozen are {found:?}")) }
     }

@@ -11,7 +11,8 @@ const ENTRY: &str = "led_019535d9-3df7-7aaa-8bbb-0123456a0001";
 
 /// One command of each kind, with every field that it has.
 fn full_commands() -> Vec<Value> {
-    let context = json!({"tenant_id": "acme", "idempotency_key": "k-1", "actor": "svc", "request_id": "r-1"});
+    let context = json!({"tenant_id": "acme", "idempotency_key": "k-1", "actor": "svc", "request_id": "r-1",
+        "expected_version": 3, "deadline": "2026-01-01T00:00:00Z", "remember_denials": true});
     let bodies = [
         json!({"command": "grant", "owner": "user:u1", "unit": "UC", "type": "trial", "amount": "2.5",
             "effective_at": "2026-01-01T00:00:00Z", "expires_at": "2027-01-01T00:00:00Z",
@@ -79,7 +80,7 @@ fn every_field_of_every_command_is_checked() {
         for json in full_commands() {
             for name in json.as_object().unwrap().keys() {
                 let free = matches!((name.as_str(), &wrong), ("metadata", Value::Object(_)) | ("reason", Value::String(_)))
-                    || (name == "final" && wrong.is_boolean());
+                    || (matches!(name.as_str(), "final" | "remember_denials") && wrong.is_boolean());
                 // A struct is read from an array of its fields as well; an empty one has too few or none that are needed.
                 let scope = name == "scope" && wrong.is_array();
                 if free || scope {

@@ -51,6 +51,8 @@ const REACHED: &[&str] = &[
     "charge insufficient_balance",
     "charge owner_invalid",
     "charge replayed",
+    "charge version_conflict",
+    "capture version_conflict",
     "extend accepted",
     "extend payload_invalid",
     "extend pre_deduct_already_processed",

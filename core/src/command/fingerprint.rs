@@ -54,6 +54,8 @@ fields! {
     Final = "final",
     ScopeAppId = "scope_app_id",
     ScopeTemplateId = "scope_template_id",
+    ExpectedVersion = "expected_version",
+    RememberDenials = "remember_denials",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,
@@ -147,6 +149,13 @@ impl Fields {
     pub(crate) fn number(&mut self, field: Field, number: i64, default: i64) {
         if number != default {
             self.add(field, &number.to_be_bytes());
+        }
+    }
+
+    /// Adds the version of an account.
+    pub(crate) fn version(&mut self, field: Field, version: Option<u64>) {
+        if let Some(version) = version {
+            self.add(field, &version.to_be_bytes());
         }
     }
 

@@ -12,7 +12,8 @@ use crate::denial::{Denial, DenialKind, shown};
 use crate::owner::Owner;
 
 /// The fields that every command has.
-const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
+const CONTEXT_FIELDS: [&str; 7] =
+    ["tenant_id", "idempotency_key", "actor", "request_id", "expected_version", "deadline", "remember_denials"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
 const AMOUNT_FIELDS: [&str; 2] = ["amount", "actual_cost"];
@@ -168,9 +169,10 @@ fn allowed(field: &str) -> &'static str {
     match field {
         "expire_in" => "1 to 604800 seconds",
         "priority" => "a whole number from -2147483648 to 2147483647",
-        "final" => "true or false",
+        "expected_version" => "a whole number, 0 or more",
+        "final" | "remember_denials" => "true or false",
         "metadata" => "an object",
-        "effective_at" | "expires_at" => "an ISO 8601 instant with an offset and at most 6 digits after the second",
+        "effective_at" | "expires_at" | "deadline" => "an ISO 8601 instant with an offset and at most 6 digits after the second",
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",
         _ if OWNER_FIELDS.contains(&field) => "`pool`, `user:<id>` or `organization:<id>`",
         _ => "a value of the field's type; unknown fields are refused",

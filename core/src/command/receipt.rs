@@ -121,6 +121,7 @@ impl Receipt {
             grant_id: main.and_then(|entry| entry.grant_id).unwrap_or_else(|| GrantId::from_uuid(operation.op_id.uuid())),
             reason: main.and_then(|entry| entry.text.reason.clone()),
             main_terms: main.and_then(|entry| entry.terms.clone()),
+            version: operation.version(),
             policy_tag: operation.policy_tag.clone(),
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
@@ -141,6 +142,7 @@ struct Common {
     grant_id: GrantId,
     reason: Option<Arc<str>>,
     main_terms: Option<Terms>,
+    version: u64,
     policy_tag: Option<PolicyTag>,
     created_at: Timestamp,
     audit_id: AuditId,
@@ -162,6 +164,9 @@ macro_rules! receipt {
             pub balance_after: Amount,
             /// The frozen balance after the command.
             pub frozen_after: Amount,
+            /// The version of the account after the command: the sequence number of its last entry. 0 of a command that books in no
+            /// account.
+            pub version: u64,
             /// The label of compliance.
             pub policy_tag: Option<PolicyTag>,
             /// When it was booked.
@@ -179,6 +184,7 @@ macro_rules! receipt {
                     $($field: $value,)*
                     balance_after: $common.balance_after,
                     frozen_after: $common.frozen_after,
+                    version: $common.version,
                     policy_tag: $common.policy_tag,
                     created_at: $common.created_at,
                     audit_id: $common.audit_id,

@@ -25,7 +25,18 @@ pub(super) struct Bench {
 impl Bench {
     /// Runs these jobs as one batch and answers each of them.
     pub(super) fn run(&self, jobs: Vec<Job>) {
-        self.run_in_doubt(jobs, false);
+        self.run_in_doubt(self.drop_unbegun(jobs), false);
+    }
+
+    /// Answers those that had to begin before now.
+    fn drop_unbegun(&self, jobs: Vec<Job>) -> Vec<Job> {
+        if !jobs.iter().any(Job::has_deadline) {
+            return jobs;
+        }
+        let now = self.clock.now();
+        let (late, rest) = jobs.into_iter().partition(|job| job.is_late(now));
+        answer_all(late, &super::job::late());
+        rest
     }
 
     /// Answers those that waited past their deadline; else a queue behind a locked file would wait once more for each batch.
@@ -40,7 +51,7 @@ impl Bench {
     fn run_in_doubt(&self, mut jobs: Vec<Job>, mut in_doubt: bool) {
         let mut tries = 0;
         while !jobs.is_empty() {
-            let failed = match self.try_once(&mut jobs) {
+            let failed = match self.try_once(&mut jobs, in_doubt) {
                 Ok(()) if in_doubt => return self.confirm(jobs),
                 Ok(()) => return jobs.into_iter().for_each(Job::answer_decided),
                 Err(failed) => failed,
@@ -66,8 +77,8 @@ impl Bench {
     }
 
     /// One call of the store. A panic in it is a failure whose effect is not known.
-    fn try_once(&self, jobs: &mut [Job]) -> Result<(), Failed> {
-        let mut batch = DecideBatch::new(jobs, &*self.clock);
+    fn try_once(&self, jobs: &mut [Job], in_doubt: bool) -> Result<(), Failed> {
+        let mut batch = DecideBatch::new(jobs, &*self.clock, in_doubt);
         match catch_unwind(AssertUnwindSafe(|| self.store.run(&mut batch))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Failed { error, panicked: false }),
@@ -175,10 +186,12 @@ struct DecideBatch<'a> {
     jobs: &'a mut [Job],
     needs: Needs,
     clock: &'a dyn Clock,
+    /// An earlier try may have been committed: whatever their deadlines, the jobs may have begun.
+    in_doubt: bool,
 }
 
 impl<'a> DecideBatch<'a> {
-    fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
+    fn new(jobs: &'a mut [Job], clock: &'a dyn Clock, in_doubt: bool) -> DecideBatch<'a> {
         let mut needs = Needs::default();
         for job in &mut *jobs {
             job.begin_try();
@@ -191,7 +204,7 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.grants);
         unique(&mut needs.charges);
         unique(&mut needs.task_charges);
-        DecideBatch { jobs, needs, clock }
+        DecideBatch { jobs, needs, clock, in_doubt }
     }
 }
 
@@ -206,8 +219,14 @@ impl Batch for DecideBatch<'_> {
 
     fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
         let mut written = Vec::with_capacity(self.jobs.len());
+        let must_begin = !self.in_doubt && self.jobs.iter().any(Job::has_deadline);
+        let present = must_begin.then(|| self.clock.now());
         for job in &mut *self.jobs {
-            job.decide(&mut facts, &mut written);
+            if present.is_some_and(|now| job.is_late(now)) {
+                job.refuse_late();
+            } else {
+                job.decide(&mut facts, &mut written);
+            }
         }
         written
     }

@@ -45,6 +45,11 @@ impl Prepared {
         })
     }
 
+    /// Whether it had to begin before `now`.
+    pub(super) fn is_late(&self, now: Timestamp) -> bool {
+        self.command.context.deadline.is_some_and(|deadline| deadline < now)
+    }
+
     /// Handles to what decides it.
     pub(super) fn needs(&self) -> &Needs {
         &self.needs
@@ -63,6 +68,11 @@ impl Prepared {
             Ok(Decision::Replayed(receipt)) if receipt.stored.operation.op_id == self.op_id => Ok(first_answer(receipt.stored)),
             Ok(Decision::Replayed(receipt)) => Ok(receipt),
             Ok(Decision::Denied(denial)) => Err(denial.into()),
+            Ok(Decision::Remembered(changes, denial)) => {
+                facts.apply(&changes);
+                written.push(*changes);
+                Err(denial.into())
+            }
             Ok(Decision::Contradiction(what)) => Err(Error::Corrupt(what).into()),
             Err(panic) => Err(Error::Corrupt(format!("the decision gave up: {}", panic_text(&*panic))).into()),
         }
@@ -172,6 +182,10 @@ impl Job {
         if !self.items.iter().any(|item| item.own(found).is_some()) {
             return Some(self);
         }
+        if let Some(refused) = self.remembered(found) {
+            self.answer.send(Err(refused));
+            return None;
+        }
         // A batch commits whole: what was accepted is found, and what is not found was a replay.
         let accepted = self.decided.as_ref().and_then(|outcome| outcome.as_ref().ok()).or(self.accepted_before.as_ref());
         let receipts = self.items.iter().enumerate().map(|(index, item)| {
@@ -183,6 +197,35 @@ impl Job {
         self.answer.send(outcome);
         None
     }
+}
+
+impl Job {
+    /// The denial that an earlier try kept under the key of its command.
+    fn remembered(&self, found: &HashMap<OpId, Arc<StoredOperation>>) -> Option<GroupFailure> {
+        let kept = |item: &Prepared| item.own(found).and_then(|stored| stored.operation.denial.clone());
+        let (index, denial) = self.items.iter().enumerate().find_map(|(index, item)| Some((index, kept(item)?)))?;
+        Some(GroupFailure::at(index, Arc::unwrap_or_clone(denial).into()))
+    }
+
+    /// Whether one of its commands had to begin before `now`.
+    pub(super) fn is_late(&self, now: Timestamp) -> bool {
+        self.items.iter().any(|item| item.is_late(now))
+    }
+
+    /// Whether one of its commands has to begin by some instant.
+    pub(super) fn has_deadline(&self) -> bool {
+        self.items.iter().any(|item| item.command.context.deadline.is_some())
+    }
+
+    /// Decides that it never begins: busy as a whole.
+    pub(super) fn refuse_late(&mut self) {
+        self.decided = Some(Err(late().into()));
+    }
+}
+
+/// What a command is answered that did not begin by its deadline.
+pub(super) fn late() -> Error {
+    Error::Busy("the command did not begin by its `deadline`".to_owned())
 }
 
 /// Decides a group on a layer of its own; the layer becomes the facts when its last command is accepted.

@@ -30,7 +30,7 @@ use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::id::TenantId;
 use crate::time::Timestamp;
-use job::{Job, Prepared};
+use job::{Job, Prepared, late};
 use lane::{Lane, MAX_BATCH};
 
 /// The credits engine over one store.
@@ -211,6 +211,7 @@ impl Engine {
         let prepare = |(index, command)| self.prepare(command).map_err(|denial| GroupFailure::at(index, denial.into()));
         let items = commands.into_iter().enumerate().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let (job, ticket) = Job::new(items, self.deadline());
+        self.refuse_late(&job)?;
         self.inner.lane.run_or_queue(vec![job], None)?;
         ticket.wait_all()
     }
@@ -241,7 +242,7 @@ impl Engine {
         let mut jobs = Vec::new();
         let mut tickets: Vec<Result<Ticket, Failure>> = Vec::new();
         for command in commands {
-            tickets.push(self.job(command).map_err(Failure::from).map(|(job, ticket)| {
+            tickets.push(self.job(command).map(|(job, ticket)| {
                 jobs.push(job);
                 ticket
             }));
@@ -253,8 +254,15 @@ impl Engine {
         Ok(())
     }
 
-    fn job(&self, command: Command) -> Result<(Job, Ticket), Denial> {
-        Ok(Job::new(vec![self.prepare(command)?], self.deadline()))
+    fn job(&self, command: Command) -> Result<(Job, Ticket), Failure> {
+        let (job, ticket) = Job::new(vec![self.prepare(command)?], self.deadline());
+        self.refuse_late(&job)?;
+        Ok((job, ticket))
+    }
+
+    /// Takes no command that had to begin before now.
+    fn refuse_late(&self, job: &Job) -> Result<(), Error> {
+        if job.has_deadline() && job.is_late(self.now()) { Err(late()) } else { Ok(()) }
     }
 
     fn prepare(&self, command: Command) -> Result<Prepared, Denial> {

@@ -1,5 +1,6 @@
 //! What a command would do.
 
+use super::job::late;
 use super::reads::ask;
 use super::{Engine, typed};
 use crate::command::{Operate, Request};
@@ -30,7 +31,11 @@ impl Engine {
     /// ```
     pub fn preview<B: Operate>(&self, request: Request<B>) -> Result<B::Receipt, Failure> {
         let prepared = self.prepare(request.into_command())?;
-        let query = Query::Facts(Box::new(prepared.needs().clone()), self.now());
+        let now = self.now();
+        if prepared.is_late(now) {
+            return Err(late().into());
+        }
+        let query = Query::Facts(Box::new(prepared.needs().clone()), now);
         let mut facts = ask!(self, Facts, query)?;
         typed::<B>(&prepared.decide(&mut facts, &mut Vec::new())?)
     }

@@ -6,6 +6,7 @@ use super::entry::Entry;
 use crate::amount::Amount;
 use crate::command::Fingerprint;
 use crate::credit::named_enum;
+use crate::denial::Denial;
 use crate::id::{Actor, AuditId, IdempotencyKey, OpId, PolicyTag, RequestId, TenantId};
 use crate::owner::{AccountKey, Subject};
 use crate::time::Timestamp;
@@ -38,7 +39,7 @@ named_enum! {
     }
 }
 
-/// One accepted command.
+/// One accepted command; or one that was refused and asked for its denial to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// Its name; unique in the store.
@@ -73,6 +74,8 @@ pub struct Operation {
     pub refunded: Amount,
     /// What of the answer the entries do not say, as JSON.
     pub answer: Option<Arc<str>>,
+    /// The denial that it is remembered for. Such an operation is a command that was refused: it books nothing, in no account.
+    pub denial: Option<Arc<Denial>>,
 }
 
 impl Operation {
@@ -80,6 +83,12 @@ impl Operation {
     #[must_use]
     pub fn audit_id(&self) -> AuditId {
         AuditId::derive(self.op_id, 0)
+    }
+
+    /// The version of its account after it: the sequence number of the last entry. 0 without an account.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        (self.first_seq + u64::from(self.entry_count)).saturating_sub(1)
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Made {
     pub hold_id: HoldId,
     /// The main entry.
     pub ledger_id: LedgerId,
+    /// The version of the account after it.
+    pub version: u64,
 }
 
 impl Made {
@@ -66,6 +68,7 @@ impl Made {
             grant_id: named(&json, "grant_id").unwrap_or(GrantId::from_uuid(Uuid::nil())),
             hold_id: named(&json, "hold_id").unwrap_or(HoldId::from_uuid(Uuid::nil())),
             ledger_id: named(&json, "ledger_id").unwrap_or(LedgerId::from_uuid(Uuid::nil())),
+            version: receipt.stored.operation.version(),
         }
     }
 }
@@ -89,6 +92,7 @@ impl Step {
     pub fn command(&self, made: impl Fn(u32) -> Option<Made>) -> Command {
         let mut command = self.template.clone();
         let Some(made) = self.about.and_then(made) else { return command };
+        command.context.expected_version = command.context.expected_version.and(Some(made.version));
         match &mut command.body {
             Body::Void(body) => body.grant_id = made.grant_id,
             Body::Amend(body) => body.grant_id = made.grant_id,
@@ -254,7 +258,10 @@ impl Generator {
             _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
         };
         let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..150))).ok());
-        (about, Command { context: Context { tenant_id, idempotency_key, actor: None, request_id: None }, body })
+        let expected_version = self.chance(4).then_some(0);
+        let remember_denials = idempotency_key.is_some() && self.chance(15);
+        let context = Context { idempotency_key, expected_version, remember_denials, ..Context::of(tenant_id) };
+        (about, Command { context, body })
     }
 
     /// A command about something made before: sometimes in another tenant, sometimes about nothing.

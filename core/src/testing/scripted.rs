@@ -373,6 +373,7 @@ fn operation(now: Timestamp, account: &Account, kind: OperationKind) -> Operatio
         created_at: now,
         refunded: Amount::ZERO,
         answer: None,
+        denial: None,
     }
 }
 

@@ -4,6 +4,7 @@
 mod batching;
 mod failures;
 mod groups;
+mod options;
 mod reads;
 mod scripted;
 mod tickets;

@@ -205,6 +205,7 @@ pub(super) fn operation(row: Row) -> Result<OperationRow, StoreError> {
         created_at,
         refunded,
         answer: columns.optional_text("answer")?.map(Arc::from),
+        denial: columns.optional_json("denial")?.map(Arc::new),
     };
     Ok(OperationRow { position, account_id, operation })
 }
@@ -356,6 +357,7 @@ pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation
         operation.policy_tag.as_ref().map(PolicyTag::as_str),
         operation.answer.as_deref(),
         operation.subject.as_ref().map(Subject::to_string),
+        json(operation.denial.as_deref()),
     ]
 }
 

@@ -25,7 +25,8 @@ CREATE TABLE operations (
     actor           TEXT,
     request_id      TEXT,
     policy_tag      TEXT,
-    answer          TEXT
+    answer          TEXT,             -- JSON
+    denial          TEXT              -- JSON: the command was refused, and is remembered for that
 ) STRICT;
 CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
 CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
