@@ -40,7 +40,7 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
     }
     let fingerprint = command.fingerprint();
     if let Some(earlier) = earlier(&command.context, facts) {
-        return replay(earlier, &fingerprint);
+        return replay(earlier, &fingerprint, policy, facts.now);
     }
     let case = Case { context: &command.context, op_id, policy, facts };
     let booking = check_version(&case, command).and_then(|()| book(&case, &command.body));
@@ -78,7 +78,11 @@ fn earlier<'a>(context: &Context, facts: &'a Facts) -> Option<&'a Arc<StoredOper
 
 /// The first answer again, if it was a denial that is remembered too; or, for another command under the same key, what
 /// differs.
-fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint) -> Decision {
+fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint, policy: &TenantPolicy, now: Timestamp) -> Decision {
+    // By the time alone, so that it does not matter what was removed and when.
+    if earlier.operation.is_forgotten() || policy.answer_is_expired(earlier.operation.created_at, now) {
+        return Decision::Denied(answer_expired(earlier));
+    }
     if let Some(field) = earlier.operation.fingerprint.first_difference(fingerprint) {
         return Decision::Denied(
             Denial::new(DenialKind::IdempotencyConflict, format!("the idempotency key was used before with another `{field}`"))
@@ -90,6 +94,16 @@ fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint) -> Decision
         Some(denial) => Decision::Denied(Denial::clone(denial)),
         None => Decision::Replayed(Receipt { stored: Arc::clone(earlier), idempotent_replay: true }),
     }
+}
+
+/// The key was used, and its answer is no longer kept: what it booked is named, so that it can be looked up.
+fn answer_expired(earlier: &StoredOperation) -> Denial {
+    let own = earlier.entries.iter().skip(usize::from(earlier.operation.settled_count));
+    let ledger_ids: Vec<String> = own.map(|entry| entry.ledger_id().to_string()).collect();
+    Denial::new(DenialKind::IdempotencyConflict, "the idempotency key was used before, and its answer is no longer kept")
+        .with("reason", "answer_expired")
+        .with("ledger_ids", ledger_ids)
+        .with("audit_id", earlier.operation.audit_id().to_string())
 }
 
 /// A command under decision, with what decides it.

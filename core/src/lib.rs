@@ -84,7 +84,7 @@ pub use credit::{
     MAX_TEXT_BYTES, OverCapture, Payer, Policies, Scope, Standing, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
+pub use engine::{Balance, Engine, EngineBuilder, ForgetReport, GroupFailure, SweepReport, Ticket};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,

@@ -7,6 +7,7 @@
 mod audit;
 mod builder;
 mod commit;
+mod forget;
 mod job;
 mod lane;
 mod pause;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
+pub use forget::ForgetReport;
 pub use reads::Balance;
 pub use sweep::SweepReport;
 pub use ticket::Ticket;

@@ -70,9 +70,9 @@ pub struct Operation {
     pub policy_tag: Option<PolicyTag>,
     /// When it was booked.
     pub created_at: Timestamp,
-    /// What was refunded of its charge or capture so far; the only thing here that changes.
+    /// What was refunded of its charge or capture so far.
     pub refunded: Amount,
-    /// What of the answer the entries do not say, as JSON.
+    /// What of the answer the entries do not say, as JSON; empty when it was forgotten after the tenant's retention.
     pub answer: Option<Arc<str>>,
     /// The denial that it is remembered for. Such an operation is a command that was refused: it books nothing, in no account.
     pub denial: Option<Arc<Denial>>,
@@ -83,6 +83,12 @@ impl Operation {
     #[must_use]
     pub fn audit_id(&self) -> AuditId {
         AuditId::derive(self.op_id, 0)
+    }
+
+    /// Whether its stored answer, or the denial that it was remembered for, was removed ([`crate::Engine::forget_answers`]).
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.answer.as_deref() == Some("")
     }
 
     /// The version of its account after it: the sequence number of the last entry. 0 without an account.

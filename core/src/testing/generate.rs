@@ -126,9 +126,10 @@ pub fn policies() -> Policies {
         expired_refund: ExpiredRefund::Forfeit,
         refund_window_days: Some(2),
         refund_operators: Some([operator].into()),
+        answer_retention_days: None,
         ..TenantPolicy::default()
     };
-    Policies::new(TenantPolicy::default()).tenant(tenant_id, globex)
+    Policies::new(TenantPolicy { answer_retention_days: None, ..TenantPolicy::default() }).tenant(tenant_id, globex)
 }
 
 /// A random sequence of so many steps; the same for the same seed.

@@ -97,6 +97,17 @@ impl Books {
         }
     }
 
+    /// Removes what is stored of answers.
+    pub(super) fn forget(&mut self, tenant_id: &TenantId, op_ids: &[OpId]) {
+        for index in op_ids.iter().filter_map(|op_id| self.by_op_id.get(op_id)) {
+            let Some(stored) = self.operations.get_mut(*index) else { continue };
+            if stored.operation.tenant_id == *tenant_id {
+                let operation = &mut Arc::make_mut(stored).operation;
+                (operation.answer, operation.denial) = (Some(Arc::from("")), None);
+            }
+        }
+    }
+
     fn write_one(&mut self, changes: Changes) {
         let recorded = changes.is_recorded();
         let tenant_id = changes.tenant_id().clone();

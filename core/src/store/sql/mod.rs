@@ -14,6 +14,7 @@ mod write;
 pub(crate) use batch::{BatchMachine, Step};
 pub(crate) use query::answer;
 pub(crate) use statements::ALL;
+pub(crate) use write::forget;
 
 use super::{StoreError, StoreErrorKind};
 

@@ -175,6 +175,7 @@ statements! {
          created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, denial) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
     OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
+    OPERATION_FORGET = "UPDATE operations SET answer = '', denial = NULL WHERE tenant_id = ?1 AND op_id = ?2";
     ENTRY_INSERT =
         "INSERT INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, \
          frozen_after, created_at, effective_at, hash, draw, terms, hold_id, grant_id, task_id, template_id, app_id, user_id, \

@@ -15,6 +15,11 @@ use crate::owner::AccountKey;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
+/// What removes the stored answer of an operation.
+pub(crate) fn forget(tenant_id: &TenantId, op_id: OpId) -> Statement {
+    Statement::new(sql::OPERATION_FORGET, params![tenant_id.as_str(), op_id.uuid()])
+}
+
 /// Collects the changes of a batch. A row that changes several times is written once.
 pub(super) struct Writes<'a> {
     position: i64,

@@ -99,6 +99,7 @@ macro_rules! store_conformance {
                 nothing_appears_behind_a_position_handed_out,
                 an_operation_reads_the_same_everywhere,
                 what_was_refunded_shows_in_the_operation,
+                what_is_forgotten_is_gone_and_nothing_else,
             }
             world {
                 a_foreign_handle_loads_nothing,
