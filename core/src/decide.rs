@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::changes::Changes;
+use crate::changes::{Changes, Erased};
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
-use crate::credit::{TenantPolicy, adjust, charge, grants, holds, refund};
+use crate::credit::{TenantPolicy, adjust, charge, erase, grants, holds, refund};
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
@@ -67,6 +67,7 @@ fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
         Body::Charge(body) => charge::charge(case, body),
         Body::Refund(body) => refund::refund(case, body),
         Body::Settle(body) => settle_account(case, body),
+        Body::EraseText(body) => erase::erase(case, body),
     }
 }
 
@@ -154,11 +155,20 @@ pub(crate) struct Booking<'a> {
     pub(crate) policy_tag: Option<PolicyTag>,
     pub(crate) task: Option<(TaskId, Task)>,
     pub(crate) refunded: Vec<(LedgerId, Amount)>,
+    pub(crate) erased: Erased,
 }
 
 impl<'a> Booking<'a> {
     pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
-        Booking { posting: Some(posting), subject: None, answer: None, policy_tag: None, task: None, refunded: Vec::new() }
+        Booking {
+            posting: Some(posting),
+            subject: None,
+            answer: None,
+            policy_tag: None,
+            task: None,
+            refunded: Vec::new(),
+            erased: Erased::default(),
+        }
     }
 }
 
@@ -203,7 +213,7 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
-    let Booking { posting, subject, answer, policy_tag, task, refunded } = booking;
+    let Booking { posting, subject, answer, policy_tag, task, refunded, erased } = booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
     let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds } = booked;
@@ -230,6 +240,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_holds,
         task,
         refunded,
+        erased,
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
 }

@@ -29,7 +29,13 @@ pub struct Needs {
     pub charges: Vec<(TenantId, LedgerId)>,
     /// Tasks whose charges and captures are to be refunded: as `charges`, for all those booked in this account.
     pub task_charges: Vec<(AccountKey, TaskId)>,
+    /// Accounts whose text is to be erased after this entry -> [`Facts::texts`], the first [`MAX_ERASED`]; the holds that these are
+    /// about -> [`Facts::holds`]; the account -> [`Facts::accounts`].
+    pub texts: Vec<(AccountKey, u64)>,
 }
+
+/// How many entries one command looks at to erase their text.
+pub const MAX_ERASED: usize = 1_000;
 
 /// Everything that the commands of one batch are decided from, and that the later ones see changed by the earlier ones.
 ///
@@ -54,6 +60,8 @@ pub struct Facts {
     pub charges: HashMap<LedgerId, ChargeFact>,
     /// The charges and captures of a task in an account, the first booked first.
     pub task_charges: HashMap<(AccountKey, TaskId), Vec<LedgerId>>,
+    /// The entries of an account after this one, in order, at most [`MAX_ERASED`].
+    pub texts: HashMap<(AccountKey, u64), Vec<Entry>>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.

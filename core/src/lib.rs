@@ -75,8 +75,9 @@ mod time;
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Body, CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, Context,
-    ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate, PlaceHold, Receipt, Refund,
-    RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt, VoidGrant, VoidReceipt,
+    EraseText, EraseTextReceipt, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate,
+    PlaceHold, Receipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt, VoidGrant,
+    VoidReceipt,
 };
 pub use credit::{
     Band, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType,
@@ -84,7 +85,7 @@ pub use credit::{
     MAX_TEXT_BYTES, OverCapture, Payer, Policies, Scope, Standing, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, ForgetReport, GroupFailure, SweepReport, Ticket};
+pub use engine::{Balance, Engine, EngineBuilder, EraseReport, ForgetReport, GroupFailure, SweepReport, Ticket};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,

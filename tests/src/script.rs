@@ -187,7 +187,7 @@ impl Bank {
     fn value(&self, field: &str, text: &str) -> Value {
         match field {
             "effective_at" | "expires_at" | "deadline" => instant(text).to_string().into(),
-            "expire_in" | "priority" | "final" | "metadata" | "expected_version" | "remember_denials" => {
+            "expire_in" | "priority" | "final" | "metadata" | "expected_version" | "after_seq" | "remember_denials" => {
                 serde_json::from_str(text).unwrap_or_else(|_| text.into())
             }
             "grant_id" | "hold_id" | "ledger_id" => match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
@@ -285,14 +285,14 @@ impl Bank {
 fn defaults(command: &str) -> Map<String, Value> {
     let mut fields = json!({"command": command, "tenant_id": "acme"});
     match command {
-        "grant" | "adjust" | "settle" => fields["owner"] = "user:u1".into(),
+        "grant" | "adjust" | "settle" | "erase_text" => fields["owner"] = "user:u1".into(),
         "hold" | "charge" | "refund" => fields["payer"] = "user:u1".into(),
         _ => {}
     }
     if command == "grant" {
         fields["type"] = "purchased".into();
     }
-    if matches!(command, "void" | "adjust" | "refund") {
+    if matches!(command, "void" | "adjust" | "refund" | "erase_text") {
         fields["operator"] = "ops".into();
         fields["reason"] = "test".into();
     }

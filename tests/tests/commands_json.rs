@@ -37,6 +37,8 @@ fn full_commands() -> Vec<Value> {
             "operator": "ops", "reason": "failed", "metadata": {}}),
         json!({"command": "refund", "payer": "user:u1", "ledger_id": ENTRY, "operator": "ops", "reason": "failed"}),
         json!({"command": "settle", "owner": "user:u1", "unit": "UC"}),
+        json!({"command": "erase_text", "owner": "user:u1", "unit": "UC", "user_id": "u1", "after_seq": 7, "operator": "ops",
+            "reason": "asked for"}),
     ];
     bodies.into_iter().map(|body| merged(&context, &body)).collect()
 }
@@ -115,6 +117,7 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("charge", &["amount"]),
         ("refund", &["operator", "reason"]),
         ("settle", &["owner"]),
+        ("erase_text", &["owner", "operator", "reason"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

@@ -53,6 +53,7 @@ const REACHED: &[&str] = &[
     "charge replayed",
     "charge version_conflict",
     "capture version_conflict",
+    "erase_text accepted",
     "extend accepted",
     "extend payload_invalid",
     "extend pre_deduct_already_processed",

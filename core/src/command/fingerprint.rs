@@ -56,6 +56,7 @@ fields! {
     ScopeTemplateId = "scope_template_id",
     ExpectedVersion = "expected_version",
     RememberDenials = "remember_denials",
+    AfterSeq = "after_seq",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

@@ -60,7 +60,7 @@ impl Request<Body> {
     /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
-        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle";
+        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, erase_text";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -87,6 +87,7 @@ impl Request<Body> {
             "charge" => Body::Charge(read(fields)?),
             "refund" => Body::Refund(read(fields)?),
             "settle" => Body::Settle(read(fields)?),
+            "erase_text" => Body::EraseText(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -107,6 +108,7 @@ impl Request<Body> {
             Body::Charge(body) => serde_json::to_value(body),
             Body::Refund(body) => serde_json::to_value(body),
             Body::Settle(body) => serde_json::to_value(body),
+            Body::EraseText(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -169,7 +171,7 @@ fn allowed(field: &str) -> &'static str {
     match field {
         "expire_in" => "1 to 604800 seconds",
         "priority" => "a whole number from -2147483648 to 2147483647",
-        "expected_version" => "a whole number, 0 or more",
+        "expected_version" | "after_seq" => "a whole number, 0 or more",
         "final" | "remember_denials" => "true or false",
         "metadata" => "an object",
         "effective_at" | "expires_at" | "deadline" => "an ISO 8601 instant with an offset and at most 6 digits after the second",

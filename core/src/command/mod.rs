@@ -1,6 +1,7 @@
 //! What a caller can ask for: typed commands, their fingerprints, and the receipts that answer them.
 
 mod charge;
+mod erase;
 mod fingerprint;
 mod grant;
 mod hold;
@@ -15,14 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use charge::{Charge, Refund, RefundOf};
+pub use erase::EraseText;
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
-pub(crate) use receipt::AnswerRest;
 pub use receipt::{
-    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RefundReceipt,
-    ReleaseReceipt, SettleReceipt, VoidReceipt,
+    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, EraseTextReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
+    Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
 };
+pub(crate) use receipt::{AnswerRest, ErasedAnswer};
 
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
@@ -212,6 +214,7 @@ pub enum Body {
     Charge(Charge),
     Refund(Refund),
     Settle(Settle),
+    EraseText(EraseText),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -305,6 +308,7 @@ bodies! {
     Charge(Charge) -> ChargeReceipt,
     Refund(Refund) -> RefundReceipt,
     Settle(Settle) -> SettleReceipt,
+    EraseText(EraseText) -> EraseTextReceipt,
 }
 
 /// What each command says about itself.

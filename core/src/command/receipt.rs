@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Operate;
 use crate::amount::Amount;
 use crate::credit::HoldState;
-use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, PriceBasis, RefundId, TaskId, TemplateId};
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, Operator, PolicyTag, PriceBasis, RefundId, TaskId, TemplateId};
 use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
 use crate::time::Timestamp;
 
@@ -42,6 +42,20 @@ pub(crate) struct AnswerRest {
     /// What is still held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) held: Option<Amount>,
+    /// What text was erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) erased: Option<ErasedAnswer>,
+}
+
+/// What text was erased, by whom and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ErasedAnswer {
+    pub(crate) erased: u64,
+    pub(crate) kept: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_seq: Option<u64>,
+    pub(crate) operator: Operator,
+    pub(crate) reason: Arc<str>,
 }
 
 impl Receipt {
@@ -79,6 +93,7 @@ impl Receipt {
             OperationKind::Charge => json(serde_json::to_value(ChargeReceipt::new(self))),
             OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
+            OperationKind::EraseText => json(serde_json::to_value(EraseTextReceipt::new(self))),
         }
     }
 
@@ -386,5 +401,21 @@ receipt! {
     SettleReceipt from [] as (receipt, common) {
         /// How many entries were booked.
         booked: u32 = u32::try_from(receipt.entries().len()).unwrap_or(u32::MAX),
+    }
+}
+
+receipt! {
+    /// Answers [`crate::EraseText`].
+    EraseTextReceipt from [] as (receipt, common) {
+        /// Entries whose text was erased.
+        erased: u64 = receipt.rest().erased.map_or(0, |answer| answer.erased),
+        /// Entries whose text stays until their hold has ended.
+        kept: u64 = receipt.rest().erased.map_or(0, |answer| answer.kept),
+        /// The last entry that was looked at, if there may be more: the next `after_seq`.
+        next_seq: Option<u64> = receipt.rest().erased.and_then(|answer| answer.next_seq),
+        /// The person who answers for it.
+        operator: Option<Operator> = receipt.rest().erased.map(|answer| answer.operator),
+        /// Why.
+        reason: Option<Arc<str>> = receipt.rest().erased.map(|answer| answer.reason),
     }
 }

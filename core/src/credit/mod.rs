@@ -3,6 +3,7 @@
 pub(crate) mod adjust;
 pub(crate) mod charge;
 pub(crate) mod draw;
+pub(crate) mod erase;
 #[macro_use]
 mod grant;
 pub(crate) mod grants;

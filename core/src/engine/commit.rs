@@ -204,6 +204,7 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.grants);
         unique(&mut needs.charges);
         unique(&mut needs.task_charges);
+        unique(&mut needs.texts);
         DecideBatch { jobs, needs, clock, in_doubt }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Engine;
 use crate::error::{Error, Failure};
 use crate::id::{OpId, TenantId};
-use crate::ledger::{MAX_PAGE, StoredOperation};
+use crate::ledger::{MAX_PAGE, OperationKind, StoredOperation};
 
 /// What [`Engine::forget_answers`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -89,5 +89,7 @@ impl Engine {
 
 fn keeps_answer(stored: &StoredOperation) -> bool {
     let operation = &stored.operation;
-    operation.denial.is_some() || operation.answer.is_some() && !operation.is_forgotten()
+    // Who erased text, and why, stands nowhere else.
+    let is_audit = operation.kind == OperationKind::EraseText;
+    operation.denial.is_some() || !is_audit && operation.answer.is_some() && !operation.is_forgotten()
 }

@@ -124,6 +124,7 @@ impl Job {
             needs.grants.extend_from_slice(&own.grants);
             needs.charges.extend_from_slice(&own.charges);
             needs.task_charges.extend_from_slice(&own.task_charges);
+            needs.texts.extend_from_slice(&own.texts);
         }
     }
 
@@ -267,6 +268,7 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Charge(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::Refund(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Settle(_) => (None, None),
+        Body::EraseText(body) => (Some(&body.reason), None),
     };
     COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
 }

@@ -7,6 +7,7 @@
 mod audit;
 mod builder;
 mod commit;
+mod erase;
 mod forget;
 mod job;
 mod lane;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
+pub use erase::EraseReport;
 pub use forget::ForgetReport;
 pub use reads::Balance;
 pub use sweep::SweepReport;

@@ -12,6 +12,15 @@ const LAYOUT_VERSION: u8 = 1;
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ChainHash(pub [u8; 32]);
 
+impl TryFrom<Vec<u8>> for ChainHash {
+    type Error = Vec<u8>;
+
+    /// Gives back what has not 32 bytes.
+    fn try_from(bytes: Vec<u8>) -> Result<ChainHash, Vec<u8>> {
+        bytes.try_into().map(ChainHash)
+    }
+}
+
 impl fmt::Display for ChainHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -36,6 +36,8 @@ named_enum! {
         Refund = "refund",
         /// What had become due was booked.
         Settle = "settle",
+        /// Text about people was erased.
+        EraseText = "erase_text",
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{Settle, VoidGrant};
+use crate::command::{EraseText, Settle, VoidGrant};
 use crate::credit::{ConsumptionOrder, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy};
 use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
@@ -104,7 +104,7 @@ impl Step {
                     *id = made.ledger_id;
                 }
             }
-            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) => {}
+            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::EraseText(_) => {}
         }
         command
     }
@@ -238,6 +238,7 @@ impl Generator {
             Body::Charge(body) => body.amount = more(body.amount),
             Body::Refund(body) => body.operator = self.operator(),
             Body::Settle(body) => body.owner = Owner::Pool,
+            Body::EraseText(body) => body.after_seq += 1,
         }
     }
 
@@ -250,7 +251,8 @@ impl Generator {
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
             40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
             52..57 => (None, tenant_id, self.adjust()),
-            57..59 => (None, tenant_id, self.settle()),
+            57..58 => (None, tenant_id, self.settle()),
+            58..59 => (None, tenant_id, self.erase()),
             59..73 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
             73..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
             80..84 => self.about(Kind::Hold, |own, _| own.extend()),
@@ -313,6 +315,12 @@ impl Generator {
 
     fn settle(&mut self) -> Body {
         Body::Settle(Settle { owner: self.owner(), unit: None })
+    }
+
+    fn erase(&mut self) -> Body {
+        let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
+        let (user_id, after_seq) = (self.some(50, Self::user), self.random.u64(..4));
+        Body::EraseText(EraseText { owner, unit, user_id, after_seq, operator, reason: Arc::from("asked for") })
     }
 
     fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {

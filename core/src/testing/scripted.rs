@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::amount::Amount;
-use crate::changes::Changes;
+use crate::changes::{Changes, Erased};
 use crate::command::Fingerprint;
 use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Scope};
 use crate::facts::{Account, AccountFacts, Facts, Needs, Task};
@@ -95,6 +95,7 @@ impl Draft {
                 changed_holds: Vec::new(),
                 task: None,
                 refunded: Vec::new(),
+                erased: Erased::default(),
             },
         }
     }
@@ -280,6 +281,7 @@ impl Draft {
             text: EntryText::default(),
             effective_at: self.now,
             created_at: self.now,
+            erased_text_hash: None,
             hash: ChainHash::default(),
         };
         fill(&mut entry);

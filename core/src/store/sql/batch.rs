@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 use super::codec;
 use super::statements as sql;
 use super::write::{Loaded, Writes};
-use super::{Row, Rows, Statement, corrupt, count, params};
+use super::{Row, Rows, Statement, Value, corrupt, count, params};
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, Needs, batch_now};
+use crate::facts::{AccountFacts, Facts, MAX_ERASED, Needs, batch_now};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::owner::AccountKey;
@@ -45,6 +45,8 @@ pub(crate) struct BatchMachine {
     last_position: i64,
     last_account: i64,
     writes: usize,
+    /// Pages of text that wait for their accounts.
+    texts: Vec<(AccountKey, u64)>,
     /// Accounts as they were read.
     loaded: HashMap<AccountKey, Loaded>,
 }
@@ -75,6 +77,7 @@ enum Lookup {
     Grant(TenantId, GrantId),
     Charge(TenantId, LedgerId),
     TaskCharges(AccountKey, TaskId),
+    Texts(AccountKey, u64),
     LastPosition,
     LastAccount,
 }
@@ -103,8 +106,10 @@ impl BatchMachine {
             last_position: 0,
             last_account: 0,
             writes: 0,
+            texts: needs.texts.clone(),
             loaded: HashMap::new(),
         };
+        needs.texts.iter().for_each(|(key, _)| machine.ask(Lookup::Account(key.clone())));
         needs.keys.iter().for_each(|(tenant, key)| machine.ask(Lookup::Key(tenant.clone(), key.clone())));
         needs.accounts.iter().for_each(|key| machine.ask(Lookup::Account(key.clone())));
         needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
@@ -218,6 +223,10 @@ impl BatchMachine {
                 let bound = params![key.tenant_id.as_str(), task.as_str(), kind, owner, key.unit.as_str()];
                 Statement::new(sql::TASK_CHARGES, bound)
             }
+            Lookup::Texts(key, after) => {
+                let limit = Value::Integer(i64::try_from(MAX_ERASED).unwrap_or(i64::MAX));
+                Statement::new(sql::ENTRIES_ASC, vec![self.account_id(key)?.into(), count(*after), limit])
+            }
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -244,6 +253,8 @@ impl BatchMachine {
                     self.account_ids.insert(key.clone(), account_id);
                     let facts = AccountFacts { account, grants: HashMap::new(), due_holds: HashMap::new(), next_hold_at: None };
                     self.facts.accounts.insert(key.clone(), facts);
+                    let pages: Vec<u64> = self.texts.iter().filter(|(of, _)| *of == key).map(|(_, after)| *after).collect();
+                    pages.into_iter().for_each(|after| self.ask(Lookup::Texts(key.clone(), after)));
                     self.ask(Lookup::OpenGrants(key));
                 }
             }
@@ -294,6 +305,13 @@ impl BatchMachine {
                 let charges = rows.into_iter().map(|row| self.take_charge(row)).collect::<Result<_, _>>()?;
                 self.facts.task_charges.insert((key.clone(), task_id), charges);
                 self.ask(Lookup::Account(key));
+            }
+            Lookup::Texts(key, after) => {
+                let entries = rows.into_iter().map(codec::entry).collect::<Result<Vec<_>, _>>()?;
+                for hold_id in entries.iter().filter_map(|entry| entry.hold_id) {
+                    self.ask(Lookup::Hold(key.tenant_id.clone(), hold_id, Closure::OfTask));
+                }
+                self.facts.texts.insert((key, after), entries);
             }
             Lookup::LastPosition => self.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
             Lookup::LastAccount => self.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),

@@ -246,7 +246,7 @@ fn entry_columns(columns: &mut Columns) -> Result<Entry, StoreError> {
     let frozen_after = columns.amount("frozen_after")?;
     let created_at = columns.time("created_at")?;
     let effective_at = columns.optional_time("effective_at")?.unwrap_or(created_at);
-    Ok(Entry {
+    let mut entry = Entry {
         op_id,
         ordinal,
         account,
@@ -270,9 +270,13 @@ fn entry_columns(columns: &mut Columns) -> Result<Entry, StoreError> {
             reason: columns.optional_text("reason")?.map(Arc::from),
             metadata: columns.optional_json("metadata")?.map(Arc::new),
         },
+        erased_text_hash: None,
         effective_at,
         created_at,
-    })
+    };
+    let erased = columns.optional_bytes("text_hash")?.map(ChainHash::try_from);
+    entry.erased_text_hash = erased.transpose().map_err(|_| columns.unreadable("text_hash"))?;
+    Ok(entry)
 }
 
 /// Where an entry stands.

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::statements as sql;
-use super::{Statement, codec, corrupt, params};
+use super::{Statement, codec, corrupt, count, params};
 use crate::amount::Amount;
 use crate::changes::Changes;
 use crate::credit::{Grant, Hold, Standing};
@@ -33,6 +33,8 @@ pub(super) struct Writes<'a> {
     holds: Latest<HoldId, Hold>,
     tasks: Latest<(TenantId, TaskId), Task>,
     refunded: Latest<(TenantId, OpId), Amount>,
+    /// Run last: what is erased may have been written in this batch.
+    erased: Vec<Statement>,
 }
 
 /// What of an account is written only when it changes: an index stands on `due_at`, and the standing hardly ever does.
@@ -92,6 +94,7 @@ impl<'a> Writes<'a> {
             holds: Latest::new(),
             tasks: Latest::new(),
             refunded: Latest::new(),
+            erased: Vec::new(),
         }
     }
 
@@ -123,6 +126,14 @@ impl<'a> Writes<'a> {
             let entry = codec::entry_params(self.position, account_id, entry);
             self.appended.push(Statement::new(sql::ENTRY_INSERT, entry));
         }
+        let (erased, tenant_id) = (&changes.erased, changes.tenant_id());
+        let entries =
+            erased.entries.iter().map(|(_, seq, hash)| (sql::ENTRY_ERASE, params![account_id, count(*seq), hash.0.to_vec()]));
+        let operations = erased.operations.iter().map(|id| (sql::OPERATION_ERASE, params![tenant_id.as_str(), id.uuid()]));
+        let grants = erased.grants.iter().map(|id| (sql::GRANT_ERASE, params![id.uuid()]));
+        let holds = erased.holds.iter().map(|id| (sql::HOLD_ERASE, params![id.uuid()]));
+        let all = entries.chain(operations).chain(grants).chain(holds);
+        self.erased.extend(all.map(|(sql, bound)| Statement::new(sql, bound)));
         self.accounts.put(account_id, changes.account_is_new, account_id, account.clone());
         for (grants, is_new) in [(&changes.new_grants, true), (&changes.changed_grants, false)] {
             grants.iter().for_each(|grant| self.grants.put(grant.id, is_new, account_id, grant.clone()));
@@ -163,6 +174,7 @@ impl<'a> Writes<'a> {
             let bound = params![tenant_id.as_str(), op_id.uuid(), pending.row];
             statements.push(Statement::new(sql::OPERATION_REFUNDED, bound));
         }
+        statements.extend(self.erased);
         statements
     }
 }

@@ -119,6 +119,8 @@ macro_rules! store_conformance {
                 charges_of_a_task_come_in_order_for_the_account,
                 a_task_without_charges_has_an_empty_list,
                 a_replay_comes_with_its_entries,
+                text_comes_with_the_holds_that_it_is_about,
+                erased_text_is_gone_with_its_copies,
             }
             reads {
                 an_account_reads_as_it_was_written,

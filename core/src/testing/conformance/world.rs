@@ -35,6 +35,7 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         grants: vec![(tenant_id.clone(), own.grant)],
         charges: vec![(tenant_id.clone(), own.charge)],
         task_charges: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, own.task.clone())],
+        texts: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, 0)],
     }
 }
 
@@ -46,6 +47,7 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.grants.is_empty(), "{:?}", facts.grants);
     assert!(facts.charges.is_empty(), "{:?}", facts.charges);
     assert!(facts.task_charges.values().all(Vec::is_empty), "{:?}", facts.task_charges);
+    assert!(facts.texts.is_empty(), "{:?}", facts.texts);
 }
 
 pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
@@ -53,7 +55,7 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     let own = book_everything(&desk);
     let found = desk.facts(all_needs(&tenant(), &own));
     assert_eq!((found.replays.len(), found.accounts.len(), found.tasks.len()), (1, 1, 1));
-    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len()), (1, 1, 1));
+    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len(), found.texts.len()), (1, 1, 1, 1));
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -90,6 +92,7 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
         grants: vec![(tenant(), GrantId::derive(unknown, 1))],
         charges: vec![(tenant(), LedgerId::derive(unknown, 1))],
         task_charges: vec![(account("other"), id("job"))],
+        texts: vec![(account("other"), 0)],
     };
     assert_nothing(&desk.facts(needs));
 }

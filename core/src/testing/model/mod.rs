@@ -267,6 +267,15 @@ impl Model {
                 }
                 (purse, Effects::default())
             }
+            // Text is nothing that the model knows of.
+            Body::EraseText(ask) => {
+                let known = self.purses.len();
+                let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                if purse == known {
+                    return Err(AccountNotFound);
+                }
+                (purse, Effects::default())
+            }
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
         self.answers.push((command.clone(), Ok(effects.clone())));
