@@ -74,6 +74,8 @@ struct Freeze {
     lines: Lines,
     captured: i64,
     id: Option<HoldId>,
+    /// The number of its first entry, as the receipt says.
+    seq: u64,
 }
 
 /// A charge or a capture, with what can still be refunded of it.
@@ -191,7 +193,7 @@ impl Model {
                 && !self.freezes.iter().any(|freeze| freeze.id == Some(id))
                 && let Some(freeze) = self.freezes.iter_mut().find(|freeze| freeze.id.is_none())
             {
-                freeze.id = Some(id);
+                (freeze.id, freeze.seq) = (Some(id), entry.seq);
             }
             if matches!(entry.kind, EntryKind::Charge | EntryKind::Capture)
                 && let Some(used) = self.uses.iter_mut().find(|used| used.id.is_none())
@@ -267,13 +269,20 @@ impl Model {
                 }
                 (purse, Effects::default())
             }
-            // Text is nothing that the model knows of.
+            // Of all text the model knows the users of holds alone.
             Body::EraseText(ask) => {
                 let known = self.purses.len();
                 let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
                 if purse == known {
                     return Err(AccountNotFound);
                 }
+                let meant = |freeze: &&mut Freeze| {
+                    freeze.purse == purse
+                        && freeze.state != HoldState::Frozen
+                        && freeze.seq > ask.after_seq
+                        && (ask.user_id.is_none() || ask.user_id == freeze.ask.user_id)
+                };
+                self.freezes.iter_mut().filter(meant).for_each(|freeze| freeze.ask.user_id = None);
                 (purse, Effects::default())
             }
         };
