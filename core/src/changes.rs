@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold, Rule};
-use crate::facts::{Account, AccountFacts, ChargeFact, Facts, Task};
-use crate::id::{LedgerId, OpId, TaskId, TenantId};
-use crate::ledger::{Entry, EntryKind, Operation, OperationKind, StoredOperation};
+use crate::credit::{Grant, GrantTerms, Hold, HoldTerms, Rule, RuleTerms};
+use crate::facts::{Account, AccountFacts, ChargeFact, Facts, MAX_ERASED, Task};
+use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
+use crate::ledger::{ChainHash, Entry, EntryKind, Operation, OperationKind, StoredOperation};
 use crate::owner::AccountKey;
 
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
@@ -35,9 +35,59 @@ pub struct Changes {
     pub task: Option<(TaskId, Task)>,
     /// Operations of which more was refunded: their new total.
     pub refunded: Vec<(LedgerId, Amount)>,
+    /// Text about people that goes.
+    pub erased: Erased,
+}
+
+/// Text that is erased in an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Entries whose text part goes, by their place in the account; the hash of it stays.
+    pub entries: Vec<(LedgerId, u64, ChainHash)>,
+    /// Operations whose actor goes.
+    pub operations: Vec<OpId>,
+    /// Grants whose reason and metadata go.
+    pub grants: Vec<GrantId>,
+    /// Holds whose user goes.
+    pub holds: Vec<HoldId>,
+    /// Rules whose reason and metadata go.
+    pub rules: Vec<RuleId>,
+}
+
+impl Erased {
+    /// Erases what is meant of an operation and its entries.
+    pub(crate) fn apply(&self, stored: &mut StoredOperation) {
+        if self.operations.contains(&stored.operation.op_id) {
+            stored.operation.actor = None;
+        }
+        for entry in &mut stored.entries {
+            if self.entries.iter().any(|(id, ..)| *id == entry.ledger_id()) {
+                entry.erase();
+            }
+        }
+    }
 }
 
 impl Changes {
+    /// An operation that changes nothing but is recorded.
+    #[must_use]
+    pub fn of(stored: StoredOperation) -> Changes {
+        Changes {
+            stored: Arc::new(stored),
+            account: None,
+            account_is_new: false,
+            new_grants: Vec::new(),
+            changed_grants: Vec::new(),
+            new_holds: Vec::new(),
+            changed_holds: Vec::new(),
+            new_rules: Vec::new(),
+            changed_rules: Vec::new(),
+            task: None,
+            refunded: Vec::new(),
+            erased: Erased::default(),
+        }
+    }
+
     /// The tenant of all these rows.
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {
@@ -104,6 +154,42 @@ impl Facts {
             }
         }
         self.note_charges(changes);
+        self.apply_erased(changes);
+        self.note_texts(changes);
+    }
+
+    fn apply_erased(&mut self, changes: &Changes) {
+        let (Some(account), erased) = (&changes.account, &changes.erased) else { return };
+        if *erased == Erased::default() {
+            return;
+        }
+        self.replays.values_mut().for_each(|stored| erased.apply(Arc::make_mut(stored)));
+        for entries in self.texts.iter_mut().filter(|(page, _)| page.0 == *account.key).map(|(_, entries)| entries) {
+            let meant = |entry: &&mut Entry| erased.entries.iter().any(|(id, ..)| *id == entry.ledger_id());
+            entries.iter_mut().filter(meant).for_each(Entry::erase);
+        }
+        for id in &erased.grants {
+            let open = self.accounts.get_mut(&*account.key).and_then(|facts| facts.grants.get_mut(id));
+            let named = self.grants.get_mut(id).map(|(_, grant)| grant);
+            open.into_iter().chain(named).for_each(erase_grant);
+        }
+        for id in &erased.holds {
+            self.holds.get_mut(id).map(|(_, hold)| hold).into_iter().for_each(erase_hold);
+        }
+        for id in &erased.rules {
+            let running = self.accounts.get_mut(&*account.key).and_then(|facts| facts.rules.get_mut(id));
+            let named = self.rules.get_mut(id).map(|(_, rule)| rule);
+            running.into_iter().chain(named).for_each(erase_rule);
+        }
+    }
+
+    /// Text that is booked in this batch can be erased in this batch.
+    fn note_texts(&mut self, changes: &Changes) {
+        for (page, entries) in &mut self.texts {
+            let of_page = changes.entries().iter().filter(|entry| *entry.account == page.0 && entry.seq > page.1);
+            let room = MAX_ERASED.saturating_sub(entries.len());
+            entries.extend(of_page.take(room).cloned());
+        }
     }
 
     fn apply_account(&mut self, changes: &Changes, row: &Account) {
@@ -145,4 +231,19 @@ impl Facts {
             }
         }
     }
+}
+
+/// Erases the copies that a grant has of its entry's text.
+pub(crate) fn erase_grant(grant: &mut Grant) {
+    grant.terms = Arc::new(GrantTerms { reason: None, metadata: None, ..GrantTerms::clone(&grant.terms) });
+}
+
+/// Erases the copies that a rule has of its entry's text.
+pub(crate) fn erase_rule(rule: &mut Rule) {
+    rule.terms = Arc::new(RuleTerms { reason: None, metadata: None, ..RuleTerms::clone(&rule.terms) });
+}
+
+/// Erases the copy that a hold has of its entry's text.
+pub(crate) fn erase_hold(hold: &mut Hold) {
+    hold.terms = Arc::new(HoldTerms { user_id: None, ..HoldTerms::clone(&hold.terms) });
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::changes::Changes;
+use crate::changes::{Changes, Erased};
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
-use crate::credit::{TenantPolicy, adjust, charge, grants, holds, recur, refund};
+use crate::credit::{TenantPolicy, adjust, charge, erase, grants, holds, recur, refund};
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
@@ -25,12 +25,14 @@ pub enum Decision {
     Replayed(Receipt),
     /// The command is refused.
     Denied(Denial),
+    /// The command is refused, and what keeps the denial under its key.
+    Remembered(Box<Changes>, Denial),
     /// The facts contradict themselves; nothing is decided.
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, owner, target, capacity, balance; within a command of
-/// a family, the function named here goes on in that order.
+/// Decides a command from facts. The order of checks: shape, replay, owner, version, target, capacity, balance; within a
+/// command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
     if let Err(denial) = command.check() {
@@ -38,28 +40,36 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
     }
     let fingerprint = command.fingerprint();
     if let Some(earlier) = earlier(&command.context, facts) {
-        return replay(earlier, &fingerprint);
+        return replay(earlier, &fingerprint, policy, facts.now);
     }
     let case = Case { context: &command.context, op_id, policy, facts };
-    let booking = match &command.body {
-        Body::Grant(body) => grants::give(&case, body),
-        Body::Void(body) => grants::void(&case, body),
-        Body::Amend(body) => grants::amend(&case, body),
-        Body::Adjust(body) => adjust::adjust(&case, body),
-        Body::Hold(body) => holds::place(&case, body),
-        Body::Extend(body) => holds::extend(&case, body),
-        Body::Capture(body) => holds::capture(&case, body),
-        Body::Release(body) => holds::release(&case, body),
-        Body::Charge(body) => charge::charge(&case, body),
-        Body::Refund(body) => refund::refund(&case, body),
-        Body::Settle(body) => settle_account(&case, body),
-        Body::Recur(body) => recur::recur(&case, body),
-        Body::StopRule(body) => recur::stop(&case, body),
-    };
-    match booking {
+    let booking = check_version(&case, command).and_then(|()| book(&case, &command.body));
+    match booking.and_then(|booking| refuse_version_of_none(&case, booking)) {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
+        Err(Stop::Denied(denial)) if command.context.remember_denials => {
+            Decision::Remembered(Box::new(remember(&case, command.body.kind(), fingerprint, &denial)), denial)
+        }
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
         Err(Stop::Contradiction(what)) => Decision::Contradiction(what),
+    }
+}
+
+fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
+    match body {
+        Body::Grant(body) => grants::give(case, body),
+        Body::Void(body) => grants::void(case, body),
+        Body::Amend(body) => grants::amend(case, body),
+        Body::Adjust(body) => adjust::adjust(case, body),
+        Body::Hold(body) => holds::place(case, body),
+        Body::Extend(body) => holds::extend(case, body),
+        Body::Capture(body) => holds::capture(case, body),
+        Body::Release(body) => holds::release(case, body),
+        Body::Charge(body) => charge::charge(case, body),
+        Body::Refund(body) => refund::refund(case, body),
+        Body::Settle(body) => settle_account(case, body),
+        Body::Recur(body) => recur::recur(case, body),
+        Body::StopRule(body) => recur::stop(case, body),
+        Body::EraseText(body) => erase::erase(case, body),
     }
 }
 
@@ -69,16 +79,34 @@ fn earlier<'a>(context: &Context, facts: &'a Facts) -> Option<&'a Arc<StoredOper
     facts.replays.get(&(context.tenant_id.clone(), key.clone()))
 }
 
-/// The first answer again; or, for another command under the same key, what differs.
-fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint) -> Decision {
-    match earlier.operation.fingerprint.first_difference(fingerprint) {
-        None => Decision::Replayed(Receipt { stored: Arc::clone(earlier), idempotent_replay: true }),
-        Some(field) => Decision::Denied(
+/// The first answer again, if it was a denial that is remembered too; or, for another command under the same key, what
+/// differs.
+fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint, policy: &TenantPolicy, now: Timestamp) -> Decision {
+    // By the time alone, so that it does not matter what was removed and when.
+    if earlier.operation.is_forgotten() || policy.answer_is_expired(earlier.operation.created_at, now) {
+        return Decision::Denied(answer_expired(earlier));
+    }
+    if let Some(field) = earlier.operation.fingerprint.first_difference(fingerprint) {
+        return Decision::Denied(
             Denial::new(DenialKind::IdempotencyConflict, format!("the idempotency key was used before with another `{field}`"))
                 .with("field", field)
                 .with("audit_id", earlier.operation.audit_id().to_string()),
-        ),
+        );
     }
+    match &earlier.operation.denial {
+        Some(denial) => Decision::Denied(Denial::clone(denial)),
+        None => Decision::Replayed(Receipt { stored: Arc::clone(earlier), idempotent_replay: true }),
+    }
+}
+
+/// The key was used, and its answer is no longer kept: what it booked is named, so that it can be looked up.
+fn answer_expired(earlier: &StoredOperation) -> Denial {
+    let own = earlier.entries.iter().skip(usize::from(earlier.operation.settled_count));
+    let ledger_ids: Vec<String> = own.map(|entry| entry.ledger_id().to_string()).collect();
+    Denial::new(DenialKind::IdempotencyConflict, "the idempotency key was used before, and its answer is no longer kept")
+        .with("reason", "answer_expired")
+        .with("ledger_ids", ledger_ids)
+        .with("audit_id", earlier.operation.audit_id().to_string())
 }
 
 /// A command under decision, with what decides it.
@@ -129,11 +157,48 @@ pub(crate) struct Booking<'a> {
     pub(crate) policy_tag: Option<PolicyTag>,
     pub(crate) task: Option<(TaskId, Task)>,
     pub(crate) refunded: Vec<(LedgerId, Amount)>,
+    pub(crate) erased: Erased,
 }
 
 impl<'a> Booking<'a> {
     pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
-        Booking { posting: Some(posting), subject: None, answer: None, policy_tag: None, task: None, refunded: Vec::new() }
+        Booking {
+            posting: Some(posting),
+            subject: None,
+            answer: None,
+            policy_tag: None,
+            task: None,
+            refunded: Vec::new(),
+            erased: Erased::default(),
+        }
+    }
+}
+
+/// Compares the version that the command expects with the one that is booked. A hold or grant that is not there leads to no
+/// account: its family says so.
+fn check_version(case: &Case<'_>, command: &Command) -> Result<(), Stop> {
+    let Some(expected) = command.context.expected_version else { return Ok(()) };
+    let needs = command.needs(case.policy);
+    let (facts, tenant_id) = (case.facts, case.tenant_id());
+    let of_hold = || needs.holds.first().and_then(|(_, id)| facts.holds.get(id)).map(|(key, _)| &**key);
+    let of_grant = || needs.grants.first().and_then(|(_, id)| facts.grants.get(id)).map(|(key, _)| &**key);
+    let account = needs.accounts.first().or_else(of_hold).or_else(of_grant).filter(|key| key.tenant_id == *tenant_id);
+    let Some(account) = account else { return Ok(()) };
+    let version = facts.accounts.get(account).map_or(0, |known| known.account.seq);
+    if version == expected {
+        return Ok(());
+    }
+    let message = format!("the account has version {version}, the command expects {expected}");
+    Err(Denial::new(DenialKind::VersionConflict, message).with("expected", expected).with("version", version).into())
+}
+
+/// What books in no account has no version to expect.
+fn refuse_version_of_none<'a>(case: &Case<'a>, booking: Booking<'a>) -> Result<Booking<'a>, Stop> {
+    match case.context.expected_version {
+        Some(expected) if booking.posting.is_none() => {
+            Err(Denial::invalid("expected_version", expected, "a command about an account").into())
+        }
+        _ => Ok(booking),
     }
 }
 
@@ -150,7 +215,7 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
-    let Booking { posting, subject, answer, policy_tag, task, refunded } = booking;
+    let Booking { posting, subject, answer, policy_tag, task, refunded, erased } = booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
     let Booked {
@@ -167,22 +232,14 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq.saturating_sub(u64::from(entry_count)).saturating_add(1));
     let operation = Operation {
-        op_id: case.op_id,
-        kind,
-        tenant_id: case.tenant_id().clone(),
         account: account.as_ref().map(|account| Arc::clone(&account.key)),
         subject,
-        key: case.context.idempotency_key.clone(),
-        fingerprint,
         first_seq,
         entry_count,
         settled_count,
-        actor: case.context.actor.clone(),
-        request_id: case.context.request_id.clone(),
         policy_tag,
-        created_at: case.now(),
-        refunded: Amount::ZERO,
         answer: answer.and_then(|rest| serde_json::to_string(&rest).ok()).map(Arc::from),
+        ..operation(case, kind, fingerprint)
     };
     let stored = Arc::new(StoredOperation { operation, entries, position: 0 });
     let changes = Changes {
@@ -197,6 +254,40 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_rules,
         task,
         refunded,
+        erased,
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
+}
+
+/// What keeps a denial: an operation that books nothing. No account is touched.
+fn remember(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, denial: &Denial) -> Changes {
+    let operation = Operation {
+        policy_tag: denial.policy_tag().cloned(),
+        denial: Some(Arc::new(denial.clone())),
+        ..operation(case, kind, fingerprint)
+    };
+    Changes::of(StoredOperation { operation, entries: Vec::new(), position: 0 })
+}
+
+/// The operation of a command that has booked nothing yet.
+fn operation(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint) -> Operation {
+    Operation {
+        op_id: case.op_id,
+        kind,
+        tenant_id: case.tenant_id().clone(),
+        account: None,
+        subject: None,
+        key: case.context.idempotency_key.clone(),
+        fingerprint,
+        first_seq: 0,
+        entry_count: 0,
+        settled_count: 0,
+        actor: case.context.actor.clone(),
+        request_id: case.context.request_id.clone(),
+        policy_tag: None,
+        created_at: case.now(),
+        refunded: Amount::ZERO,
+        answer: None,
+        denial: None,
+    }
 }

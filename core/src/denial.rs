@@ -77,6 +77,8 @@ denial_kinds! {
     NotAMember = "not_a_member", retryable: false;
     /// The member has spent what a member may in this period.
     MemberLimitExceeded = "member_limit_exceeded", retryable: true;
+    /// The account has another version than the command expects.
+    VersionConflict = "version_conflict", retryable: false;
     /// No such account in this tenant.
     AccountNotFound = "account_not_found", retryable: false;
     /// No such grant in this tenant.
@@ -127,7 +129,8 @@ denial_kinds! {
 
 /// An expected refusal: a stable name, a sentence, what was needed and what there was, and whether waiting helps.
 ///
-/// A denial leaves no trace in the books: no key, no entry, no anchor is touched.
+/// A denial leaves no trace in the books: no key, no entry, no anchor is touched; except that a command may ask for its
+/// denial to be kept under its key ([`crate::Context::remember_denials`]).
 ///
 /// # Examples
 /// ```

@@ -35,7 +35,13 @@ pub struct Needs {
     pub task_charges: Vec<(AccountKey, TaskId)>,
     /// Rules -> [`Facts::rules`], and the account of each -> [`Facts::accounts`].
     pub rules: Vec<(TenantId, RuleId)>,
+    /// Accounts whose text is to be erased after this entry -> [`Facts::texts`], the first [`MAX_ERASED`]; the holds that these are
+    /// about -> [`Facts::holds`]; the account -> [`Facts::accounts`].
+    pub texts: Vec<(AccountKey, u64)>,
 }
+
+/// How many entries one command looks at to erase their text.
+pub const MAX_ERASED: usize = 1_000;
 
 /// Everything that the commands of one batch are decided from, and that the later ones see changed by the earlier ones.
 ///
@@ -71,6 +77,9 @@ pub struct Facts {
     /// Rules by id, running or not, with their account. Of one that runs, the state that counts is the one in its account.
     #[serde(with = "crate::pairs")]
     pub rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
+    /// The entries of an account after this one, in order, at most [`MAX_ERASED`].
+    #[serde(with = "crate::pairs")]
+    pub texts: Map<(AccountKey, u64), Vec<Entry>>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -196,6 +205,12 @@ impl Facts {
             keep(&mut part.accounts, &self.accounts, [account]);
             let listed = self.task_charges.get(&(account.clone(), task_id.clone()));
             listed.into_iter().flatten().for_each(|id| self.keep_charge(&mut part, *id));
+        }
+        keep(&mut part.texts, &self.texts, &needs.texts);
+        for (page, entries) in part.texts.iter() {
+            keep(&mut part.accounts, &self.accounts, [&page.0]);
+            let holds: Vec<HoldId> = entries.iter().filter_map(|entry| entry.hold_id).collect();
+            keep(&mut part.holds, &self.holds, &holds);
         }
         part
     }

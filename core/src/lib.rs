@@ -78,9 +78,9 @@ mod time;
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Body, CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, Context,
-    ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate, PlaceHold, Receipt,
-    RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt,
-    StopRule, StopRuleReceipt, VoidGrant, VoidReceipt,
+    EraseText, EraseTextReceipt, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate,
+    PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle,
+    SettleReceipt, StopRule, StopRuleReceipt, VoidGrant, VoidReceipt,
 };
 pub use credit::{
     Band, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms,
@@ -90,8 +90,8 @@ pub use credit::{
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{
-    Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, GroupFailure, Health, HealthReason, HealthStatus,
-    SweepReport, Ticket,
+    Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, EraseReport, ForgetReport, GroupFailure, Health,
+    HealthReason, HealthStatus, SweepReport, Ticket,
 };
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};

@@ -93,6 +93,9 @@ pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, 
     let mut settled = facts.clone();
     settled.account = booked.account.unwrap_or(settled.account);
     settled.account.last_at = facts.account.last_at;
+    // Its version is that of what is booked.
+    settled.account.seq = facts.account.seq;
+    settled.account.head = facts.account.head;
     for grant in booked.made_grants.into_iter().chain(booked.changed_grants) {
         if grant.is_open() {
             settled.grants.insert(grant.id, grant);
@@ -250,6 +253,8 @@ mod tests {
         let settled = read(&facts, at(1_000_000)).unwrap();
         assert_eq!((settled.account.available, settled.account.frozen), (Amount::ZERO, Amount::ZERO));
         assert_eq!(settled.account.totals.expired, all);
-        assert_eq!(settled.account.seq, 2 * u64::try_from(MAX_OPEN_HOLDS).unwrap());
+        let mut posting = Posting::new(Cow::Borrowed(&facts), None, OpId::from_uuid(Uuid::nil()), at(1_000_000));
+        settle(&mut posting).unwrap();
+        assert_eq!(posting.entries.len(), 2 * MAX_OPEN_HOLDS);
     }
 }

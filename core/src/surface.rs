@@ -205,6 +205,7 @@ const fn denial_row(kind: DenialKind, used_by: UsedBy) -> Row {
         K::Blocked => Row(cell("40302", 403), ENTITLEMENT_FORBIDDEN, cell("BLOCKED", 403)),
         K::NotAMember => Row(cell("40302", 403), ENTITLEMENT_FORBIDDEN, cell("NOT_A_MEMBER", 403)),
         K::MemberLimitExceeded => Row(cell("2901", 429), ENTITLEMENT_LIMIT, cell("MEMBER_LIMIT_EXCEEDED", 429)),
+        K::VersionConflict => Row(cell("40904", 409), cell("ENTITLEMENT_CONFLICT", 409), cell("VERSION_CONFLICT", 409)),
         K::AccountNotFound | K::GrantNotFound | K::PreDeductNotFound | K::TaskNotFound | K::BatchNotFound | K::ConfigNotFound =>
             Row(cell("40401", 404), ENTITLEMENT_MISSING, cell("NOT_FOUND", 404)),
         K::PreDeductAlreadyProcessed => Row(cell("40901", 409), NONE, cell("ALREADY_PROCESSED", 409)),

@@ -186,8 +186,10 @@ impl Bank {
 
     fn value(&self, field: &str, text: &str) -> Value {
         match field {
-            "effective_at" | "expires_at" | "starts_at" | "ends_at" => instant(text).to_string().into(),
-            "expire_in" | "priority" | "final" | "metadata" | "every" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+            "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => instant(text).to_string().into(),
+            "expire_in" | "priority" | "final" | "metadata" | "every" | "expected_version" | "after_seq" | "remember_denials" => {
+                serde_json::from_str(text).unwrap_or_else(|_| text.into())
+            }
             "grant_id" | "hold_id" | "ledger_id" | "rule_id" => {
                 match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
                     Some(made) => made.get(field).cloned().unwrap_or_else(|| format!("no {field}").into()),
@@ -255,7 +257,7 @@ impl Bank {
         }
     }
 
-    /// Compares a balance: `balance 5 frozen 2 of pool`, `balance 5 at +60`.
+    /// Compares a balance: `balance 5 frozen 2 of pool`, `balance 5 at +60`, `balance 5 version 1`.
     ///
     /// # Errors
     /// Says how they differ.
@@ -271,6 +273,11 @@ impl Bank {
         };
         let balance = balance.map_err(|error| format!("{statement}: {error}"))?;
         let found = (balance.available.to_string(), balance.frozen.to_string());
+        if let Some(version) = after("version")
+            && balance.version.to_string() != version
+        {
+            return Err(format!("`{statement}`: the version is {}", balance.version));
+        }
         let expected = (after("balance").unwrap_or("0").to_owned(), after("frozen").unwrap_or("0").to_owned());
         if found == expected { Ok(()) } else { Err(format!("`{statement}`: available and frozen are {found:?}")) }
     }
@@ -280,7 +287,7 @@ impl Bank {
 fn defaults(command: &str) -> Map<String, Value> {
     let mut fields = json!({"command": command, "tenant_id": "acme"});
     match command {
-        "grant" | "adjust" | "settle" | "recur" => fields["owner"] = "user:u1".into(),
+        "grant" | "adjust" | "settle" | "recur" | "erase_text" => fields["owner"] = "user:u1".into(),
         "hold" | "charge" | "refund" => fields["payer"] = "user:u1".into(),
         _ => {}
     }
@@ -291,7 +298,7 @@ fn defaults(command: &str) -> Map<String, Value> {
         fields["type"] = "plan".into();
         fields["every"] = json!({"days": 1});
     }
-    if matches!(command, "void" | "adjust" | "refund" | "stop_rule") {
+    if matches!(command, "void" | "adjust" | "refund" | "stop_rule" | "erase_text") {
         fields["operator"] = "ops".into();
         fields["reason"] = "test".into();
     }

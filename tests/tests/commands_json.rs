@@ -12,7 +12,8 @@ const ENTRY: &str = "led_019535d9-3df7-7aaa-8bbb-0123456a0001";
 
 /// One command of each kind, with every field that it has.
 fn full_commands() -> Vec<Value> {
-    let context = json!({"tenant_id": "acme", "idempotency_key": "k-1", "actor": "svc", "request_id": "r-1"});
+    let context = json!({"tenant_id": "acme", "idempotency_key": "k-1", "actor": "svc", "request_id": "r-1",
+        "expected_version": 3, "deadline": "2026-01-01T00:00:00Z", "remember_denials": true});
     let bodies = [
         json!({"command": "grant", "owner": "user:u1", "unit": "UC", "type": "trial", "amount": "2.5",
             "effective_at": "2026-01-01T00:00:00Z", "expires_at": "2027-01-01T00:00:00Z",
@@ -42,6 +43,8 @@ fn full_commands() -> Vec<Value> {
             "scope": {"app_id": "app", "template_id": "t"}, "priority": -3, "reason": "hello", "operator": "ops",
             "policy_tag": "p", "metadata": {}}),
         json!({"command": "stop_rule", "rule_id": RULE, "operator": "ops", "reason": "cancelled", "metadata": {}}),
+        json!({"command": "erase_text", "owner": "user:u1", "unit": "UC", "user_id": "u1", "after_seq": 7, "operator": "ops",
+            "reason": "asked for"}),
     ];
     bodies.into_iter().map(|body| merged(&context, &body)).collect()
 }
@@ -85,7 +88,7 @@ fn every_field_of_every_command_is_checked() {
         for json in full_commands() {
             for name in json.as_object().unwrap().keys() {
                 let free = matches!((name.as_str(), &wrong), ("metadata", Value::Object(_)) | ("reason", Value::String(_)))
-                    || (name == "final" && wrong.is_boolean());
+                    || (matches!(name.as_str(), "final" | "remember_denials") && wrong.is_boolean());
                 // A struct is read from an array of its fields as well; an empty one has too few or none that are needed.
                 let scope = name == "scope" && wrong.is_array();
                 if free || scope {
@@ -122,6 +125,7 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("settle", &["owner"]),
         ("recur", &["owner", "type", "amount", "every"]),
         ("stop_rule", &["rule_id", "operator", "reason"]),
+        ("erase_text", &["owner", "operator", "reason"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

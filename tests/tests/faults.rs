@@ -10,9 +10,9 @@ use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure, GrantCredit,
-    GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, Settle, Timestamp,
-    VoidGrant,
+    AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, EraseText, ExtendHold, Failure,
+    GrantCredit, GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, Settle,
+    Timestamp, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -155,6 +155,7 @@ fn charging() -> Vec<Step> {
         step("nothing due", 600, None, settle),
         step("trial spent", 700, None, move |_| pay("12")),
         step("voided", 800, None, |got| VoidGrant::new(of(got, "added", "ledger_id_of_grant"), "ops", "given in error").unwrap()),
+        step("erased", 900, None, |_| EraseText::new(user(), "ops", "asked for").unwrap()),
         step("after expiry", 1_600, Some("p2"), move |_| pay("1")),
         step("refund to an ended grant", 1_700, None, |got| {
             Refund::of_charge(user(), of(got, "trial spent", "ledger_id"), "ops", "late").unwrap()

@@ -36,7 +36,9 @@ fn same(decision: &Decision, answer: &Result<Receipt, Failure>) {
             assert_eq!(changes.entries(), receipt.entries());
         }
         (Decision::Replayed(decided), Ok(receipt)) if receipt.idempotent_replay => assert_eq!(decided, receipt),
-        (Decision::Denied(denial), Err(Failure::Denied(answered))) => assert_eq!(denial, &**answered),
+        (Decision::Denied(denial) | Decision::Remembered(_, denial), Err(Failure::Denied(answered))) => {
+            assert_eq!(denial, &**answered);
+        }
         _ => panic!("decided {decision:?}\nanswered {answer:?}"),
     }
 }

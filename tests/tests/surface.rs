@@ -24,6 +24,7 @@ const DOCUMENTED: &[(&str, UsedBy, &str, &str, &str)] = &[
     ("quota_exceeded", UsedBy::Write, "40303 403", "-", "-"),
     ("template_not_found", UsedBy::Write, "0401 404", "-", "-"),
     ("model_unknown", UsedBy::Write, "0401 404", "-", "MODEL_UNKNOWN 400"),
+    ("version_conflict", UsedBy::Write, "40904 409", "ENTITLEMENT_CONFLICT 409", "VERSION_CONFLICT 409"),
     ("account_not_found", UsedBy::Write, "40401 404", "ENTITLEMENT_NOT_FOUND 404", "NOT_FOUND 404"),
     ("pre_deduct_not_found", UsedBy::Write, "40401 404", "ENTITLEMENT_NOT_FOUND 404", "NOT_FOUND 404"),
     ("task_not_found", UsedBy::Write, "40401 404", "ENTITLEMENT_NOT_FOUND 404", "NOT_FOUND 404"),

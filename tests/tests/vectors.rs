@@ -108,6 +108,7 @@ fn entry(case: &Value) -> Entry {
         text: field::<EntryText>(case, "text"),
         effective_at: field(case, "effective_at"),
         created_at: field(case, "created_at"),
+        erased_text_hash: None,
         hash: ChainHash::default(),
     }
 }

@@ -62,6 +62,9 @@ fields! {
     Zone = "zone",
     RolloverCap = "rollover_cap",
     RuleId = "rule_id",
+    ExpectedVersion = "expected_version",
+    RememberDenials = "remember_denials",
+    AfterSeq = "after_seq",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,
@@ -171,6 +174,13 @@ impl Fields {
     pub(crate) fn number(&mut self, field: Field, number: i64, default: i64) {
         if number != default {
             self.add(field, &number.to_be_bytes());
+        }
+    }
+
+    /// Adds the version of an account.
+    pub(crate) fn version(&mut self, field: Field, version: Option<u64>) {
+        if let Some(version) = version {
+            self.add(field, &version.to_be_bytes());
         }
     }
 

@@ -12,7 +12,8 @@ use crate::denial::{Denial, DenialKind, shown};
 use crate::owner::Owner;
 
 /// The fields that every command has.
-const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
+const CONTEXT_FIELDS: [&str; 7] =
+    ["tenant_id", "idempotency_key", "actor", "request_id", "expected_version", "deadline", "remember_denials"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
 const AMOUNT_FIELDS: [&str; 3] = ["amount", "actual_cost", "rollover_cap"];
@@ -59,8 +60,8 @@ impl Request<Body> {
     /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
-        const KINDS: &str =
-            "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, stop_rule";
+        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, \
+                             stop_rule, erase_text";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -89,6 +90,7 @@ impl Request<Body> {
             "settle" => Body::Settle(read(fields)?),
             "recur" => Body::Recur(read(fields)?),
             "stop_rule" => Body::StopRule(read(fields)?),
+            "erase_text" => Body::EraseText(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -111,6 +113,7 @@ impl Request<Body> {
             Body::Settle(body) => serde_json::to_value(body),
             Body::Recur(body) => serde_json::to_value(body),
             Body::StopRule(body) => serde_json::to_value(body),
+            Body::EraseText(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -173,10 +176,11 @@ fn allowed(field: &str) -> &'static str {
     match field {
         "expire_in" => "1 to 604800 seconds",
         "priority" => "a whole number from -2147483648 to 2147483647",
-        "final" => "true or false",
+        "expected_version" | "after_seq" => "a whole number, 0 or more",
+        "final" | "remember_denials" => "true or false",
         "metadata" => "an object",
         "every" => "one of `days`, `weeks`, `months` and `years`, with a whole number from 1 to 1000",
-        "effective_at" | "expires_at" | "starts_at" | "ends_at" => {
+        "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => {
             "an ISO 8601 instant with an offset and at most 6 digits after the second"
         }
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",

@@ -1,6 +1,7 @@
 //! What a caller can ask for: typed commands, their fingerprints, and the receipts that answer them.
 
 mod charge;
+mod erase;
 mod fingerprint;
 mod grant;
 mod hold;
@@ -16,15 +17,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use charge::{Charge, Refund, RefundOf};
+pub use erase::EraseText;
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub(crate) use json::only_once;
-pub(crate) use receipt::AnswerRest;
 pub use receipt::{
-    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RecurReceipt,
-    RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
+    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, EraseTextReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
+    Receipt, RecurReceipt, RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
 };
+pub(crate) use receipt::{AnswerRest, ErasedAnswer};
 pub use recur::{RecurGrant, StopRule};
 
 use crate::credit::TenantPolicy;
@@ -55,6 +57,18 @@ pub struct Context {
     /// The request that it comes with, for the audit.
     #[serde(default)]
     pub request_id: Option<RequestId>,
+    /// The version that the account must have: the sequence number of its last booked entry, 0 before the first. Compared with
+    /// what is booked, before what has become due is settled.
+    #[serde(default)]
+    pub expected_version: Option<u64>,
+    /// Until when it may begin, by the engine's clock. One that has not begun by then is answered [`crate::Error::Busy`] and
+    /// never begins, a repetition of one that was executed before included.
+    #[serde(default)]
+    pub deadline: Option<Timestamp>,
+    /// Keeps a denial under the key as well, so that a repetition is answered with the same one whatever has changed since.
+    /// Needs a key. The denials of a group are never kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remember_denials: bool,
 }
 
 impl Context {
@@ -63,7 +77,21 @@ impl Context {
     /// # Errors
     /// `payload_invalid` for text that is no id.
     pub fn tenant(tenant_id: impl AsRef<str>) -> Result<Context, Denial> {
-        Ok(Context { tenant_id: TenantId::new(tenant_id)?, idempotency_key: None, actor: None, request_id: None })
+        Ok(Context::of(TenantId::new(tenant_id)?))
+    }
+
+    /// Commands of this tenant, without anything else.
+    #[must_use]
+    pub const fn of(tenant_id: TenantId) -> Context {
+        Context {
+            tenant_id,
+            idempotency_key: None,
+            actor: None,
+            request_id: None,
+            expected_version: None,
+            deadline: None,
+            remember_denials: false,
+        }
     }
 
     /// The same, under this idempotency key.
@@ -88,6 +116,63 @@ impl Context {
     /// `payload_invalid` for text that is no id.
     pub fn request_id(&self, request_id: impl AsRef<str>) -> Result<Context, Denial> {
         Ok(Context { request_id: Some(RequestId::new(request_id)?), ..self.clone() })
+    }
+
+    /// The same, to be accepted only while the account has this version; else `version_conflict`.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// let granted = engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
+    /// let seen = acme.expected_version(granted.version);
+    /// assert_eq!(engine.execute(seen.request(Charge::new(user.clone(), "4".parse()?)))?.version, 2);
+    /// let refused = engine.execute(seen.request(Charge::new(user, "4".parse()?))).unwrap_err();
+    /// assert_eq!(refused.denial().unwrap().name(), "version_conflict");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn expected_version(&self, version: u64) -> Context {
+        Context { expected_version: Some(version), ..self.clone() }
+    }
+
+    /// The same, to be begun by this instant or not at all.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, Error, Failure, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let grant = GrantCredit::new(Owner::user("u1")?, GrantType::Purchased, "10".parse()?);
+    /// let in_time = Context::tenant("acme")?.deadline("2126-01-01T00:00:00Z".parse()?);
+    /// assert!(engine.execute(in_time.request(grant.clone())).is_ok());
+    /// let late = in_time.deadline("2026-01-01T00:00:00Z".parse()?);
+    /// assert!(matches!(engine.execute(late.request(grant)), Err(Failure::Failed(Error::Busy(_)))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn deadline(&self, at: Timestamp) -> Context {
+        Context { deadline: Some(at), ..self.clone() }
+    }
+
+    /// The same; a denial is kept under the key and answered again.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// let charge = acme.key("order-7")?.remember_denials().request(Charge::new(user.clone(), "4".parse()?));
+    /// let refused = engine.execute(charge.clone()).unwrap_err();
+    /// engine.execute(acme.request(GrantCredit::new(user, GrantType::Purchased, "10".parse()?)))?;
+    /// assert_eq!(engine.execute(charge).unwrap_err(), refused); // although it could be paid by now
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn remember_denials(&self) -> Context {
+        Context { remember_denials: true, ..self.clone() }
     }
 
     /// An account of this tenant.
@@ -134,6 +219,7 @@ pub enum Body {
     Settle(Settle),
     Recur(RecurGrant),
     StopRule(StopRule),
+    EraseText(EraseText),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -229,6 +315,7 @@ bodies! {
     Settle(Settle) -> SettleReceipt,
     Recur(RecurGrant) -> RecurReceipt,
     StopRule(StopRule) -> StopRuleReceipt,
+    EraseText(EraseText) -> EraseTextReceipt,
 }
 
 /// What each command says about itself.
@@ -257,7 +344,9 @@ impl Request<Body> {
     /// # Errors
     /// `payload_invalid`, `amount_invalid` or `owner_invalid`, naming the field.
     pub fn check(&self) -> Result<(), Denial> {
-        self.body.parts().check(self.context.idempotency_key.is_some())
+        let keyed = self.context.idempotency_key.is_some();
+        self.body.parts().check(keyed)?;
+        if self.context.remember_denials { shape::key_required(keyed, "a denial that is remembered") } else { Ok(()) }
     }
 
     /// What the command says, so that a repetition can be told from another command under the same key.
@@ -265,6 +354,8 @@ impl Request<Body> {
     pub fn fingerprint(&self) -> Fingerprint {
         let mut fields = Fields::begin(self.body.kind());
         self.body.parts().fields(&mut fields);
+        fields.version(Field::ExpectedVersion, self.context.expected_version);
+        fields.number(Field::RememberDenials, i64::from(self.context.remember_denials), 0);
         fields.finish()
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Operate;
 use crate::amount::Amount;
 use crate::credit::{HoldState, Rule};
-use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, PriceBasis, RefundId, RuleId, TaskId, TemplateId};
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, Operator, PolicyTag, PriceBasis, RefundId, RuleId, TaskId, TemplateId};
 use crate::ledger::rules::{rule_after, rule_of};
 use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
 use crate::time::Timestamp;
@@ -43,6 +43,20 @@ pub(crate) struct AnswerRest {
     /// What is still held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) held: Option<Amount>,
+    /// What text was erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) erased: Option<ErasedAnswer>,
+}
+
+/// What text was erased, by whom and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ErasedAnswer {
+    pub(crate) erased: u64,
+    pub(crate) kept: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_seq: Option<u64>,
+    pub(crate) operator: Operator,
+    pub(crate) reason: Arc<str>,
 }
 
 impl Receipt {
@@ -82,6 +96,7 @@ impl Receipt {
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
             OperationKind::Recur => json(serde_json::to_value(RecurReceipt::new(self))),
             OperationKind::StopRule => json(serde_json::to_value(StopRuleReceipt::new(self))),
+            OperationKind::EraseText => json(serde_json::to_value(EraseTextReceipt::new(self))),
         }
     }
 
@@ -124,6 +139,7 @@ impl Receipt {
             grant_id: main.and_then(|entry| entry.grant_id).unwrap_or_else(|| GrantId::from_uuid(operation.op_id.uuid())),
             reason: main.and_then(|entry| entry.text.reason.clone()),
             main_terms: main.and_then(|entry| entry.terms.clone()),
+            version: operation.version(),
             policy_tag: operation.policy_tag.clone(),
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
@@ -144,6 +160,7 @@ struct Common {
     grant_id: GrantId,
     reason: Option<Arc<str>>,
     main_terms: Option<Terms>,
+    version: u64,
     policy_tag: Option<PolicyTag>,
     created_at: Timestamp,
     audit_id: AuditId,
@@ -165,6 +182,9 @@ macro_rules! receipt {
             pub balance_after: Amount,
             /// The frozen balance after the command.
             pub frozen_after: Amount,
+            /// The version of the account after the command: the sequence number of its last entry. 0 of a command that books in no
+            /// account.
+            pub version: u64,
             /// The label of compliance.
             pub policy_tag: Option<PolicyTag>,
             /// When it was booked.
@@ -182,6 +202,7 @@ macro_rules! receipt {
                     $($field: $value,)*
                     balance_after: $common.balance_after,
                     frozen_after: $common.frozen_after,
+                    version: $common.version,
                     policy_tag: $common.policy_tag,
                     created_at: $common.created_at,
                     audit_id: $common.audit_id,
@@ -424,5 +445,21 @@ impl Receipt {
             None => rule,
         };
         self.own_entries().fold(None, follow)
+    }
+}
+
+receipt! {
+    /// Answers [`crate::EraseText`].
+    EraseTextReceipt from [] as (receipt, common) {
+        /// Entries whose text was erased.
+        erased: u64 = receipt.rest().erased.map_or(0, |answer| answer.erased),
+        /// Entries whose text stays until their hold has ended.
+        kept: u64 = receipt.rest().erased.map_or(0, |answer| answer.kept),
+        /// The last entry that was looked at, if there may be more: the next `after_seq`.
+        next_seq: Option<u64> = receipt.rest().erased.and_then(|answer| answer.next_seq),
+        /// The person who answers for it.
+        operator: Option<Operator> = receipt.rest().erased.map(|answer| answer.operator),
+        /// Why.
+        reason: Option<Arc<str>> = receipt.rest().erased.map(|answer| answer.reason),
     }
 }

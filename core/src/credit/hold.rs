@@ -60,8 +60,8 @@ pub struct HoldTerms {
     /// The app that is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_id: Option<AppId>,
-    /// The user who acts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The user who acts; none once it was erased. Not in the hashed terms of an entry: there it is text, hashed apart.
+    #[serde(skip)]
     pub user_id: Option<UserId>,
     /// The scene.
     #[serde(default, skip_serializing_if = "Option::is_none")]

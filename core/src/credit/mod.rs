@@ -4,6 +4,7 @@ pub(crate) mod adjust;
 mod calendar;
 pub(crate) mod charge;
 pub(crate) mod draw;
+pub(crate) mod erase;
 #[macro_use]
 mod grant;
 pub(crate) mod grants;

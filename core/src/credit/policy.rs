@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::order::ConsumptionOrder;
 use crate::id::{Operator, TenantId, Unit};
 use crate::map::Map;
+use crate::time::Timestamp;
 
 named_enum! {
     /// Who pays for a call that names no payer itself.
@@ -51,6 +52,8 @@ pub struct TenantPolicy {
     pub refund_window_days: Option<u16>,
     /// Who may refund; none for anyone whom the host lets through.
     pub refund_operators: Option<BTreeSet<Operator>>,
+    /// Days for which a key is answered again (default 90); none for ever. From then on it is an `idempotency_conflict`.
+    pub answer_retention_days: Option<u16>,
 }
 
 impl Default for TenantPolicy {
@@ -63,7 +66,16 @@ impl Default for TenantPolicy {
             grace_days: 7,
             refund_window_days: None,
             refund_operators: None,
+            answer_retention_days: Some(90),
         }
+    }
+}
+
+impl TenantPolicy {
+    /// Whether the answer to what was booked at this instant is no longer given.
+    pub(crate) fn answer_is_expired(&self, created_at: Timestamp, now: Timestamp) -> bool {
+        let kept = self.answer_retention_days.map(|days| i64::from(days) * 24 * 3_600);
+        kept.and_then(|seconds| created_at.plus_seconds(seconds)).is_some_and(|end| end <= now)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::ledger::{
 use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::{AccountImage, Answer, Query};
+use crate::time::Timestamp;
 
 /// Accounts that are listed at once.
 const ACCOUNTS_A_READ: usize = 256;
@@ -200,9 +201,14 @@ impl Engine {
             }
         }
         rebuilt.compare(&image);
+        let row = (image.facts.account.seq, image.facts.account.last_at);
+        // An erasing books no entry, and takes copies from rows that were read before.
+        if !rebuilt.is_clean() && rebuilt.has_erased() && self.last_booked(account)? != row {
+            return Ok(None);
+        }
         if rebuilt.is_clean() {
             let wrong = self.wrong_ended_rows(&image, &rebuilt)?;
-            if !wrong.is_empty() && self.last_seq(account)? != last_seq {
+            if !wrong.is_empty() && self.last_booked(account)? != row {
                 return Ok(None);
             }
             wrong.into_iter().for_each(|(kind, message)| rebuilt.fault(kind, None, None, message));
@@ -272,9 +278,10 @@ impl Engine {
         Ok(wrong)
     }
 
-    fn last_seq(&self, account: &AccountKey) -> Result<u64, Failure> {
+    /// The number of the last entry, and when the account was last booked.
+    fn last_booked(&self, account: &AccountKey) -> Result<(u64, Timestamp), Failure> {
         let facts = ask!(self, Account, Query::Account(account.clone(), self.now()))?;
-        Ok(facts.map_or(0, |facts| facts.account.seq))
+        Ok(facts.map_or((0, Timestamp::MIN), |facts| (facts.account.seq, facts.account.last_at)))
     }
 
     /// Every entry is listed by an operation, and no charge was refunded beyond what it took.

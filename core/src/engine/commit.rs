@@ -30,7 +30,18 @@ pub(super) struct Bench {
 impl Bench {
     /// Runs these jobs as one batch and answers each of them.
     pub(super) fn run(&self, jobs: Vec<Job>) {
-        self.run_in_doubt(jobs, false);
+        self.run_in_doubt(self.drop_unbegun(jobs), false);
+    }
+
+    /// Answers those that had to begin before now.
+    fn drop_unbegun(&self, jobs: Vec<Job>) -> Vec<Job> {
+        if !jobs.iter().any(Job::has_deadline) {
+            return jobs;
+        }
+        let now = self.clock.now();
+        let (late, rest) = jobs.into_iter().partition(|job| job.is_late(now));
+        answer_all(late, &super::job::late());
+        rest
     }
 
     /// Answers those that waited past their deadline; else a queue behind a locked file would wait once more for each batch.
@@ -49,7 +60,7 @@ impl Bench {
         let _entered = span.enter();
         while !jobs.is_empty() {
             trace::tried(&span, tries + 1);
-            let failed = match self.try_once(&mut jobs) {
+            let failed = match self.try_once(&mut jobs, in_doubt) {
                 Ok(()) if in_doubt => return self.confirm(jobs),
                 Ok(()) => return jobs.into_iter().for_each(Job::answer_decided),
                 Err(failed) => failed,
@@ -81,9 +92,9 @@ impl Bench {
     }
 
     /// One call of the store. A panic in it is a failure whose effect is not known.
-    fn try_once(&self, jobs: &mut [Job]) -> Result<(), Failed> {
+    fn try_once(&self, jobs: &mut [Job], in_doubt: bool) -> Result<(), Failed> {
         let asked = self.pause.now();
-        let mut batch = DecideBatch::new(jobs, self);
+        let mut batch = DecideBatch::new(jobs, self, in_doubt);
         match catch_unwind(AssertUnwindSafe(|| self.store.run(&mut batch))) {
             Ok(Ok(())) => {
                 let commands = batch.jobs.iter().map(Job::commands).sum();
@@ -211,6 +222,8 @@ pub(super) struct DecideBatch<'a> {
     needs: Needs,
     pause: &'a Pause,
     clock: SeenClock<'a>,
+    /// An earlier try may have been committed: whatever their deadlines, the jobs may have begun.
+    in_doubt: bool,
     /// How far the last try came.
     decided: Option<Decided>,
 }
@@ -230,7 +243,7 @@ impl Clock for SeenClock<'_> {
 }
 
 impl<'a> DecideBatch<'a> {
-    pub(super) fn new(jobs: &'a mut [Job], bench: &'a Bench) -> DecideBatch<'a> {
+    pub(super) fn new(jobs: &'a mut [Job], bench: &'a Bench, in_doubt: bool) -> DecideBatch<'a> {
         let mut needs = Needs::default();
         for job in &mut *jobs {
             job.begin_try();
@@ -244,8 +257,9 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.charges);
         unique(&mut needs.task_charges);
         unique(&mut needs.rules);
+        unique(&mut needs.texts);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
-        DecideBatch { jobs, needs, pause: &bench.pause, clock, decided: None }
+        DecideBatch { jobs, needs, pause: &bench.pause, clock, in_doubt, decided: None }
     }
 }
 
@@ -262,8 +276,14 @@ impl Batch for DecideBatch<'_> {
         let began = self.pause.now();
         let skew_micros = facts.now.micros().saturating_sub(self.clock.last_micros.load(Ordering::Relaxed));
         let mut written = Vec::with_capacity(self.jobs.len());
+        let must_begin = !self.in_doubt && self.jobs.iter().any(Job::has_deadline);
+        let present = must_begin.then(|| self.clock.clock.now());
         for job in &mut *self.jobs {
-            job.decide(&mut facts, &mut written);
+            if present.is_some_and(|now| job.is_late(now)) {
+                job.refuse_late();
+            } else {
+                job.decide(&mut facts, &mut written);
+            }
         }
         self.decided = Some(Decided { began, ended: self.pause.now(), skew_micros: u64::try_from(skew_micros).unwrap_or(0) });
         written

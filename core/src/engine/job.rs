@@ -68,6 +68,11 @@ impl Prepared {
         trace::renamed(&self.span, self.op_id);
     }
 
+    /// Whether it had to begin before `now`.
+    pub(super) fn is_late(&self, now: Timestamp) -> bool {
+        self.command.context.deadline.is_some_and(|deadline| deadline < now)
+    }
+
     /// Handles to what decides it.
     pub(super) fn needs(&self) -> &Needs {
         &self.needs
@@ -90,6 +95,11 @@ impl Prepared {
             Ok(Decision::Replayed(receipt)) if receipt.stored.operation.op_id == self.op_id => Ok(first_answer(receipt.stored)),
             Ok(Decision::Replayed(receipt)) => Ok(receipt),
             Ok(Decision::Denied(denial)) => Err(denial.into()),
+            Ok(Decision::Remembered(changes, denial)) => {
+                facts.apply(&changes);
+                written.push(*changes);
+                Err(denial.into())
+            }
             Ok(Decision::Contradiction(what)) => Err(Error::Corrupt(what).into()),
             Err(panic) => Err(Error::Corrupt(format!("the decision gave up: {}", panic_text(&*panic))).into()),
         }
@@ -143,6 +153,7 @@ impl Job {
             needs.charges.extend_from_slice(&own.charges);
             needs.task_charges.extend_from_slice(&own.task_charges);
             needs.rules.extend_from_slice(&own.rules);
+            needs.texts.extend_from_slice(&own.texts);
         }
     }
 
@@ -222,6 +233,10 @@ impl Job {
         if !self.items.iter().any(|item| item.own(found).is_some()) {
             return Some(self);
         }
+        if let Some(refused) = self.remembered(found) {
+            self.answer.send(Err(refused));
+            return None;
+        }
         // A batch commits whole: what was accepted is found, and what is not found was a replay.
         let accepted = self.decided.as_ref().and_then(|outcome| outcome.as_ref().ok()).or(self.accepted_before.as_ref());
         let receipts = self.items.iter().enumerate().map(|(index, item)| {
@@ -233,6 +248,35 @@ impl Job {
         self.answer(outcome);
         None
     }
+}
+
+impl Job {
+    /// The denial that an earlier try kept under the key of its command.
+    fn remembered(&self, found: &Map<OpId, Arc<StoredOperation>>) -> Option<GroupFailure> {
+        let kept = |item: &Prepared| item.own(found).and_then(|stored| stored.operation.denial.clone());
+        let (index, denial) = self.items.iter().enumerate().find_map(|(index, item)| Some((index, kept(item)?)))?;
+        Some(GroupFailure::at(index, Arc::unwrap_or_clone(denial).into()))
+    }
+
+    /// Whether one of its commands had to begin before `now`.
+    pub(super) fn is_late(&self, now: Timestamp) -> bool {
+        self.items.iter().any(|item| item.is_late(now))
+    }
+
+    /// Whether one of its commands has to begin by some instant.
+    pub(super) fn has_deadline(&self) -> bool {
+        self.items.iter().any(|item| item.command.context.deadline.is_some())
+    }
+
+    /// Decides that it never begins: busy as a whole.
+    pub(super) fn refuse_late(&mut self) {
+        self.decided = Some(Err(late().into()));
+    }
+}
+
+/// What a command is answered that did not begin by its deadline.
+pub(super) fn late() -> Error {
+    Error::Busy("the command did not begin by its `deadline`".to_owned())
 }
 
 /// Decides a group on a layer of its own; the layer becomes the facts when its last command is accepted.
@@ -276,6 +320,7 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Settle(_) => (None, None),
         Body::Recur(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::StopRule(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::EraseText(body) => (Some(&body.reason), None),
     };
     COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
 }

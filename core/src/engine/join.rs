@@ -86,7 +86,8 @@ impl Joined<'_> {
     /// Decides a command as the engine would, and writes it into the host's transaction. Commands staged there before are seen
     /// by it, and so is whatever the key was used for by either door. It is durable, and seen by others, when the host commits.
     ///
-    /// A command that is denied or fails leaves nothing in the transaction, which goes on.
+    /// A command that is denied or fails leaves nothing in the transaction, which goes on; with
+    /// [`crate::Context::remember_denials`] the memory of its denial is committed, or not, with the rest.
     ///
     /// # Errors
     /// As [`Engine::execute`]. [`Error::Store`] when the transaction has ended; one that SQLite itself has rolled back, as it
@@ -100,7 +101,7 @@ impl Joined<'_> {
         let (mut job, ticket) = self.engine.job(request.into_command(), &self.engine.inner.staged)?;
         let mut ids = 1;
         let ran = loop {
-            let mut batch = DecideBatch::new(slice::from_mut(&mut job), bench);
+            let mut batch = DecideBatch::new(slice::from_mut(&mut job), bench, false);
             match self.store.run_joined(self.connection, &mut batch) {
                 // Keys and places are read under the lock, so what is taken is the id of the operation; nothing is written yet.
                 Err(failed) if failed.kind == StoreErrorKind::Conflict && ids < MAX_IDS => job.draw_ids(|| bench.pause.random()),

@@ -8,6 +8,8 @@ mod audit;
 mod builder;
 mod checkpoint;
 mod commit;
+mod erase;
+mod forget;
 mod health;
 mod job;
 #[cfg(feature = "sqlite")]
@@ -27,6 +29,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
+pub use erase::EraseReport;
+pub use forget::ForgetReport;
 pub use health::{Health, HealthReason, HealthStatus};
 #[cfg(feature = "sqlite")]
 pub use join::{Joined, Pending};
@@ -41,7 +45,7 @@ use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::id::TenantId;
 use crate::time::Timestamp;
-use job::{Job, Prepared};
+use job::{Job, Prepared, late};
 use lane::{Lane, MAX_BATCH};
 use stats::Outcomes;
 
@@ -223,6 +227,7 @@ impl Engine {
         }
         let items = self.prepare_group(commands).inspect_err(|refused| self.inner.commands.note_failure(&refused.failure))?;
         let (job, ticket) = Job::new(items, self.deadline(), &self.inner.commands);
+        self.refuse_late(&job)?;
         self.inner.lane.run_or_queue(vec![job], None)?;
         ticket.wait_all()
     }
@@ -268,7 +273,9 @@ impl Engine {
     /// A job of one command, whose end is counted here.
     fn job(&self, command: Command, outcomes: &Arc<Outcomes>) -> Result<(Job, Ticket), Failure> {
         let item = self.prepare(command).map_err(Failure::from).inspect_err(|refused| outcomes.note_failure(refused))?;
-        Ok(Job::new(vec![item], self.deadline(), outcomes))
+        let (job, ticket) = Job::new(vec![item], self.deadline(), outcomes);
+        self.refuse_late(&job)?;
+        Ok((job, ticket))
     }
 
     fn prepare_group(&self, commands: Vec<Command>) -> Result<Vec<Prepared>, GroupFailure> {
@@ -277,6 +284,11 @@ impl Engine {
         }
         let prepare = |(index, command)| self.prepare(command).map_err(|denial| GroupFailure::at(index, denial.into()));
         commands.into_iter().enumerate().map(prepare).collect()
+    }
+
+    /// Takes no command that had to begin before now.
+    fn refuse_late(&self, job: &Job) -> Result<(), Error> {
+        if job.has_deadline() && job.is_late(self.now()) { Err(late()) } else { Ok(()) }
     }
 
     fn prepare(&self, command: Command) -> Result<Prepared, Denial> {

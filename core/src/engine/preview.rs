@@ -1,5 +1,6 @@
 //! What a command would do.
 
+use super::job::late;
 use super::{Engine, typed};
 use crate::command::{Operate, Request};
 use crate::error::Failure;
@@ -28,6 +29,9 @@ impl Engine {
     /// ```
     pub fn preview<B: Operate>(&self, request: Request<B>) -> Result<B::Receipt, Failure> {
         let prepared = self.prepare(request.into_command())?;
+        if prepared.is_late(self.now()) {
+            return Err(late().into());
+        }
         let mut facts = self.facts_of(&prepared)?;
         typed::<B>(&prepared.decide(&mut facts, &mut Vec::new())?)
     }

@@ -24,6 +24,9 @@ pub struct Balance {
     pub available: Amount,
     /// What open holds keep.
     pub frozen: Amount,
+    /// The version of the account: the sequence number of the last entry that is booked, 0 before the first. What has become
+    /// due and is not booked does not count.
+    pub version: u64,
     /// What is counted.
     pub unit: Unit,
     /// The instant.
@@ -387,7 +390,8 @@ impl Engine {
 
 fn balance_of(account: Option<&Account>, key: &AccountKey, as_of: Timestamp) -> Balance {
     let (available, frozen) = account.map_or((Amount::ZERO, Amount::ZERO), |account| (account.available, account.frozen));
-    Balance { available, frozen, unit: key.unit.clone(), as_of }
+    let version = account.map_or(0, |account| account.seq);
+    Balance { available, frozen, version, unit: key.unit.clone(), as_of }
 }
 
 /// The balance after the last entry booked by `as_of`, moved by the settlements booked later that were effective by then.
@@ -396,6 +400,7 @@ fn booked_balance(entries: &EntriesAt, key: &AccountKey, as_of: Timestamp) -> Re
     let mut balance = balance_of(None, key, as_of);
     balance.available = last.map_or(Amount::ZERO, |entry| entry.balance_after);
     balance.frozen = last.map_or(Amount::ZERO, |entry| entry.frozen_after);
+    balance.version = last.map_or(0, |entry| entry.seq);
     for entry in &entries.settlements {
         let (available, frozen) = (balance.available.checked_add(entry.change), balance.frozen.checked_add(entry.frozen_change));
         let beyond = || Error::Corrupt(format!("the settlements of `{key}` go beyond what an amount can be"));

@@ -100,7 +100,7 @@ fn is_of(decision: &Decision, answer: &Result<Receipt, Failure>) -> bool {
             (op_id(decided), decided.entries(), decided.idempotent_replay)
                 == (op_id(answered), answered.entries(), answered.idempotent_replay)
         }
-        (Decision::Denied(denial), Err(Failure::Denied(answered))) => *denial == **answered,
+        (Decision::Denied(denial) | Decision::Remembered(_, denial), Err(Failure::Denied(answered))) => *denial == **answered,
         (Decision::Contradiction(what), Err(Failure::Failed(Error::Corrupt(answered)))) => what == answered,
         _ => false,
     }

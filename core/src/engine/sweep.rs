@@ -93,6 +93,6 @@ impl Engine {
 }
 
 fn settle_command(account: &AccountKey) -> crate::command::Command {
-    let context = Context { tenant_id: account.tenant_id.clone(), idempotency_key: None, actor: None, request_id: None };
+    let context = Context::of(account.tenant_id.clone());
     context.request(Settle { owner: account.owner.clone(), unit: Some(account.unit.clone()) }).into_command()
 }

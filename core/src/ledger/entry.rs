@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::chain::text_hash;
 use super::draw::Draw;
 use super::hash::ChainHash;
 use crate::amount::Amount;
@@ -109,8 +110,25 @@ pub enum Terms {
     },
 }
 
-/// The part of an entry that is text about people. It is hashed apart, which leaves room for
-/// erasing it without breaking the chain; erasing is not offered yet.
+impl Terms {
+    /// Without what stands in the text part of the entry: that can be erased, these are hashed for ever.
+    pub(crate) fn without_text(self) -> Terms {
+        match self {
+            Terms::Grant { expires_at, terms } if terms.reason.is_some() || terms.metadata.is_some() => {
+                let terms = GrantTerms { reason: None, metadata: None, ..Arc::unwrap_or_clone(terms) };
+                Terms::Grant { expires_at, terms: Arc::new(terms) }
+            }
+            Terms::Hold { expires_at, terms } if terms.user_id.is_some() => {
+                let terms = HoldTerms { user_id: None, ..Arc::unwrap_or_clone(terms) };
+                Terms::Hold { expires_at, terms: Arc::new(terms) }
+            }
+            other => other,
+        }
+    }
+}
+
+/// The part of an entry that is text about people. It is hashed apart, so that it can be erased
+/// ([`crate::EraseText`]) without breaking the chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryText {
@@ -172,8 +190,10 @@ pub struct Entry {
     pub template_id: Option<TemplateId>,
     /// The app.
     pub app_id: Option<AppId>,
-    /// The text about people, hashed apart.
+    /// The text about people, hashed apart; empty when it was erased.
     pub text: EntryText,
+    /// The hash of the text that was erased.
+    pub erased_text_hash: Option<ChainHash>,
     /// When it became true.
     pub effective_at: Timestamp,
     /// When it was booked.
@@ -187,5 +207,17 @@ impl Entry {
     #[must_use]
     pub fn ledger_id(&self) -> LedgerId {
         LedgerId::derive(self.op_id, self.ordinal)
+    }
+
+    /// The hash of its text part, erased or not.
+    #[must_use]
+    pub fn text_hash(&self) -> ChainHash {
+        self.erased_text_hash.unwrap_or_else(|| text_hash(&self.text))
+    }
+
+    /// Erases its text part; the hash stays.
+    pub(crate) fn erase(&mut self) {
+        self.erased_text_hash = Some(self.text_hash());
+        self.text = EntryText::default();
     }
 }

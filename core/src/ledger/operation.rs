@@ -8,6 +8,7 @@ use super::entry::Entry;
 use crate::amount::Amount;
 use crate::command::Fingerprint;
 use crate::credit::named_enum;
+use crate::denial::Denial;
 use crate::id::{Actor, AuditId, IdempotencyKey, OpId, PolicyTag, RequestId, TenantId};
 use crate::owner::{AccountKey, Subject};
 use crate::time::Timestamp;
@@ -41,10 +42,12 @@ named_enum! {
         Recur = "recur",
         /// A rule was stopped.
         StopRule = "stop_rule",
+        /// Text about people was erased.
+        EraseText = "erase_text",
     }
 }
 
-/// One accepted command.
+/// One accepted command; or one that was refused and asked for its denial to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
@@ -76,10 +79,12 @@ pub struct Operation {
     pub policy_tag: Option<PolicyTag>,
     /// When it was booked.
     pub created_at: Timestamp,
-    /// What was refunded of its charge or capture so far; the only thing here that changes.
+    /// What was refunded of its charge or capture so far.
     pub refunded: Amount,
-    /// What of the answer the entries do not say, as JSON.
+    /// What of the answer the entries do not say, as JSON; empty when it was forgotten after the tenant's retention.
     pub answer: Option<Arc<str>>,
+    /// The denial that it is remembered for. Such an operation is a command that was refused: it books nothing, in no account.
+    pub denial: Option<Arc<Denial>>,
 }
 
 impl Operation {
@@ -87,6 +92,18 @@ impl Operation {
     #[must_use]
     pub fn audit_id(&self) -> AuditId {
         AuditId::derive(self.op_id, 0)
+    }
+
+    /// Whether its stored answer, or the denial that it was remembered for, was removed ([`crate::Engine::forget_answers`]).
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.answer.as_deref() == Some("")
+    }
+
+    /// The version of its account after it: the sequence number of the last entry. 0 without an account.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        (self.first_seq + u64::from(self.entry_count)).saturating_sub(1)
     }
 }
 

@@ -91,7 +91,7 @@ impl Line {
     }
 
     pub(crate) fn terms(mut self, terms: Terms) -> Line {
-        self.terms = Some(terms);
+        self.terms = Some(terms.without_text());
         self
     }
 
@@ -275,6 +275,7 @@ impl<'a> Posting<'a> {
             template_id: line.template_id,
             app_id: line.app_id,
             text: line.text,
+            erased_text_hash: None,
             effective_at: line.effective_at,
             created_at: self.now,
             hash: super::ChainHash::default(),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::chain::text_hash;
 use super::checkpoint::Checkpoint;
 use super::entry::{Entry, EntryKind, Terms};
 use super::hash::ChainHash;
@@ -14,7 +13,7 @@ use super::posting::{Stop, book_entry, earliest, move_in_grant};
 use super::rules::{rule_after, rule_of};
 use super::since::Before;
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState, Rule};
+use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState, HoldTerms, Rule};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId, LedgerId, RuleId};
 use crate::ledger::Draw;
@@ -115,6 +114,8 @@ pub(crate) struct Rebuilt {
     /// What refunds gave back, as their entries say it, and as the operations of the charges do.
     refunded: Amount,
     noted_refunded: Amount,
+    /// The text of an entry was erased, and with it its copies.
+    has_erased: bool,
     faults: Vec<Fault>,
 }
 
@@ -132,6 +133,7 @@ impl Rebuilt {
             rules: BTreeMap::new(),
             refunded: Amount::ZERO,
             noted_refunded: Amount::ZERO,
+            has_erased: false,
             faults: Vec::new(),
         }
     }
@@ -148,6 +150,7 @@ impl Rebuilt {
     /// Reads the next entry: its place, its hash, its sums, and what it did to its grants and its hold.
     pub(crate) fn read(&mut self, entry: &Entry) {
         let expected = self.account.seq + 1;
+        self.has_erased |= entry.erased_text_hash.is_some();
         if entry.seq > expected {
             let last = entry.seq - 1;
             let message = if last == expected {
@@ -187,7 +190,8 @@ impl Rebuilt {
     }
 
     fn check_hash(&mut self, entry: &Entry) {
-        if entry.chain_after(&self.account.head, &text_hash(&entry.text)) != entry.hash {
+        let is_both = entry.erased_text_hash.is_some() && !entry.text.is_empty();
+        if is_both || entry.chain_after(&self.account.head, &entry.text_hash()) != entry.hash {
             let message =
                 format!("the entry {} ({}) was changed, or does not follow the one before it", entry.seq, entry.ledger_id());
             self.fault(FaultKind::TamperedEntry, Some(entry.seq), Some(entry), message);
@@ -245,7 +249,9 @@ impl Rebuilt {
     fn rebuild_hold(&mut self, entry: &Entry) {
         let Some(id) = entry.hold_id else { return };
         if let Some(Terms::Hold { expires_at, terms }) = &entry.terms {
-            let (terms, draw) = (Arc::clone(terms), entry.draw.clone());
+            // The user stands in the text part of the entry.
+            let terms = Arc::new(HoldTerms { user_id: entry.text.user_id.clone(), ..(**terms).clone() });
+            let draw = entry.draw.clone();
             self.holds
                 .insert(id, Hold { id, terms, state: HoldState::Frozen, expires_at: *expires_at, draw, captured: Amount::ZERO });
             return;
@@ -288,6 +294,11 @@ impl Rebuilt {
     /// Whether nothing wrong was found so far.
     pub(crate) fn is_clean(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// Whether text was erased in it, perhaps after its row was read.
+    pub(crate) fn has_erased(&self) -> bool {
+        self.has_erased
     }
 
     /// Grants that have ended: nothing can come of them but a refund. Without what the entries make of those from before.

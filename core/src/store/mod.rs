@@ -44,6 +44,8 @@ pub trait Batch {
 /// 6. **Feed.** No operation ever appears behind a position already handed out by [`Query::Feed`] or [`Query::LastPosition`].
 /// 7. **Closed world.** No handle of one tenant finds a row of another's. What is not found is absent.
 /// 8. **Reads** see a state that was committed, whole, and never wait for a writer longer than an in-memory copy.
+/// 9. **Forgetting** removes the stored answer and the denial of an operation for good, and nothing else: it reads as
+///    [`crate::ledger::Operation::is_forgotten`] from then on.
 pub trait Store: Send + Sync {
     /// Locks the anchors, loads the facts, has the batch decided, writes its changes, commits.
     ///
@@ -56,6 +58,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn query(&self, query: &Query) -> Result<Answer, StoreError>;
+
+    /// Removes the stored answers and denials of these operations of a tenant, all or none. Ids that it does not know are passed
+    /// over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError>;
 
     /// The store in a SQLite file that this one is, or hands its calls to: whose file a transaction of the host is compared with
     /// before commands join it. None otherwise.

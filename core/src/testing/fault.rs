@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use crate::changes::Changes;
 use crate::facts::{Facts, Needs};
+use crate::id::{OpId, TenantId};
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
 use crate::testing::scripted::ScriptedBatch;
 use crate::time::{Clock, ManualClock};
@@ -188,6 +189,13 @@ impl Store for FaultStore {
         match self.next() {
             None => self.inner.query(query),
             Some((_, kind)) => Err(StoreError::new(kind, "a fault before the answer")),
+        }
+    }
+
+    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
+        match self.next() {
+            None => self.inner.forget(tenant_id, op_ids),
+            Some((_, kind)) => Err(StoreError::new(kind, "a fault before anything was forgotten")),
         }
     }
 

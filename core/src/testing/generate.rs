@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{RecurGrant, Settle, StopRule, VoidGrant};
+use crate::command::{EraseText, RecurGrant, Settle, StopRule, VoidGrant};
 use crate::credit::{
     ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy,
 };
@@ -56,6 +56,8 @@ pub struct Made {
     pub ledger_id: LedgerId,
     /// The rule.
     pub rule_id: RuleId,
+    /// The version of the account after it.
+    pub version: u64,
 }
 
 impl Made {
@@ -71,6 +73,7 @@ impl Made {
             hold_id: named(&json, "hold_id").unwrap_or(HoldId::from_uuid(Uuid::nil())),
             ledger_id: named(&json, "ledger_id").unwrap_or(LedgerId::from_uuid(Uuid::nil())),
             rule_id: named(&json, "rule_id").unwrap_or(RuleId::from_uuid(Uuid::nil())),
+            version: receipt.stored.operation.version(),
         }
     }
 }
@@ -94,6 +97,7 @@ impl Step {
     pub fn command(&self, made: impl Fn(u32) -> Option<Made>) -> Command {
         let mut command = self.template.clone();
         let Some(made) = self.about.and_then(made) else { return command };
+        command.context.expected_version = command.context.expected_version.and(Some(made.version));
         match &mut command.body {
             Body::Void(body) => body.grant_id = made.grant_id,
             Body::Amend(body) => body.grant_id = made.grant_id,
@@ -106,7 +110,8 @@ impl Step {
                 }
             }
             Body::StopRule(body) => body.rule_id = made.rule_id,
-            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::Recur(_) => {}
+            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) => {}
+            Body::Settle(_) | Body::Recur(_) | Body::EraseText(_) => {}
         }
         command
     }
@@ -128,9 +133,10 @@ pub fn policies() -> Policies {
         expired_refund: ExpiredRefund::Forfeit,
         refund_window_days: Some(2),
         refund_operators: Some([operator].into()),
+        answer_retention_days: None,
         ..TenantPolicy::default()
     };
-    Policies::new(TenantPolicy::default()).tenant(tenant_id, globex)
+    Policies::new(TenantPolicy { answer_retention_days: None, ..TenantPolicy::default() }).tenant(tenant_id, globex)
 }
 
 /// A random sequence of so many steps; the same for the same seed.
@@ -243,6 +249,7 @@ impl Generator {
             Body::Settle(body) => body.owner = Owner::Pool,
             Body::Recur(body) => body.amount = more(body.amount),
             Body::StopRule(body) => body.reason = Arc::from("another"),
+            Body::EraseText(body) => body.after_seq += 1,
         }
     }
 
@@ -257,7 +264,8 @@ impl Generator {
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
             40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
             52..57 => (None, tenant_id, self.adjust()),
-            57..59 => (None, tenant_id, self.settle()),
+            57..58 => (None, tenant_id, self.settle()),
+            58..59 => (None, tenant_id, self.erase()),
             59..73 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
             73..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
             80..84 => self.about(Kind::Hold, |own, _| own.extend()),
@@ -266,7 +274,10 @@ impl Generator {
             _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
         };
         let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..150))).ok());
-        (about, Command { context: Context { tenant_id, idempotency_key, actor: None, request_id: None }, body })
+        let expected_version = self.chance(4).then_some(0);
+        let remember_denials = idempotency_key.is_some() && self.chance(15);
+        let context = Context { idempotency_key, expected_version, remember_denials, ..Context::of(tenant_id) };
+        (about, Command { context, body })
     }
 
     /// A command about something made before: sometimes in another tenant, sometimes about nothing.
@@ -346,6 +357,12 @@ impl Generator {
 
     fn settle(&mut self) -> Body {
         Body::Settle(Settle { owner: self.owner(), unit: None })
+    }
+
+    fn erase(&mut self) -> Body {
+        let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
+        let (user_id, after_seq) = (self.some(50, Self::user), self.random.u64(..4));
+        Body::EraseText(EraseText { owner, unit, user_id, after_seq, operator, reason: Arc::from("asked for") })
     }
 
     fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::amount::Amount;
-use crate::changes::Changes;
+use crate::changes::{Changes, Erased};
 use crate::command::Fingerprint;
 use crate::credit::{
     Every, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Rule, RuleState,
@@ -100,6 +100,7 @@ impl Draft {
                 changed_rules: Vec::new(),
                 task: None,
                 refunded: Vec::new(),
+                erased: Erased::default(),
             },
         }
     }
@@ -319,6 +320,7 @@ impl Draft {
             text: EntryText::default(),
             effective_at: self.now,
             created_at: self.now,
+            erased_text_hash: None,
             hash: ChainHash::default(),
         };
         fill(&mut entry);
@@ -412,6 +414,7 @@ fn operation(now: Timestamp, account: &Account, kind: OperationKind) -> Operatio
         created_at: now,
         refunded: Amount::ZERO,
         answer: None,
+        denial: None,
     }
 }
 

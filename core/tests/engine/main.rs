@@ -5,6 +5,7 @@ mod batching;
 mod failures;
 mod groups;
 mod observed;
+mod options;
 mod reads;
 mod scripted;
 mod tickets;

@@ -10,7 +10,7 @@ use drawdown::changes::Changes;
 use drawdown::facts::{Facts, Needs};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
-use drawdown::{AccountKey, Amount, Charge, Clock, Command, Context, Engine, GrantCredit, GrantType, Owner};
+use drawdown::{AccountKey, Amount, Charge, Clock, Command, Context, Engine, GrantCredit, GrantType, OpId, Owner, TenantId};
 
 /// What the store does with a batch.
 #[derive(Clone, Debug)]
@@ -152,6 +152,10 @@ impl Store for Scripted {
             Query::Operations(..) if take_one(&self.blind_lookups) => Ok(Answer::Operations(Vec::new())),
             _ => self.inner.query(query),
         }
+    }
+
+    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
+        self.inner.forget(tenant_id, op_ids)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use drawdown::changes::Changes;
 use drawdown::facts::{Facts, Needs};
 use drawdown::store::{Answer, Batch, Query, Store, StoreError};
-use drawdown::{Clock, Timestamp};
+use drawdown::{Clock, OpId, TenantId, Timestamp};
 
 /// Leads to the books through the door of whoever is at work. The simulation has one thread, so that is one engine at a time.
 pub(super) struct Doors {
@@ -50,6 +50,10 @@ impl Store for Doors {
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
         self.door().query(query)
     }
+
+    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
+        self.door().forget(tenant_id, op_ids)
+    }
 }
 
 /// What somebody else does while a batch is decided and not yet committed.
@@ -83,6 +87,10 @@ impl Store for Slow {
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
         self.inner.query(query)
+    }
+
+    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
+        self.inner.forget(tenant_id, op_ids)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use drawdown::facts::Totals;
-use drawdown::ledger::{ChainHash, Entry, EntryKind, StoredOperation, text_hash};
+use drawdown::ledger::{ChainHash, Entry, EntryKind, StoredOperation};
 use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::soundness;
 use drawdown::{AccountKey, Amount, IdempotencyKey, OpId, TenantId, Timestamp};
@@ -150,7 +150,7 @@ impl Ledger {
 impl Page {
     fn take(&mut self, entry: &Entry) -> Result<(), String> {
         same("seq", entry.seq, self.seq + 1)?;
-        same("hash", entry.hash, entry.chain_after(&self.head, &text_hash(&entry.text)))?;
+        same("hash", entry.hash, entry.chain_after(&self.head, &entry.text_hash()))?;
         (self.seq, self.head) = (entry.seq, entry.hash);
         let (change, frozen) = (entry.change.micros(), entry.frozen_change.micros());
         self.available += change;

@@ -7,9 +7,9 @@ use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
 use crate::credit::{Grant, Hold, Rule};
 use crate::error::Error;
-use crate::facts::{AccountFacts, ChargeFact, Facts, Needs, Task, batch_now};
+use crate::facts::{AccountFacts, ChargeFact, Facts, MAX_ERASED, Needs, Task, batch_now};
 use crate::id::{GrantId, LedgerId, TaskId, TenantId};
-use crate::ledger::EntryKind;
+use crate::ledger::{Entry, EntryKind};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -23,6 +23,7 @@ impl Books {
         self.load_grants(needs, &mut facts, &mut accounts);
         self.load_charges(needs, &mut facts, &mut accounts);
         self.load_rules(needs, &mut facts, &mut accounts);
+        self.load_texts(needs, &mut facts, &mut accounts);
         let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
@@ -116,6 +117,23 @@ impl Books {
             }
             accounts.insert(key.clone());
             facts.task_charges.insert((key.clone(), task_id.clone()), listed);
+        }
+    }
+
+    fn load_texts(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+        for (key, after) in &needs.texts {
+            accounts.insert(key.clone());
+            let Some(row) = self.accounts.get(key) else { continue };
+            // The entry after number n stands at index n.
+            let first = usize::try_from(*after).unwrap_or(usize::MAX);
+            let places = row.entries.iter().skip(first).take(MAX_ERASED);
+            let entries: Vec<Entry> = places.filter_map(|place| Some(self.entry(*place)?.1.clone())).collect();
+            for hold_id in entries.iter().filter_map(|entry| entry.hold_id) {
+                if let Some((owner, hold)) = self.hold_of(&key.tenant_id, hold_id) {
+                    facts.holds.insert(hold_id, (Arc::clone(owner), hold.clone()));
+                }
+            }
+            facts.texts.insert((key.clone(), *after), entries);
         }
     }
 

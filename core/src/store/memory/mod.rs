@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::books::Books;
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::id::{OpId, TenantId};
 
 /// Keeps the books in memory; they are gone with it.
 ///
@@ -57,6 +58,12 @@ impl Store for MemoryStore {
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
         self.read()?.answer(query)
+    }
+
+    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write()?.forget(tenant_id, op_ids);
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
-use crate::changes::Changes;
+use crate::changes::{Changes, Erased, erase_grant, erase_hold, erase_rule};
 use crate::credit::{Grant, Hold, HoldState, Rule};
 use crate::facts::Account;
 use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
@@ -103,6 +103,17 @@ impl Books {
         }
     }
 
+    /// Removes what is stored of answers.
+    pub(super) fn forget(&mut self, tenant_id: &TenantId, op_ids: &[OpId]) {
+        for index in op_ids.iter().filter_map(|op_id| self.by_op_id.get(op_id)) {
+            let Some(stored) = self.operations.get_mut(*index) else { continue };
+            if stored.operation.tenant_id == *tenant_id {
+                let operation = &mut Arc::make_mut(stored).operation;
+                (operation.answer, operation.denial) = (Some(Arc::from("")), None);
+            }
+        }
+    }
+
     fn write_one(&mut self, changes: Changes) {
         let recorded = changes.is_recorded();
         let tenant_id = changes.tenant_id().clone();
@@ -128,11 +139,32 @@ impl Books {
                 Arc::make_mut(stored).operation.refunded = refunded;
             }
         }
+        self.erase(&changes.erased);
         if !recorded {
             return;
         }
         let position = u64::try_from(self.operations.len()).map_or(u64::MAX, |count| count.saturating_add(1));
         self.append(StoredOperation { position, ..Arc::unwrap_or_clone(changes.stored) });
+    }
+
+    /// Erases text, and the copies of it.
+    fn erase(&mut self, erased: &Erased) {
+        let of_entries = erased.entries.iter().map(|(id, ..)| id.operation().0);
+        let touched: Set<OpId> = of_entries.chain(erased.operations.iter().copied()).collect();
+        for index in touched.iter().filter_map(|op_id| self.by_op_id.get(op_id)) {
+            if let Some(stored) = self.operations.get_mut(*index) {
+                erased.apply(Arc::make_mut(stored));
+            }
+        }
+        for id in &erased.grants {
+            self.grants.get_mut(id).into_iter().for_each(|(_, grant)| erase_grant(grant));
+        }
+        for id in &erased.holds {
+            self.holds.get_mut(id).into_iter().for_each(|(_, hold)| erase_hold(hold));
+        }
+        for id in &erased.rules {
+            self.rules.get_mut(id).into_iter().for_each(|(_, rule)| erase_rule(rule));
+        }
     }
 
     fn write_account(&mut self, account: Account) {

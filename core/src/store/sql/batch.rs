@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::codec;
 use super::statements as sql;
 use super::write::{Known, Writes};
-use super::{Row, Rows, Statement, corrupt, count, params};
+use super::{Row, Rows, Statement, Value, corrupt, count, params};
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, Needs, batch_now};
+use crate::facts::{AccountFacts, Facts, MAX_ERASED, Needs, batch_now};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::{Map, Set};
@@ -47,6 +47,8 @@ pub(crate) struct BatchMachine {
     replays: Map<(TenantId, IdempotencyKey), codec::OperationRow>,
     facts: Facts,
     writes: usize,
+    /// Pages of text that wait for their accounts.
+    texts: Vec<(AccountKey, u64)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,7 @@ enum Lookup {
     Rule(TenantId, RuleId),
     Charge(TenantId, LedgerId),
     TaskCharges(AccountKey, TaskId),
+    Texts(AccountKey, u64),
     LastPosition,
     LastAccount,
 }
@@ -104,7 +107,9 @@ impl BatchMachine {
             replays: Map::default(),
             facts: Facts::default(),
             writes: 0,
+            texts: needs.texts.clone(),
         };
+        needs.texts.iter().for_each(|(key, _)| machine.ask(Lookup::Account(key.clone())));
         needs.keys.iter().for_each(|(tenant, key)| machine.queued.push(Lookup::Key(tenant.clone(), key.clone())));
         needs.accounts.iter().for_each(|key| machine.ask(Lookup::Account(key.clone())));
         needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
@@ -217,6 +222,10 @@ impl BatchMachine {
                 let bound = params![key.tenant_id.as_str(), task.as_str(), kind, owner, key.unit.as_str()];
                 Statement::new(sql::TASK_CHARGES, bound)
             }
+            Lookup::Texts(key, after) => {
+                let limit = Value::Integer(i64::try_from(MAX_ERASED).unwrap_or(i64::MAX));
+                Statement::new(sql::ENTRIES_ASC, vec![self.account_id(key)?.into(), count(*after), limit])
+            }
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -244,6 +253,8 @@ impl BatchMachine {
                     if account.standing.rules > 0 {
                         self.queued.push(Lookup::RunningRules(key.clone()));
                     }
+                    let pages = self.texts.iter().filter(|(of, _)| *of == key);
+                    self.queued.extend(pages.map(|(_, after)| Lookup::Texts(key.clone(), *after)));
                     self.facts.accounts.insert(key.clone(), AccountFacts::of(account));
                     self.queued.push(Lookup::OpenGrants(key));
                 } else {
@@ -313,6 +324,13 @@ impl BatchMachine {
                 let charges = rows.iter().map(|row| self.take_charge(row)).collect::<Result<_, _>>()?;
                 self.facts.task_charges.insert((key.clone(), task_id), charges);
                 self.ask(Lookup::Account(key));
+            }
+            Lookup::Texts(key, after) => {
+                let entries = rows.iter().map(codec::entry).collect::<Result<Vec<_>, _>>()?;
+                for hold_id in entries.iter().filter_map(|entry| entry.hold_id) {
+                    self.ask(Lookup::Hold(key.tenant_id.clone(), hold_id, Closure::OfTask));
+                }
+                self.facts.texts.insert((key, after), entries);
             }
             Lookup::LastPosition => self.known.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
             Lookup::LastAccount => self.known.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),

@@ -252,6 +252,7 @@ pub(super) fn operation(row: Row<'_>) -> Result<OperationRow, StoreError> {
         created_at,
         refunded,
         answer: columns.optional_text("answer")?.map(Arc::from),
+        denial: columns.optional_json("denial")?.map(Arc::new),
     };
     Ok(OperationRow { position, account_id, operation })
 }
@@ -292,7 +293,7 @@ fn entry_columns(columns: &mut Columns<'_>) -> Result<Entry, StoreError> {
     let frozen_after = columns.amount("frozen_after")?;
     let created_at = columns.time("created_at")?;
     let effective_at = columns.optional_time("effective_at")?.unwrap_or(created_at);
-    Ok(Entry {
+    let mut entry = Entry {
         op_id,
         ordinal,
         account,
@@ -316,9 +317,13 @@ fn entry_columns(columns: &mut Columns<'_>) -> Result<Entry, StoreError> {
             reason: columns.optional_text("reason")?.map(Arc::from),
             metadata: columns.optional_json("metadata")?.map(Arc::new),
         },
+        erased_text_hash: None,
         effective_at,
         created_at,
-    })
+    };
+    let erased = columns.optional_bytes("text_hash")?.map(|bytes| bytes.try_into().map(ChainHash));
+    entry.erased_text_hash = erased.transpose().map_err(|_| columns.unreadable("text_hash"))?;
+    Ok(entry)
 }
 
 /// Where an entry stands.
@@ -403,6 +408,7 @@ pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation
         operation.policy_tag.as_ref().map(PolicyTag::as_str),
         operation.answer.as_deref(),
         operation.subject.as_ref().map(Subject::to_string),
+        json(operation.denial.as_deref()),
     ]
 }
 

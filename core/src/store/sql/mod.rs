@@ -16,6 +16,7 @@ pub(crate) use batch::{BatchMachine, Step};
 pub(crate) use query::answer;
 pub(crate) use rows::{Row, Rows};
 pub(crate) use statements::ALL;
+pub(crate) use write::forget;
 
 use std::borrow::Cow;
 

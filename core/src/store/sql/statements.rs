@@ -83,7 +83,7 @@ macro_rules! operation {
         concat!(
             "SELECT o.position, o.tenant_id, o.subject, o.account_id, a.owner_kind, a.owner_id, a.unit, o.op_id, o.kind, o.first_seq, o.entry_count, ",
             "o.settled_count, o.refunded, o.created_at, o.fingerprint, o.idempotency_key, o.actor, o.request_id, o.policy_tag, ",
-            "o.answer FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
+            "o.answer, o.denial FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
             $rest
         )
     };
@@ -96,7 +96,7 @@ macro_rules! entry_columns {
             account_key!(),
             ", o.op_id, e.ordinal, e.seq, e.kind, e.change, e.frozen_change, ",
             "e.balance_after, e.frozen_after, e.created_at, e.effective_at, e.hash, e.draw, e.terms, e.hold_id, e.grant_id, ",
-            "e.task_id, e.template_id, e.app_id, e.user_id, e.operator, e.reason, e.metadata"
+            "e.task_id, e.template_id, e.app_id, e.user_id, e.operator, e.reason, e.metadata, e.text_hash"
         )
     };
 }
@@ -207,9 +207,18 @@ statements! {
 
     OPERATION_INSERT =
         "INSERT INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, \
-         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, denial) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
     OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
+    OPERATION_FORGET = "UPDATE operations SET answer = '', denial = NULL WHERE tenant_id = ?1 AND op_id = ?2";
+    // What is erased, and the copies of it that the operation, its grant, its hold and its rule have.
+    ENTRY_ERASE =
+        "UPDATE entries SET user_id = NULL, operator = NULL, reason = NULL, metadata = NULL, text_hash = ?3 \
+         WHERE account_id = ?1 AND seq = ?2";
+    OPERATION_ERASE = "UPDATE operations SET actor = NULL WHERE tenant_id = ?1 AND op_id = ?2";
+    GRANT_ERASE = "UPDATE grants SET reason = NULL, metadata = NULL WHERE grant_id = ?1";
+    HOLD_ERASE = "UPDATE holds SET user_id = NULL WHERE hold_id = ?1";
+    RULE_ERASE = "UPDATE rules SET reason = NULL, metadata = NULL WHERE rule_id = ?1";
     ENTRY_INSERT =
         "INSERT INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, \
          frozen_after, created_at, effective_at, hash, draw, terms, hold_id, grant_id, task_id, template_id, app_id, user_id, \

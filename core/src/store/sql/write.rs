@@ -3,16 +3,22 @@
 use std::hash::Hash;
 
 use super::statements as sql;
-use super::{Statement, Value, codec, corrupt, params};
+use super::{Statement, Value, codec, corrupt, count, params};
 use crate::amount::Amount;
-use crate::changes::Changes;
+use crate::changes::{Changes, Erased};
 use crate::credit::{Grant, Hold, Rule, Standing};
 use crate::facts::{Account, Task};
-use crate::id::{GrantId, HoldId, OpId, RuleId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
+use crate::ledger::ChainHash;
 use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::StoreError;
 use crate::time::Timestamp;
+
+/// What removes the stored answer of an operation.
+pub(crate) fn forget<'a>(tenant_id: &'a TenantId, op_id: OpId) -> Statement<'a> {
+    Statement::new(sql::OPERATION_FORGET, params![tenant_id.as_str(), op_id.uuid()])
+}
 
 /// What was read of the rows that a batch can change.
 #[derive(Default)]
@@ -53,6 +59,8 @@ pub(super) struct Writes<'a> {
     rules: Latest<RuleId, &'a Rule>,
     tasks: Latest<(&'a TenantId, &'a TaskId), &'a Task>,
     refunded: Latest<(&'a TenantId, OpId), Amount>,
+    /// Run last: what is erased may have been written in this batch.
+    erased: Vec<Statement<'a>>,
 }
 
 /// The last state of each row, in the order in which they were first touched.
@@ -98,6 +106,7 @@ impl<'a> Writes<'a> {
             rules: Latest::new(),
             tasks: Latest::new(),
             refunded: Latest::new(),
+            erased: Vec::new(),
         }
     }
 
@@ -130,6 +139,7 @@ impl<'a> Writes<'a> {
             let entry = codec::entry_params(self.known.last_position, account_id, entry);
             self.appended.push(Statement::new(sql::ENTRY_INSERT, entry));
         }
+        self.add_erased(&changes.erased, changes.tenant_id(), account_id);
         self.accounts.put(account_id, changes.account_is_new, account_id, account);
         for (grants, is_new) in [(&changes.new_grants, true), (&changes.changed_grants, false)] {
             grants.iter().for_each(|grant| self.grants.put(grant.id, is_new, account_id, grant));
@@ -140,6 +150,18 @@ impl<'a> Writes<'a> {
         for (rules, is_new) in [(&changes.new_rules, true), (&changes.changed_rules, false)] {
             rules.iter().for_each(|rule| self.rules.put(rule.id, is_new, account_id, rule));
         }
+    }
+
+    fn add_erased(&mut self, erased: &'a Erased, tenant_id: &'a TenantId, account_id: i64) {
+        let entry = |(_, seq, hash): &'a (LedgerId, u64, ChainHash)| {
+            Statement::new(sql::ENTRY_ERASE, params![account_id, count(*seq), &hash.0])
+        };
+        let operation = |id: &OpId| Statement::new(sql::OPERATION_ERASE, params![tenant_id.as_str(), id.uuid()]);
+        self.erased.extend(erased.entries.iter().map(entry));
+        self.erased.extend(erased.operations.iter().map(operation));
+        self.erased.extend(erased.grants.iter().map(|id| Statement::new(sql::GRANT_ERASE, params![id.uuid()])));
+        self.erased.extend(erased.holds.iter().map(|id| Statement::new(sql::HOLD_ERASE, params![id.uuid()])));
+        self.erased.extend(erased.rules.iter().map(|id| Statement::new(sql::RULE_ERASE, params![id.uuid()])));
     }
 
     /// The number of the account's row; a new one if the account is new.
@@ -177,6 +199,7 @@ impl<'a> Writes<'a> {
             let bound = params![tenant_id.as_str(), op_id.uuid(), pending.row];
             statements.push(Statement::new(sql::OPERATION_REFUNDED, bound));
         }
+        statements.extend(self.erased);
         Ok(statements)
     }
 }

@@ -21,6 +21,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::sql::{self, BatchMachine, Step};
 use super::{Answer, Batch, Query, Store, StoreError};
+use crate::id::{OpId, TenantId};
 use open::OpenedFile;
 use prepared::PreparedStatements;
 use readers::Readers;
@@ -126,6 +127,20 @@ impl SqliteStore {
         self.log_left.store(if is_empty { 0 } else { bytes }, Ordering::Relaxed);
     }
 
+    /// Writes in one transaction, once the file is locked.
+    fn write(&self, write: impl FnOnce(&Connection) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let writer = self.writer();
+        self.file.check()?;
+        let transaction = retry::until(self.options.deadline, || {
+            Transaction::new_unchecked(&writer, TransactionBehavior::Immediate).map_err(error::store_error)
+        })?;
+        // Without a commit it is rolled back when it is dropped.
+        write(&transaction)?;
+        transaction.commit().map_err(|failed| error::commit_error(failed, &writer))?;
+        self.bound_log(&writer);
+        Ok(())
+    }
+
     /// The one connection that writes. A panic while it was lent out has rolled its transaction back.
     fn writer(&self) -> MutexGuard<'_, Connection> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -134,16 +149,12 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        let writer = self.writer();
-        self.file.check()?;
-        let transaction = retry::until(self.options.deadline, || {
-            Transaction::new_unchecked(&writer, TransactionBehavior::Immediate).map_err(error::store_error)
-        })?;
-        // Without a commit it is rolled back when it is dropped.
-        decide_and_write(&transaction, batch)?;
-        transaction.commit().map_err(|failed| error::commit_error(failed, &writer))?;
-        self.bound_log(&writer);
-        Ok(())
+        self.write(|transaction| decide_and_write(transaction, batch))
+    }
+
+    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
+        let statements: Vec<sql::Statement<'_>> = op_ids.iter().map(|op_id| sql::forget(tenant_id, *op_id)).collect();
+        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements).map(drop))
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {

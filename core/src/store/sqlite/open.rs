@@ -186,7 +186,7 @@ fn set_up(connection: &Connection, path: &Path, synchronous: Synchronous) -> Res
     // readers; foreign keys are the engine's care.
     let settings = format!(
         "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000; \
-         PRAGMA foreign_keys = OFF;"
+         PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON;"
     );
     connection.execute_batch(&settings).map_err(error::store_error)
 }

@@ -1,10 +1,12 @@
 //! Law 6: the feed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::Subject;
 use super::desk::{Desk, account, account_of, feed, id, needs_account, run, second, tenant, units};
+use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::OpId;
 use crate::ledger::OperationKind;
@@ -145,5 +147,37 @@ pub fn the_last_position_is_the_end_of_the_feed(subject: &Subject) {
         let feed = desk.feed(None, 0, 10);
         assert_eq!(Some(last()), feed.last().map(|stored| stored.position));
         assert!(desk.feed(None, last(), 10).is_empty());
+    }
+}
+
+pub fn what_is_forgotten_is_gone_and_nothing_else(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let with_answer = |name: &'static str| {
+        move |draft: Draft| {
+            draft.key(name).grant(units(1), None).with(|changes| {
+                let operation = &mut changes.stored_mut().operation;
+                operation.answer = Some(Arc::from(r#"{"held":"1"}"#));
+                operation.denial = Some(Arc::new(Denial::capacity("limit", 7).with("needed", 1.5).retry_at(second(3))));
+            })
+        }
+    };
+    let booked = ["k", "l"].map(|name| desk.book(&key, OperationKind::Grant, with_answer(name)).stored);
+    let op_ids = booked.each_ref().map(|stored| stored.operation.op_id);
+    let before = desk.feed(None, 0, 10);
+    assert_eq!((&before[0].operation, &before[1].operation), (&booked[0].operation, &booked[1].operation));
+    let store = subject.store();
+    store.forget(&id("t2"), &op_ids).unwrap();
+    store.forget(&tenant(), &[]).unwrap();
+    assert_eq!(desk.feed(None, 0, 10), before, "a foreign tenant has nothing to forget");
+    for _ in 0..2 {
+        store.forget(&tenant(), &[op_ids[0], OpId::from_uuid(uuid::Uuid::nil())]).unwrap();
+        let after = desk.feed(None, 0, 10);
+        assert!(after[0].operation.is_forgotten() && after[0].operation.denial.is_none());
+        let mut expected = (*before[0]).clone();
+        (expected.operation.answer, expected.operation.denial) = (Some(Arc::from("")), None);
+        assert_eq!((&*after[0], &after[1]), (&expected, &before[1]));
+        let facts = desk.facts(Needs { keys: vec![(tenant(), id("k"))], ..Needs::default() });
+        assert_eq!(facts.replays[&(tenant(), id("k"))].operation, expected.operation);
     }
 }

@@ -100,6 +100,7 @@ macro_rules! store_conformance {
                 nothing_appears_behind_a_position_handed_out,
                 an_operation_reads_the_same_everywhere,
                 what_was_refunded_shows_in_the_operation,
+                what_is_forgotten_is_gone_and_nothing_else,
                 the_last_position_is_the_end_of_the_feed,
             }
             heads {
@@ -128,6 +129,8 @@ macro_rules! store_conformance {
                 charges_of_a_task_come_in_order_for_the_account,
                 a_task_without_charges_has_an_empty_list,
                 a_replay_comes_with_its_entries,
+                text_comes_with_the_holds_that_it_is_about,
+                erased_text_is_gone_with_its_copies,
             }
             reads {
                 an_account_reads_as_it_was_written,

@@ -1,11 +1,14 @@
 //! What each need loads.
 
+use std::sync::Arc;
+
 use super::Subject;
 use super::desk::{Desk, account, id, needs_account, second, tenant, units};
-use crate::credit::HoldState;
+use crate::changes::Erased;
+use crate::credit::{GrantTerms, HoldState, RuleTerms};
 use crate::facts::Needs;
 use crate::id::TaskId;
-use crate::ledger::OperationKind;
+use crate::ledger::{EntryText, OperationKind};
 use crate::testing::scripted::Draft;
 
 pub fn an_account_comes_with_its_open_grants(subject: &Subject) {
@@ -184,4 +187,69 @@ pub fn a_rule_comes_with_its_account_running_or_not(subject: &Subject) {
     assert_eq!(facts.accounts[&key].account.available, units(5));
     let ended = desk.book(&key, OperationKind::StopRule, |draft| draft.end_rule(&made)).changed_rules[0].clone();
     assert_eq!(desk.facts(needs).rules[&made.id].1, ended);
+}
+
+pub fn text_comes_with_the_holds_that_it_is_about(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let grant = desk.grant(&key, 9);
+    let hold = desk.hold(&key, grant, 2, 60, None);
+    desk.charge(&key, grant, 1, None);
+    let texts = |after| desk.facts(Needs { texts: vec![(key.clone(), after)], ..Needs::default() });
+    let facts = texts(1);
+    let found = &facts.texts[&(key.clone(), 1)];
+    assert_eq!(found.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2, 3]);
+    assert!(facts.holds.contains_key(&hold) && facts.accounts.contains_key(&key));
+    assert!(texts(3).texts[&(key.clone(), 3)].is_empty());
+}
+
+pub fn erased_text_is_gone_with_its_copies(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let text = || EntryText { user_id: Some(id("ann")), reason: Some(Arc::from("why")), ..EntryText::default() };
+    let with_text = |draft: Draft| {
+        draft.with(|changes| {
+            changes.stored_mut().operation.actor = Some(id("host"));
+            changes.stored_mut().entries[0].text = text();
+        })
+    };
+    let granted = desk.book(&key, OperationKind::Grant, |draft| {
+        let mut draft = with_text(draft.grant(units(9), None));
+        draft = draft.with(|changes| {
+            let grant = &mut changes.new_grants[0];
+            grant.terms = Arc::new(GrantTerms { reason: Some(Arc::from("why")), ..GrantTerms::clone(&grant.terms) });
+        });
+        draft
+    });
+    let (grant, first) = (granted.new_grants[0].id, granted.stored.entries[0].clone());
+    let other = desk.book(&key, OperationKind::Charge, |draft| with_text(draft.charge(grant, units(1), None)));
+    let ruled = desk.book(&key, OperationKind::Recur, |draft| {
+        with_text(draft.rule(second(60))).with(|changes| {
+            let rule = &mut changes.new_rules[0];
+            rule.terms = Arc::new(RuleTerms { reason: Some(Arc::from("why")), ..RuleTerms::clone(&rule.terms) });
+        })
+    });
+    let (rule, agreed) = (ruled.new_rules[0].id, ruled.stored.entries[0].clone());
+    let hash = first.text_hash();
+    desk.book(&key, OperationKind::EraseText, |draft| {
+        draft.with(|changes| {
+            changes.erased = Erased {
+                entries: vec![(first.ledger_id(), 1, hash), (agreed.ledger_id(), agreed.seq, agreed.text_hash())],
+                operations: vec![first.op_id],
+                grants: vec![grant],
+                holds: Vec::new(),
+                rules: vec![rule],
+            };
+        })
+    });
+    let feed = desk.feed(None, 0, 10);
+    let erased = &feed[0].entries[0];
+    assert_eq!((&erased.text, erased.erased_text_hash, erased.hash), (&EntryText::default(), Some(hash), first.hash));
+    assert_eq!((&feed[0].operation.actor, &feed[1].operation), (&None, other.operation()));
+    assert_eq!(feed[1].entries, other.stored.entries);
+    let named = Needs { grants: vec![(tenant(), grant)], rules: vec![(tenant(), rule)], ..Needs::default() };
+    let facts = desk.facts(Needs { texts: vec![(key.clone(), 0)], ..named });
+    assert_eq!(facts.texts[&(key.clone(), 0)][0], *erased);
+    assert_eq!((&facts.rules[&rule].1.terms.reason, &facts.accounts[&key].rules[&rule].terms.reason), (&None, &None));
+    assert_eq!((&facts.grants[&grant].1.terms.reason, &facts.accounts[&key].grants[&grant].terms.reason), (&None, &None));
 }

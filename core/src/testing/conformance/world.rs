@@ -38,6 +38,7 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         charges: vec![(tenant_id.clone(), own.charge)],
         task_charges: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, own.task.clone())],
         rules: vec![(tenant_id.clone(), own.rule)],
+        texts: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, 0)],
     }
 }
 
@@ -50,6 +51,7 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.rules.is_empty(), "{:?}", facts.rules);
     assert!(facts.charges.is_empty(), "{:?}", facts.charges);
     assert!(facts.task_charges.values().all(Vec::is_empty), "{:?}", facts.task_charges);
+    assert!(facts.texts.is_empty(), "{:?}", facts.texts);
 }
 
 pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
@@ -57,7 +59,8 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     let own = book_everything(&desk);
     let found = desk.facts(all_needs(&tenant(), &own));
     assert_eq!((found.replays.len(), found.accounts.len(), found.tasks.len()), (1, 1, 1));
-    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len(), found.rules.len()), (1, 1, 1, 1));
+    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len()), (1, 1, 1));
+    assert_eq!((found.rules.len(), found.texts.len()), (1, 1));
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -96,6 +99,7 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
         charges: vec![(tenant(), LedgerId::derive(unknown, 1))],
         task_charges: vec![(account("other"), id("job"))],
         rules: vec![(tenant(), RuleId::derive(unknown, 1))],
+        texts: vec![(account("other"), 0)],
     };
     assert_nothing(&desk.facts(needs));
 }

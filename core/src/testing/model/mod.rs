@@ -86,6 +86,8 @@ struct Freeze {
     lines: Lines,
     captured: i64,
     id: Option<HoldId>,
+    /// The number of its first entry, as the receipt says.
+    seq: u64,
 }
 
 /// A charge or a capture, with what can still be refunded of it.
@@ -105,6 +107,8 @@ struct Purse {
     last_at: i64,
     came: i64,
     gone: i64,
+    /// How many entries it has, as the receipts say.
+    version: u64,
 }
 
 /// The books as the rules say they must be.
@@ -117,8 +121,13 @@ pub struct Model {
     rhythms: Vec<recur::Rhythm>,
     uses: Vec<Use>,
     tasks: Vec<(TenantId, TaskId, i64)>,
-    answers: Vec<(Command, Effects)>,
+    answers: Vec<(Command, Answer)>,
+    /// What the command that is decided expects.
+    expected: Option<u64>,
 }
+
+/// What a key answers again.
+type Answer = Result<Effects, DenialKind>;
 
 const MICROS: i64 = 1_000_000;
 const DAY: i64 = 86_400 * MICROS;
@@ -132,12 +141,16 @@ impl Model {
 
     /// Decides a command, and books it if it is accepted. `clock`: what the engine's clock says.
     pub fn decide(&mut self, clock: Timestamp, command: &Command) -> Verdict {
-        // Answers are only ever added, and only to what is accepted: they need not be kept twice.
+        // Answers are only ever added: they need not be kept twice.
         let answers = std::mem::take(&mut self.answers);
         let before = self.clone();
         self.answers = answers;
         self.accept(clock.micros(), command).unwrap_or_else(|kind| {
-            let answers = std::mem::take(&mut self.answers);
+            let mut answers = std::mem::take(&mut self.answers);
+            let is_known = answers.iter().any(|known| same_key(&known.0, command));
+            if command.context.remember_denials && command.check().is_ok() && !is_known {
+                answers.push((command.clone(), Err(kind)));
+            }
             *self = Model { answers, ..before };
             Verdict::Denied(kind)
         })
@@ -179,6 +192,10 @@ impl Model {
 
     /// Learns the engine's ids for what the last accepted command made.
     pub fn pair(&mut self, receipt: &Receipt) {
+        let operation = &receipt.stored.operation;
+        if let Some(purse) = self.purses.iter_mut().find(|purse| operation.account.as_deref() == Some(&purse.key)) {
+            purse.version = operation.version();
+        }
         for entry in receipt.entries() {
             self.pair_rule(entry);
             if let (Some(id), true) = (entry.grant_id, entry.terms.is_some())
@@ -192,7 +209,7 @@ impl Model {
                 && !self.freezes.iter().any(|freeze| freeze.id == Some(id))
                 && let Some(freeze) = self.freezes.iter_mut().find(|freeze| freeze.id.is_none())
             {
-                freeze.id = Some(id);
+                (freeze.id, freeze.seq) = (Some(id), entry.seq);
             }
             if matches!(entry.kind, EntryKind::Charge | EntryKind::Capture)
                 && let Some(used) = self.uses.iter_mut().find(|used| used.id.is_none())
@@ -210,16 +227,12 @@ impl Model {
 
     fn accept(&mut self, clock: i64, command: &Command) -> Result<Verdict, DenialKind> {
         command.check().map_err(|denial| denial.kind())?;
-        let same_key = |known: &&(Command, Effects)| {
-            command.context.idempotency_key.is_some()
-                && known.0.context.idempotency_key == command.context.idempotency_key
-                && known.0.context.tenant_id == command.context.tenant_id
-        };
-        if let Some((first, effects)) = self.answers.iter().find(same_key) {
+        if let Some((first, answer)) = self.answers.iter().find(|known| same_key(&known.0, command)) {
             let same = what_is_asked(first) == what_is_asked(command);
-            return if same { Ok(Verdict::Replayed(effects.clone())) } else { Err(IdempotencyConflict) };
+            return if same { answer.clone().map(Verdict::Replayed) } else { Err(IdempotencyConflict) };
         }
         let tenant = &command.context.tenant_id;
+        self.expected = command.context.expected_version;
         let (purse, mut effects) = match &command.body {
             Body::Grant(ask) => {
                 let (purse, now) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
@@ -277,9 +290,25 @@ impl Model {
                 (purse, self.recur(purse, now, ask)?)
             }
             Body::StopRule(ask) => (self.stop(clock, tenant, ask.rule_id)?, Effects::default()),
+            // Of all text the model knows the users of holds alone.
+            Body::EraseText(ask) => {
+                let known = self.purses.len();
+                let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                if purse == known {
+                    return Err(AccountNotFound);
+                }
+                let meant = |freeze: &&mut Freeze| {
+                    freeze.purse == purse
+                        && freeze.state != HoldState::Frozen
+                        && freeze.seq > ask.after_seq
+                        && (ask.user_id.is_none() || ask.user_id == freeze.ask.user_id)
+                };
+                self.freezes.iter_mut().filter(meant).for_each(|freeze| freeze.ask.user_id = None);
+                (purse, Effects::default())
+            }
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
-        self.answers.push((command.clone(), effects.clone()));
+        self.answers.push((command.clone(), Ok(effects.clone())));
         Ok(Verdict::Accepted(effects))
     }
 
@@ -305,21 +334,32 @@ impl Model {
         let key = AccountKey::new(tenant.clone(), owner, unit.unwrap_or(&policy.unit).clone());
         let known = self.purses.iter().position(|purse| purse.key == key);
         let purse = known.unwrap_or_else(|| {
-            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0 });
+            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0, version: 0 });
             self.purses.len() - 1
         });
+        self.expect_version(purse)?;
         Ok((purse, self.present(clock, purse, task)))
+    }
+
+    /// The account has the version that the command expects.
+    fn expect_version(&self, purse: usize) -> Result<(), DenialKind> {
+        match self.expected {
+            Some(expected) if expected != self.purses[purse].version => Err(VersionConflict),
+            _ => Ok(()),
+        }
     }
 
     fn begin_lot(&mut self, clock: i64, tenant: &TenantId, id: GrantId) -> Result<(usize, i64), DenialKind> {
         let lot = self.lots.iter().position(|lot| lot.id == Some(id) && self.purses[lot.purse].key.tenant_id == *tenant);
         let lot = lot.ok_or(GrantNotFound)?;
+        self.expect_version(self.lots[lot].purse)?;
         Ok((lot, self.present(clock, self.lots[lot].purse, None)))
     }
 
     fn begin_freeze(&mut self, clock: i64, tenant: &TenantId, id: HoldId) -> Result<(usize, i64), DenialKind> {
         let mine = |freeze: &Freeze| freeze.id == Some(id) && self.purses[freeze.purse].key.tenant_id == *tenant;
         let freeze = self.freezes.iter().position(mine).ok_or(PreDeductNotFound)?;
+        self.expect_version(self.freezes[freeze].purse)?;
         let task = self.freezes[freeze].ask.task_id.clone();
         Ok((freeze, self.present(clock, self.freezes[freeze].purse, task.as_ref())))
     }
@@ -393,9 +433,15 @@ impl Freeze {
     }
 }
 
+/// Whether two commands come under one key.
+fn same_key(one: &Command, other: &Command) -> bool {
+    let (one, other) = (&one.context, &other.context);
+    one.idempotency_key.is_some() && one.idempotency_key == other.idempotency_key && one.tenant_id == other.tenant_id
+}
+
 /// The fields that decide whether two commands are the same.
 fn what_is_asked(command: &Command) -> serde_json::Map<String, serde_json::Value> {
     let mut fields = command.to_fields();
-    fields.retain(|name, _| !matches!(name.as_str(), "metadata" | "actor" | "request_id"));
+    fields.retain(|name, _| !matches!(name.as_str(), "metadata" | "actor" | "request_id" | "deadline"));
     fields
 }

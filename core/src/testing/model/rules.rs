@@ -150,7 +150,7 @@ impl Model {
         }
         let until = now + i64::from(ask.expire_in) * MICROS;
         let (state, draw) = (HoldState::Frozen, Some(lines.clone()));
-        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at: now, until, state, lines, captured: 0, id: None });
+        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at: now, until, state, lines, captured: 0, id: None, seq: 0 });
         Ok(Effects { draw, expires_at: Some(until), ..Effects::default() })
     }
 

@@ -1,6 +1,8 @@
 -- The books. Amounts count millionths of a unit, times are microseconds since 1970 (UTC), ids are the 16 bytes of a UUID.
 -- The views `ledger` and `balances` show the same in words. Rows of `operations` and `entries` are never changed, except
--- `operations.refunded`.
+-- `operations.refunded`; `operations.answer` and `denial`, which are removed after the tenant's retention; and the text about people,
+-- which is erased on request: user, operator, reason and metadata of `entries` (then `text_hash` is set), `operations.actor`, and
+-- their copies in `grants` and `holds`.
 
 CREATE TABLE schema_migrations (
     version INTEGER PRIMARY KEY,
@@ -25,7 +27,8 @@ CREATE TABLE operations (
     actor           TEXT,
     request_id      TEXT,
     policy_tag      TEXT,
-    answer          TEXT
+    answer          TEXT,             -- JSON; empty when it was removed
+    denial          TEXT              -- JSON: the command was refused, and is remembered for that
 ) STRICT;
 CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
 CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
