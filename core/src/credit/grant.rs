@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::Recurrence;
-use super::whole_terms::{TermsText, TermsWithText};
+use super::whole_terms::{NotedText, TermsWithText};
 use crate::amount::Amount;
 use crate::id::{AppId, GrantId, PolicyTag, TemplateId};
 use crate::time::Timestamp;
@@ -218,11 +218,13 @@ impl Grant {
 }
 
 impl TermsWithText for GrantTerms {
-    fn text(&self) -> TermsText {
-        (self.reason.clone(), self.metadata.clone())
+    type Text = NotedText;
+
+    fn text(&self) -> NotedText {
+        NotedText { reason: self.reason.clone(), metadata: self.metadata.clone() }
     }
 
-    fn with_text(self, (reason, metadata): TermsText) -> GrantTerms {
-        GrantTerms { reason, metadata, ..self }
+    fn with_text(self, text: NotedText) -> GrantTerms {
+        GrantTerms { reason: text.reason, metadata: text.metadata, ..self }
     }
 }

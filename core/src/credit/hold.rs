@@ -1,7 +1,10 @@
 //! A hold: an amount frozen against exact grants until it is captured, released or expires.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::whole_terms::TermsWithText;
 use crate::amount::Amount;
 use crate::id::{AppId, HoldId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, UserId};
 use crate::ledger::Draw;
@@ -82,6 +85,25 @@ pub struct HoldTerms {
     pub created_at: Timestamp,
 }
 
+/// The text of a hold that is hashed apart.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoldText {
+    user_id: Option<UserId>,
+}
+
+impl TermsWithText for HoldTerms {
+    type Text = HoldText;
+
+    fn text(&self) -> HoldText {
+        HoldText { user_id: self.user_id.clone() }
+    }
+
+    fn with_text(self, text: HoldText) -> HoldTerms {
+        HoldTerms { user_id: text.user_id, ..self }
+    }
+}
+
 /// A hold as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +111,8 @@ pub struct Hold {
     /// Its name.
     pub id: HoldId,
     /// What was agreed.
-    pub terms: std::sync::Arc<HoldTerms>,
+    #[serde(with = "super::whole_terms")]
+    pub terms: Arc<HoldTerms>,
     /// Where it stands, as booked.
     pub state: HoldState,
     /// Until when the amount is frozen. Can be moved later.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
 use super::grant::{GrantType, Scope, is_zero};
-use super::whole_terms::{TermsText, TermsWithText};
+use super::whole_terms::{NotedText, TermsWithText};
 use crate::amount::Amount;
 use crate::denial::Denial;
 use crate::id::{PolicyTag, RuleId};
@@ -144,12 +144,14 @@ fn no_amount(amount: &Amount) -> bool {
 }
 
 impl TermsWithText for RuleTerms {
-    fn text(&self) -> TermsText {
-        (self.reason.clone(), self.metadata.clone())
+    type Text = NotedText;
+
+    fn text(&self) -> NotedText {
+        NotedText { reason: self.reason.clone(), metadata: self.metadata.clone() }
     }
 
-    fn with_text(self, (reason, metadata): TermsText) -> RuleTerms {
-        RuleTerms { reason, metadata, ..self }
+    fn with_text(self, text: NotedText) -> RuleTerms {
+        RuleTerms { reason: text.reason, metadata: text.metadata, ..self }
     }
 }
 

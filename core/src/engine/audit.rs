@@ -13,7 +13,7 @@ use crate::ledger::export::export;
 use crate::ledger::verify::Rebuilt;
 use crate::ledger::{
     AccountHead, Checkpoint, Entry, EntryFilter, EntryKind, EntryPage, EntryQuery, EntryScope, FaultKind, PageOrder,
-    StatementFormat, StoredOperation, VerifyOptions, VerifyReport, text_hash,
+    StatementFormat, StoredOperation, VerifyOptions, VerifyReport,
 };
 use crate::map::Map;
 use crate::owner::AccountKey;
@@ -234,7 +234,7 @@ impl Engine {
             Some(Err(what)) => (FaultKind::Unreadable, what.clone()),
             Some(Ok(stored)) => {
                 let entry = stored.entries.iter().find(|entry| entry.seq == head.seq && AccountHead::of(entry) == *head);
-                if entry.is_some_and(|entry| entry.chain_after(&before, &text_hash(&entry.text)) == head.hash) {
+                if entry.is_some_and(|entry| entry.chain_after(&before, &entry.text_hash()) == head.hash) {
                     return Ok(());
                 }
                 (FaultKind::TamperedEntry, format!("the entry {} ({}) was changed, or the one before it", head.seq, head.ledger_id))
