@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold};
-use crate::facts::{Account, AccountFacts, ChargeFact, Facts, Task};
+use crate::credit::{Grant, Hold, Member};
+use crate::facts::{Account, AccountFacts, ChargeFact, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, TaskId, TenantId};
 use crate::ledger::{Entry, EntryKind, Operation, OperationKind, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub struct Changes {
     pub task: Option<(TaskId, Task)>,
     /// Operations of which more was refunded: their new total.
     pub refunded: Vec<(LedgerId, Amount)>,
+    /// Tenants and users, as they stand afterwards; inserted or updated.
+    pub subjects: Vec<(Subject, SubjectRow)>,
+    /// Members, as they stand afterwards; inserted or updated.
+    pub members: Vec<(MemberKey, Member)>,
 }
 
 impl Changes {
@@ -99,6 +103,10 @@ impl Facts {
                 charge.refunded = *refunded;
             }
         }
+        for (subject, row) in &changes.subjects {
+            self.subjects.insert((tenant_id.clone(), subject.clone()), row.clone());
+        }
+        self.members.extend(changes.members.iter().cloned());
         self.note_charges(changes);
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::amount::Amount;
 use crate::changes::Changes;
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
-use crate::credit::{TenantPolicy, adjust, charge, grants, holds, refund};
+use crate::credit::{Member, MemberUses, TenantPolicy, adjust, block, charge, grants, holds, members, refund};
 use crate::denial::{Denial, DenialKind};
-use crate::facts::{AccountFacts, Facts, Task};
+use crate::facts::{AccountFacts, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
 use crate::ledger::posting::{Booked, Posting, Stop};
 use crate::ledger::{Operation, OperationKind, StoredOperation};
-use crate::owner::{AccountKey, Subject};
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::settle::settle;
 use crate::time::Timestamp;
 
@@ -29,7 +29,14 @@ pub enum Decision {
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, owner, target, capacity, balance; within a command of
+/// What a command to block, or one to unblock, asks for.
+macro_rules! asked_block {
+    ($body:ident) => {
+        block::Ask { target: &$body.target, operator: &$body.operator, reason: &$body.reason, metadata: $body.metadata.as_ref() }
+    };
+}
+
+/// Decides a command from facts. The order of checks: shape, replay, owner and membership, target, capacity, balance; within a command of
 /// a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
@@ -53,6 +60,10 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         Body::Charge(body) => charge::charge(&case, body),
         Body::Refund(body) => refund::refund(&case, body),
         Body::Settle(body) => settle_account(&case, body),
+        Body::Block(body) => block::set(&case, &asked_block!(body), true),
+        Body::Unblock(body) => block::set(&case, &asked_block!(body), false),
+        Body::SetMember(body) => members::set(&case, body),
+        Body::RemoveMember(body) => members::remove(&case, body),
     };
     match booking {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
@@ -111,6 +122,7 @@ impl<'a> Case<'a> {
             None => Cow::Owned(AccountFacts::new(Arc::new(key.clone()))),
         };
         let mut posting = Posting::new(before, Some(self.facts), self.op_id, self.facts.now);
+        posting.members = MemberUses::of(self.facts, self.policy.zone);
         settle(&mut posting)?;
         posting.mark_settled();
         Ok(posting)
@@ -127,11 +139,31 @@ pub(crate) struct Booking<'a> {
     pub(crate) policy_tag: Option<PolicyTag>,
     pub(crate) task: Option<(TaskId, Task)>,
     pub(crate) refunded: Vec<(LedgerId, Amount)>,
+    pub(crate) subjects: Vec<(Subject, SubjectRow)>,
+    pub(crate) members: Vec<(MemberKey, Member)>,
 }
 
 impl<'a> Booking<'a> {
     pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
-        Booking { posting: Some(posting), subject: None, answer: None, policy_tag: None, task: None, refunded: Vec::new() }
+        Booking { posting: Some(posting), ..Booking::none() }
+    }
+
+    /// What a command that books in no account is about.
+    pub(crate) fn about(subject: Subject) -> Booking<'a> {
+        Booking { subject: Some(subject), ..Booking::none() }
+    }
+
+    const fn none() -> Booking<'a> {
+        Booking {
+            posting: None,
+            subject: None,
+            answer: None,
+            policy_tag: None,
+            task: None,
+            refunded: Vec::new(),
+            subjects: Vec::new(),
+            members: Vec::new(),
+        }
     }
 }
 
@@ -148,10 +180,12 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
-    let Booking { posting, subject, answer, policy_tag, task, refunded } = booking;
+    let Booking { posting, subject, answer, policy_tag, task, refunded, subjects, mut members } = booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
-    let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds } = booked;
+    let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds, changed_members } =
+        booked;
+    members.extend(changed_members);
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq + 1 - u64::from(entry_count));
     let operation = Operation {
@@ -183,6 +217,8 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_holds,
         task,
         refunded,
+        subjects,
+        members,
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
 }

@@ -204,6 +204,13 @@ impl Denial {
         self
     }
 
+    /// Says that waiting does not help, although it often does with a denial of this kind.
+    #[must_use]
+    pub fn for_good(mut self) -> Denial {
+        self.retryable = false;
+        self
+    }
+
     /// Carries the policy tag of what was asked for.
     #[must_use]
     pub fn tagged(mut self, policy_tag: Option<PolicyTag>) -> Denial {

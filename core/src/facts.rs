@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold, Standing};
+use crate::credit::{Grant, Hold, Member, Standing};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::time::Timestamp;
 
 /// Handles to what decides a command, taken from the command as it stands. Each has a closure that follows immutable
@@ -29,6 +29,10 @@ pub struct Needs {
     pub charges: Vec<(TenantId, LedgerId)>,
     /// Tasks whose charges and captures are to be refunded: as `charges`, for all those booked in this account.
     pub task_charges: Vec<(AccountKey, TaskId)>,
+    /// Tenants and users, who may be blocked -> [`Facts::subjects`].
+    pub subjects: Vec<(TenantId, Subject)>,
+    /// Members of organizations -> [`Facts::members`].
+    pub members: Vec<MemberKey>,
 }
 
 /// Everything that the commands of one batch are decided from, and that the later ones see changed by the earlier ones.
@@ -54,6 +58,11 @@ pub struct Facts {
     pub charges: HashMap<LedgerId, ChargeFact>,
     /// The charges and captures of a task in an account, the first booked first.
     pub task_charges: HashMap<(AccountKey, TaskId), Vec<LedgerId>>,
+    /// Tenants and users that were ever blocked.
+    pub subjects: HashMap<(TenantId, Subject), SubjectRow>,
+    /// Members, removed ones too: those named, and those who made a hold that stands here in an account of their organization,
+    /// named or due.
+    pub members: HashMap<MemberKey, Member>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -128,6 +137,17 @@ pub struct Task {
     pub last_at: Timestamp,
 }
 
+/// The row of a tenant or user: written by who blocks it, read by who spends. An anchor of both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectRow {
+    /// Nothing can be spent in the tenant, or by the user.
+    pub is_blocked: bool,
+    /// Since when it is as it is.
+    pub since: Timestamp,
+    /// When a command was last about it.
+    pub last_at: Timestamp,
+}
+
 /// A charge or capture that a refund may be about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeFact {
@@ -166,6 +186,16 @@ impl AccountFacts {
     pub fn new(key: Arc<AccountKey>) -> AccountFacts {
         AccountFacts { account: Account::new(key), grants: HashMap::new(), due_holds: HashMap::new(), next_hold_at: None }
     }
+}
+
+/// The members who made the holds of these facts, named or due, in accounts of their organizations. For stores: their rows are
+/// read once these holds are known, and no anchors by that.
+#[must_use]
+pub fn holders(facts: &Facts) -> Vec<MemberKey> {
+    let named = facts.holds.values().map(|(account, hold)| (account, hold));
+    let due = facts.accounts.values().flat_map(|of| of.due_holds.values().map(|hold| (&of.account.key, hold)));
+    let made_by = |(account, hold): (&Arc<AccountKey>, &Hold)| MemberKey::of_account(account, hold.terms.user_id.as_ref()?);
+    named.chain(due).filter_map(made_by).collect()
 }
 
 /// How far an anchor may be ahead of the clock, in microseconds: 5 s.

@@ -71,28 +71,32 @@ mod surface;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod zone;
 
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
-    Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Body, CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, Context,
-    ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate, PlaceHold, Receipt, Refund,
-    RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt, VoidGrant, VoidReceipt,
+    Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
+    CaptureReceipt, Charge, ChargeReceipt, Command, Context, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt,
+    HoldReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, Refund, RefundOf, RefundReceipt, ReleaseHold,
+    ReleaseReceipt, RemoveMember, Request, SetMember, Settle, SettleReceipt, Unblock, VoidGrant, VoidReceipt,
 };
 pub use credit::{
-    Band, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType,
-    Hold, HoldState, HoldTerms, LateCommit, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES,
-    MAX_TEXT_BYTES, OverCapture, Payer, Policies, Scope, Standing, TenantPolicy, Unusable, UnusableGrant,
+    Band, Blocked, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms,
+    GrantType, Hold, HoldState, HoldTerms, LateCommit, LimitPeriod, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS,
+    MAX_TASK_CHARGES, MAX_TEXT_BYTES, Member, MemberLimit, Membership, OverCapture, Payer, PeriodUse, Policies, Role, Scope,
+    Standing, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
+pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, MemberPage, MemberUse, SweepReport, Ticket};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
     PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
-pub use owner::{AccountKey, Owner, Subject};
+pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use zone::Zone;
 
 /// The front page of the repository, whose code is compiled and run.
 #[cfg(doctest)]

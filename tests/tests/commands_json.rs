@@ -36,6 +36,14 @@ fn full_commands() -> Vec<Value> {
             "operator": "ops", "reason": "failed", "metadata": {}}),
         json!({"command": "refund", "payer": "user:u1", "ledger_id": ENTRY, "operator": "ops", "reason": "failed"}),
         json!({"command": "settle", "owner": "user:u1", "unit": "UC"}),
+        json!({"command": "block", "target": "tenant", "operator": "ops", "reason": "unpaid", "metadata": {}}),
+        json!({"command": "block", "target": {"user": "u1"}, "operator": "ops", "reason": "abuse"}),
+        json!({"command": "unblock", "target": {"account": {"owner": "user:u1", "unit": "UC"}}, "operator": "ops", "reason": "paid",
+            "metadata": {}}),
+        json!({"command": "set_member", "organization_id": "o1", "user_id": "u1", "role": "admin",
+            "limit": {"amount": "10", "unit": "UC", "per": "day"}, "operator": "ops", "reason": "joined", "metadata": {}}),
+        json!({"command": "remove_member", "organization_id": "o1", "user_id": "u1", "operator": "ops", "reason": "left",
+            "metadata": {}}),
     ];
     bodies.into_iter().map(|body| merged(&context, &body)).collect()
 }
@@ -114,6 +122,10 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("charge", &["amount"]),
         ("refund", &["operator", "reason"]),
         ("settle", &["owner"]),
+        ("block", &["target", "operator", "reason"]),
+        ("unblock", &["target", "operator", "reason"]),
+        ("set_member", &["organization_id", "user_id", "role", "operator"]),
+        ("remove_member", &["organization_id", "user_id", "operator"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

@@ -54,6 +54,12 @@ fields! {
     Final = "final",
     ScopeAppId = "scope_app_id",
     ScopeTemplateId = "scope_template_id",
+    Target = "target",
+    OrganizationId = "organization_id",
+    Role = "role",
+    Limit = "limit",
+    LimitUnit = "limit_unit",
+    LimitPer = "limit_per",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

@@ -59,7 +59,8 @@ impl Request<Body> {
     /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
-        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle";
+        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, block, \
+             unblock, set_member, remove_member";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -86,6 +87,10 @@ impl Request<Body> {
             "charge" => Body::Charge(read(fields)?),
             "refund" => Body::Refund(read(fields)?),
             "settle" => Body::Settle(read(fields)?),
+            "block" => Body::Block(read(fields)?),
+            "unblock" => Body::Unblock(read(fields)?),
+            "set_member" => Body::SetMember(read(fields)?),
+            "remove_member" => Body::RemoveMember(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -106,6 +111,10 @@ impl Request<Body> {
             Body::Charge(body) => serde_json::to_value(body),
             Body::Refund(body) => serde_json::to_value(body),
             Body::Settle(body) => serde_json::to_value(body),
+            Body::Block(body) => serde_json::to_value(body),
+            Body::Unblock(body) => serde_json::to_value(body),
+            Body::SetMember(body) => serde_json::to_value(body),
+            Body::RemoveMember(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -122,11 +131,16 @@ impl Request<Body> {
 /// a number on its way through a `Value` can become a binary float.
 fn read_amounts(fields: &mut Map<String, Value>) -> Result<(), Denial> {
     for name in AMOUNT_FIELDS {
-        let Some(value) = fields.get_mut(name).filter(|value| !value.is_null()) else { continue };
-        let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let amount: Amount = digits.parse().map_err(|denial: Denial| denial.at(name))?;
-        *value = Value::String(amount.to_string());
+        read_amount(fields.get_mut(name), name)?;
     }
+    read_amount(fields.get_mut("limit").and_then(|limit| limit.get_mut("amount")), "limit.amount")
+}
+
+fn read_amount(value: Option<&mut Value>, name: &str) -> Result<(), Denial> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(()) };
+    let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let amount: Amount = digits.parse().map_err(|denial: Denial| denial.at(name))?;
+    *value = Value::String(amount.to_string());
     Ok(())
 }
 
@@ -170,6 +184,9 @@ fn allowed(field: &str) -> &'static str {
         "priority" => "a whole number from -2147483648 to 2147483647",
         "final" => "true or false",
         "metadata" => "an object",
+        "target" => "`\"tenant\"`, `{\"user\": ...}` or `{\"account\": {\"owner\": ..., \"unit\": ...}}`",
+        "role" => "one of owner, admin, member",
+        "limit.per" => "one of day, month",
         "effective_at" | "expires_at" => "an ISO 8601 instant with an offset and at most 6 digits after the second",
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",
         _ if OWNER_FIELDS.contains(&field) => "`pool`, `user:<id>` or `organization:<id>`",

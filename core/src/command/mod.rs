@@ -1,10 +1,12 @@
 //! What a caller can ask for: typed commands, their fingerprints, and the receipts that answer them.
 
+mod block;
 mod charge;
 mod fingerprint;
 mod grant;
 mod hold;
 mod json;
+mod member;
 mod receipt;
 mod shape;
 
@@ -14,14 +16,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use block::{Block, BlockTarget, BlockedAccount, Unblock};
 pub use charge::{Charge, Refund, RefundOf};
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
+pub use member::{RemoveMember, SetMember};
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
-    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RefundReceipt,
-    ReleaseReceipt, SettleReceipt, VoidReceipt,
+    AdjustReceipt, AmendReceipt, BlockReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
+    MemberReceipt, Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
 };
 
 use crate::credit::TenantPolicy;
@@ -29,7 +33,7 @@ use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::{Actor, IdempotencyKey, OpId, RequestId, TenantId, Unit, UserId};
 use crate::ledger::OperationKind;
-use crate::owner::{AccountKey, Owner};
+use crate::owner::{AccountKey, MemberKey, Owner};
 use crate::time::Timestamp;
 use fingerprint::{Field, Fields};
 
@@ -129,6 +133,10 @@ pub enum Body {
     Charge(Charge),
     Refund(Refund),
     Settle(Settle),
+    Block(Block),
+    Unblock(Unblock),
+    SetMember(SetMember),
+    RemoveMember(RemoveMember),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -183,7 +191,7 @@ macro_rules! bodies {
                 type Receipt = $receipt;
 
                 fn read(receipt: &Receipt) -> Option<$receipt> {
-                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt))
+                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt).into()).flatten()
                 }
             }
         )+
@@ -222,6 +230,10 @@ bodies! {
     Charge(Charge) -> ChargeReceipt,
     Refund(Refund) -> RefundReceipt,
     Settle(Settle) -> SettleReceipt,
+    Block(Block) -> BlockReceipt,
+    Unblock(Unblock) -> BlockReceipt,
+    SetMember(SetMember) -> MemberReceipt,
+    RemoveMember(RemoveMember) -> MemberReceipt,
 }
 
 /// What each command says about itself.
@@ -311,6 +323,14 @@ pub(crate) fn paying_account(
         }
     };
     Ok(AccountKey::new(tenant_id.clone(), owner, unit.unwrap_or(&policy.unit).clone()))
+}
+
+/// The handles of what decides whether a charge or hold may spend from this account at all: who must not be blocked, and the
+/// member who spends an organization's credit.
+fn spending_needs(account: &AccountKey, user_id: Option<&UserId>, needs: &mut Needs) {
+    let subjects = crate::credit::subjects_of_spending(account, user_id).into_iter();
+    needs.subjects.extend(subjects.map(|subject| (account.tenant_id.clone(), subject)));
+    needs.members.extend(user_id.and_then(|user_id| MemberKey::of_account(account, user_id)));
 }
 
 /// The text of a command as its entries keep it.

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Operate;
+use super::{BlockTarget, BlockedAccount, Operate};
 use crate::amount::Amount;
-use crate::credit::HoldState;
-use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, PriceBasis, RefundId, TaskId, TemplateId};
-use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
+use crate::credit::{HoldState, Membership, Role};
+use crate::id::{
+    AuditId, GrantId, HoldId, LedgerId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, TaskId, TemplateId, UserId,
+};
+use crate::ledger::{Draw, Entry, EntryKind, EntryText, OperationKind, StoredOperation, Terms};
+use crate::owner::Subject;
 use crate::time::Timestamp;
 
 /// The answer to any accepted command: the operation, its entries, and whether it was executed before.
@@ -42,6 +45,15 @@ pub(crate) struct AnswerRest {
     /// What is still held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) held: Option<Amount>,
+    /// Whether the command found anything to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changed: Option<bool>,
+    /// The text of a command that books no entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<EntryText>,
+    /// The member as set, or as removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<Membership>,
 }
 
 impl Receipt {
@@ -79,6 +91,8 @@ impl Receipt {
             OperationKind::Charge => json(serde_json::to_value(ChargeReceipt::new(self))),
             OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
+            OperationKind::Block | OperationKind::Unblock => json(serde_json::to_value(BlockReceipt::new(self))),
+            OperationKind::SetMember | OperationKind::RemoveMember => json(serde_json::to_value(MemberReceipt::new(self))),
         }
     }
 
@@ -380,5 +394,90 @@ receipt! {
     SettleReceipt from [] as (receipt, common) {
         /// How many entries were booked.
         booked: u32 = u32::try_from(receipt.entries().len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// Answers [`crate::Block`] and [`crate::Unblock`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockReceipt {
+    /// What the command was about; of an account with its unit.
+    pub target: BlockTarget,
+    /// Whether it is blocked from now on.
+    pub blocked: bool,
+    /// Whether it was not so before.
+    pub changed: bool,
+    /// Who answers for it.
+    pub operator: Option<Operator>,
+    /// Why.
+    pub reason: Option<Arc<str>>,
+    /// When it was booked.
+    pub created_at: Timestamp,
+    /// The audit record.
+    pub audit_id: AuditId,
+    /// The command was executed before: this is the first answer again.
+    pub idempotent_replay: bool,
+}
+
+impl BlockReceipt {
+    pub(super) fn new(receipt: &Receipt) -> BlockReceipt {
+        let operation = &receipt.stored.operation;
+        let target = match (&operation.account, &operation.subject) {
+            (Some(account), _) => BlockTarget::Account(BlockedAccount::of(account)),
+            (None, Some(Subject::User(user_id))) => BlockTarget::User(user_id.clone()),
+            (None, _) => BlockTarget::Tenant,
+        };
+        let rest = receipt.rest();
+        let note = rest.note.or_else(|| receipt.main(&[EntryKind::Amend]).map(|entry| entry.text.clone())).unwrap_or_default();
+        BlockReceipt {
+            target,
+            blocked: operation.kind == OperationKind::Block,
+            changed: rest.changed.unwrap_or_default(),
+            operator: note.operator,
+            reason: note.reason,
+            created_at: operation.created_at,
+            audit_id: operation.audit_id(),
+            idempotent_replay: receipt.idempotent_replay,
+        }
+    }
+}
+
+/// Answers [`crate::SetMember`] and [`crate::RemoveMember`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberReceipt {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// The member.
+    pub user_id: UserId,
+    /// The role from now on; of one who was removed the last.
+    pub role: Role,
+    /// The limit from now on, with its unit; of one who was removed the last.
+    pub limit: Option<crate::credit::MemberLimit>,
+    /// Whether anything was different before.
+    pub changed: bool,
+    /// When it was booked.
+    pub created_at: Timestamp,
+    /// The audit record.
+    pub audit_id: AuditId,
+    /// The command was executed before: this is the first answer again.
+    pub idempotent_replay: bool,
+}
+
+impl MemberReceipt {
+    /// Nothing, if the operation does not say whom it was about.
+    pub(super) fn new(receipt: &Receipt) -> Option<MemberReceipt> {
+        let operation = &receipt.stored.operation;
+        let Some(Subject::Organization(organization_id)) = &operation.subject else { return None };
+        let rest = receipt.rest();
+        let member = rest.member?;
+        Some(MemberReceipt {
+            organization_id: organization_id.clone(),
+            user_id: member.user_id,
+            role: member.role,
+            limit: member.limit,
+            changed: rest.changed.unwrap_or_default(),
+            created_at: operation.created_at,
+            audit_id: operation.audit_id(),
+            idempotent_replay: receipt.idempotent_replay,
+        })
     }
 }

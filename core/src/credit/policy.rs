@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::ConsumptionOrder;
 use crate::id::{Operator, TenantId, Unit};
+use crate::zone::Zone;
 
 named_enum! {
     /// Who pays for a call that names no payer itself.
@@ -50,6 +51,8 @@ pub struct TenantPolicy {
     pub refund_window_days: Option<u16>,
     /// Who may refund; none for anyone whom the host lets through.
     pub refund_operators: Option<BTreeSet<Operator>>,
+    /// Where a day and a month begin (default UTC).
+    pub zone: Zone,
 }
 
 impl Default for TenantPolicy {
@@ -62,6 +65,7 @@ impl Default for TenantPolicy {
             grace_days: 7,
             refund_window_days: None,
             refund_operators: None,
+            zone: Zone::default(),
         }
     }
 }

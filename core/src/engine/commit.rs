@@ -191,6 +191,8 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.grants);
         unique(&mut needs.charges);
         unique(&mut needs.task_charges);
+        unique(&mut needs.subjects);
+        unique(&mut needs.members);
         DecideBatch { jobs, needs, clock }
     }
 }

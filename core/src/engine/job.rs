@@ -114,6 +114,8 @@ impl Job {
             needs.grants.extend_from_slice(&own.grants);
             needs.charges.extend_from_slice(&own.charges);
             needs.task_charges.extend_from_slice(&own.task_charges);
+            needs.subjects.extend_from_slice(&own.subjects);
+            needs.members.extend_from_slice(&own.members);
         }
     }
 
@@ -224,6 +226,10 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Charge(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::Refund(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Settle(_) => (None, None),
+        Body::Block(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::Unblock(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::SetMember(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::RemoveMember(body) => (body.reason.as_deref(), body.metadata.as_ref()),
     };
     COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
 }

@@ -9,6 +9,7 @@ mod builder;
 mod commit;
 mod job;
 mod lane;
+mod members;
 mod pause;
 mod preview;
 mod reads;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
+pub use members::{MemberPage, MemberUse};
 pub use reads::Balance;
 pub use sweep::SweepReport;
 pub use ticket::Ticket;

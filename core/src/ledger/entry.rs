@@ -37,7 +37,7 @@ named_enum! {
         Expire = "expire",
         /// A grant is taken back: available -> forfeited.
         Void = "void",
-        /// The expiry of a grant is moved.
+        /// The expiry of a grant is moved, or what is agreed about the account changes.
         Amend = "amend",
         /// What remains of a period is carried over to the next.
         Rollover = "rollover",
@@ -94,6 +94,11 @@ pub enum Terms {
     HoldState {
         /// Where it stands from now on.
         state: crate::credit::HoldState,
+    },
+    /// Spending from the account is stopped, or allowed again.
+    Blocked {
+        /// Whether it is stopped.
+        blocked: bool,
     },
 }
 

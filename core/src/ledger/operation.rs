@@ -35,6 +35,14 @@ named_enum! {
         Refund = "refund",
         /// What had become due was booked.
         Settle = "settle",
+        /// Spending was stopped.
+        Block = "block",
+        /// Spending was allowed again.
+        Unblock = "unblock",
+        /// A member of an organization was added or changed.
+        SetMember = "set_member",
+        /// A member of an organization was removed.
+        RemoveMember = "remove_member",
     }
 }
 

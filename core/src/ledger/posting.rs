@@ -8,10 +8,11 @@ use super::chain::text_hash;
 use super::draw::{Draw, DrawLine};
 use super::entry::{Entry, EntryKind, EntryText, Terms};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, Hold, HoldState};
+use crate::credit::{Grant, GrantState, Hold, HoldState, Member, MemberUses, counted_amount};
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
 use crate::id::{AppId, GrantId, HoldId, OpId, TaskId, TemplateId};
+use crate::owner::MemberKey;
 use crate::time::Timestamp;
 
 /// Why a command is not booked.
@@ -106,6 +107,8 @@ pub(crate) struct Posting<'a> {
     /// The row as it stands now.
     pub(crate) account: Account,
     pub(crate) entries: Vec<Entry>,
+    /// What the members of the organization have used, if one owns the account.
+    pub(crate) members: MemberUses<'a>,
     before: Cow<'a, AccountFacts>,
     named: Option<&'a Facts>,
     grants: HashMap<GrantId, Grant>,
@@ -123,6 +126,7 @@ impl<'a> Posting<'a> {
             now,
             account: before.account.clone(),
             entries: Vec::with_capacity(2),
+            members: MemberUses::default(),
             before,
             named,
             grants: HashMap::new(),
@@ -195,6 +199,8 @@ impl<'a> Posting<'a> {
 
     /// Adds a hold, or replaces one that is changed.
     pub(crate) fn put_hold(&mut self, hold: Hold) {
+        let counted = self.hold(hold.id).map(counted_amount);
+        self.members.recount(&self.account.key, counted, &hold, self.now);
         let known = self.hold(hold.id).map(|known| known.state);
         if known.is_none() {
             self.made_holds.push(hold.id);
@@ -298,6 +304,7 @@ impl<'a> Posting<'a> {
             changed_grants,
             made_holds,
             changed_holds,
+            changed_members: self.members.into_changed(),
         }
     }
 }
@@ -312,6 +319,7 @@ pub(crate) struct Booked {
     pub(crate) changed_grants: Vec<Grant>,
     pub(crate) made_holds: Vec<Hold>,
     pub(crate) changed_holds: Vec<Hold>,
+    pub(crate) changed_members: Vec<(MemberKey, Member)>,
 }
 
 /// The earlier of two instants, where there is one.

@@ -180,6 +180,9 @@ impl Rebuilt {
                 .ok_or_else(|| format!("the entry {} draws from a grant that no entry made", entry.seq))?;
             move_in_grant(grant, entry.kind, outgoing, line.amount).map_err(|stop| sentence(&stop))?;
         }
+        if let Some(Terms::Blocked { blocked }) = entry.terms {
+            self.account.standing.is_blocked = blocked;
+        }
         self.end_or_amend_grant(entry);
         self.rebuild_hold(entry);
         Ok(())

@@ -95,6 +95,8 @@ impl Draft {
                 changed_holds: Vec::new(),
                 task: None,
                 refunded: Vec::new(),
+                subjects: Vec::new(),
+                members: Vec::new(),
             },
         }
     }

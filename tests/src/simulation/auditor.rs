@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use drawdown::ledger::StoredOperation;
+use drawdown::ledger::{OperationKind, StoredOperation};
 use drawdown::store::Store;
 use drawdown::testing::generate::Made;
 use drawdown::testing::model::{Effects, Model, Verdict};
@@ -462,7 +462,8 @@ const fn leaves_nothing(asked: &Asked) -> bool {
 }
 
 fn is_recorded(receipt: &Receipt) -> bool {
-    !receipt.entries().is_empty() || receipt.stored.operation.key.is_some()
+    let operation = &receipt.stored.operation;
+    !receipt.entries().is_empty() || operation.key.is_some() || operation.kind != OperationKind::Settle
 }
 
 /// What is answered is what stands in the feed; how much of it was refunded since is no part of the answer. The hash of an

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::credit::{Grant, Hold};
-use crate::facts::{Account, Task};
+use crate::credit::{Grant, Hold, Member};
+use crate::facts::{Account, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, TaskId, TenantId};
 use crate::ledger::{Entry, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::time::Timestamp;
 
 /// All rows.
@@ -17,6 +17,8 @@ pub(super) struct Books {
     pub(super) grants: HashMap<GrantId, (Arc<AccountKey>, Grant)>,
     pub(super) holds: HashMap<HoldId, (Arc<AccountKey>, Hold)>,
     pub(super) tasks: HashMap<(TenantId, TaskId), Task>,
+    pub(super) subjects: HashMap<(TenantId, Subject), SubjectRow>,
+    pub(super) members: BTreeMap<MemberKey, Member>,
     /// In the order of the feed: the position of an operation is its index and 1.
     pub(super) operations: Vec<Arc<StoredOperation>>,
     pub(super) by_op_id: HashMap<OpId, usize>,

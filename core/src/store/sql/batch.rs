@@ -11,10 +11,10 @@ use super::statements as sql;
 use super::write::{Loaded, Writes};
 use super::{Row, Rows, Statement, corrupt, count, params};
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, Needs, batch_now};
+use crate::facts::{AccountFacts, Facts, Needs, batch_now, holders};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
 use crate::ledger::StoredOperation;
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
@@ -75,6 +75,8 @@ enum Lookup {
     Grant(TenantId, GrantId),
     Charge(TenantId, LedgerId),
     TaskCharges(AccountKey, TaskId),
+    Subject(TenantId, Subject),
+    Member(MemberKey),
     LastPosition,
     LastAccount,
 }
@@ -112,6 +114,8 @@ impl BatchMachine {
         needs.grants.iter().for_each(|(tenant, grant)| machine.ask(Lookup::Grant(tenant.clone(), *grant)));
         needs.charges.iter().for_each(|(tenant, charge)| machine.ask(Lookup::Charge(tenant.clone(), *charge)));
         needs.task_charges.iter().for_each(|(key, task)| machine.ask(Lookup::TaskCharges(key.clone(), task.clone())));
+        needs.subjects.iter().for_each(|(tenant, subject)| machine.ask(Lookup::Subject(tenant.clone(), subject.clone())));
+        needs.members.iter().for_each(|member| machine.ask(Lookup::Member(member.clone())));
         machine
     }
 
@@ -163,6 +167,10 @@ impl BatchMachine {
         if self.queued.is_empty() && self.phase == Phase::Anchors {
             self.ask_due()?;
         }
+        if self.queued.is_empty() && self.phase == Phase::Due {
+            // The holds that are due are known too, and with them all whose use can change.
+            holders(&self.facts).into_iter().for_each(|member| self.ask(Lookup::Member(member)));
+        }
         if self.queued.is_empty() {
             self.phase = Phase::Deciding;
             return Ok(Step::Decide(Box::new(std::mem::take(&mut self.facts))));
@@ -176,7 +184,10 @@ impl BatchMachine {
     fn ask_due(&mut self) -> Result<(), StoreError> {
         let accounts = self.facts.accounts.values().map(|facts| facts.account.last_at);
         let tasks = self.facts.tasks.values().map(|task| task.last_at);
-        let now = batch_now(self.clock, accounts.chain(tasks)).map_err(clock_behind)?;
+        let subjects = self.facts.subjects.values().map(|row| row.last_at);
+        let members = self.facts.members.values().map(|member| member.last_at);
+        let anchors = accounts.chain(tasks).chain(subjects).chain(members);
+        let now = batch_now(self.clock, anchors).map_err(clock_behind)?;
         self.facts.now = now;
         self.phase = Phase::Due;
         let loaded = |facts: &AccountFacts| Loaded { due_at: facts.account.due_at, standing: facts.account.standing };
@@ -218,6 +229,8 @@ impl BatchMachine {
                 let bound = params![key.tenant_id.as_str(), task.as_str(), kind, owner, key.unit.as_str()];
                 Statement::new(sql::TASK_CHARGES, bound)
             }
+            Lookup::Subject(tenant, subject) => Statement::new(sql::SUBJECT, codec::subject_name(tenant, subject)),
+            Lookup::Member(key) => Statement::new(sql::MEMBER, codec::member_name(key)),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -294,6 +307,17 @@ impl BatchMachine {
                 let charges = rows.into_iter().map(|row| self.take_charge(row)).collect::<Result<_, _>>()?;
                 self.facts.task_charges.insert((key.clone(), task_id), charges);
                 self.ask(Lookup::Account(key));
+            }
+            Lookup::Subject(tenant, subject) => {
+                if let Some(row) = rows.into_iter().next() {
+                    let row = codec::subject(&subject, row)?;
+                    self.facts.subjects.insert((tenant, subject), row);
+                }
+            }
+            Lookup::Member(key) => {
+                if let Some(row) = rows.into_iter().next() {
+                    self.facts.members.insert(key, codec::member(row)?.1);
+                }
             }
             Lookup::LastPosition => self.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
             Lookup::LastAccount => self.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),

@@ -8,10 +8,10 @@ use super::statements as sql;
 use super::{Statement, codec, corrupt, params};
 use crate::amount::Amount;
 use crate::changes::Changes;
-use crate::credit::{Grant, Hold, Standing};
-use crate::facts::{Account, Task};
+use crate::credit::{Grant, Hold, Member, Standing};
+use crate::facts::{Account, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, OpId, TaskId, TenantId};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -28,6 +28,8 @@ pub(super) struct Writes<'a> {
     holds: Latest<HoldId, Hold>,
     tasks: Latest<(TenantId, TaskId), Task>,
     refunded: Latest<(TenantId, OpId), Amount>,
+    subjects: Latest<(TenantId, Subject), SubjectRow>,
+    members: Latest<MemberKey, Member>,
 }
 
 /// What of an account is written only when it changes: an index stands on `due_at`, and the standing hardly ever does.
@@ -87,6 +89,8 @@ impl<'a> Writes<'a> {
             holds: Latest::new(),
             tasks: Latest::new(),
             refunded: Latest::new(),
+            subjects: Latest::new(),
+            members: Latest::new(),
         }
     }
 
@@ -108,6 +112,12 @@ impl<'a> Writes<'a> {
         for (ledger_id, refunded) in &changes.refunded {
             let (op_id, _) = ledger_id.operation();
             self.refunded.put((tenant_id.clone(), op_id), false, 0, *refunded);
+        }
+        for (subject, row) in &changes.subjects {
+            self.subjects.put((tenant_id.clone(), subject.clone()), false, 0, row.clone());
+        }
+        for (key, member) in &changes.members {
+            self.members.put(key.clone(), false, 0, member.clone());
         }
         Ok(())
     }
@@ -157,6 +167,12 @@ impl<'a> Writes<'a> {
         for ((tenant_id, op_id), pending) in self.refunded.into_rows() {
             let bound = params![tenant_id.as_str(), op_id.uuid(), pending.row];
             statements.push(Statement::new(sql::OPERATION_REFUNDED, bound));
+        }
+        for ((tenant_id, subject), Pending { row, .. }) in self.subjects.into_rows() {
+            statements.push(Statement::new(sql::SUBJECT_UPSERT, codec::subject_params(&tenant_id, &subject, &row)));
+        }
+        for (key, Pending { row: member, .. }) in self.members.into_rows() {
+            statements.push(Statement::new(sql::MEMBER_UPSERT, codec::member_params(&key, &member)));
         }
         statements
     }

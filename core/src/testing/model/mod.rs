@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "the numbers of lots, freezes, uses and purses are the model's own")]
 
 mod rules;
+mod spending;
 
 use crate::command::PlaceHold;
 use crate::credit::{GrantType, HoldState, Payer, Policies, Scope};
@@ -34,6 +35,7 @@ pub struct Effects {
     pub held: Option<i64>,
     pub status: Option<HoldState>,
     pub expires_at: Option<i64>,
+    pub changed: Option<bool>,
 }
 
 /// What the model answers.
@@ -93,6 +95,7 @@ struct Purse {
     last_at: i64,
     came: i64,
     gone: i64,
+    blocked: bool,
 }
 
 /// The books as the rules say they must be.
@@ -104,6 +107,8 @@ pub struct Model {
     freezes: Vec<Freeze>,
     uses: Vec<Use>,
     tasks: Vec<(TenantId, TaskId, i64)>,
+    stops: Vec<spending::Stop>,
+    colleagues: Vec<spending::Colleague>,
     answers: Vec<(Command, Effects)>,
 }
 
@@ -222,8 +227,10 @@ impl Model {
                 (purse, self.adjust(purse, now, ask.amount.micros())?)
             }
             Body::Hold(ask) => {
-                let task = ask.task_id.as_ref();
-                let (purse, now) = self.begin(clock, tenant, ask.payer.as_ref(), ask.user_id.as_ref(), ask.unit.as_ref(), task)?;
+                let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
+                let clock = clock.max(self.last_said(tenant, &self.payer(tenant, payer, user)?, user));
+                let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
+                self.may_spend(purse, user, ask.amount.micros(), now)?;
                 (purse, self.hold(purse, now, ask)?)
             }
             Body::Extend(ask) => {
@@ -239,8 +246,10 @@ impl Model {
                 (self.freezes[freeze].purse, self.release(freeze, now, ask)?)
             }
             Body::Charge(ask) => {
-                let task = ask.task_id.as_ref();
-                let (purse, now) = self.begin(clock, tenant, ask.payer.as_ref(), ask.user_id.as_ref(), ask.unit.as_ref(), task)?;
+                let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
+                let clock = clock.max(self.last_said(tenant, &self.payer(tenant, payer, user)?, user));
+                let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
+                self.may_spend(purse, user, ask.amount.micros(), now)?;
                 (purse, self.charge(purse, now, ask)?)
             }
             Body::Refund(ask) => {
@@ -256,10 +265,24 @@ impl Model {
                 }
                 (purse, Effects::default())
             }
+            Body::Block(ask) => return self.stop(clock, command, &ask.target, true),
+            Body::Unblock(ask) => return self.stop(clock, command, &ask.target, false),
+            Body::SetMember(ask) => {
+                let effects = self.set_member(clock, tenant, ask);
+                return Ok(self.answer(command, effects));
+            }
+            Body::RemoveMember(ask) => {
+                let effects = self.remove_member(clock, tenant, ask)?;
+                return Ok(self.answer(command, effects));
+            }
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
+        Ok(self.answer(command, effects))
+    }
+
+    fn answer(&mut self, command: &Command, effects: Effects) -> Verdict {
         self.answers.push((command.clone(), effects.clone()));
-        Ok(Verdict::Accepted(effects))
+        Verdict::Accepted(effects)
     }
 
     // ---- finding, and the present ----
@@ -275,19 +298,23 @@ impl Model {
         task: Option<&TaskId>,
     ) -> Result<(usize, i64), DenialKind> {
         let policy = self.policies.of(tenant).clone();
-        let owner = match (payer, policy.payer, user) {
-            (Some(owner), ..) => owner.clone(),
-            (None, Payer::Tenant, _) => Owner::Pool,
-            (None, Payer::User, Some(user)) => Owner::User(user.clone()),
-            (None, Payer::User, None) => return Err(OwnerInvalid),
-        };
+        let owner = self.payer(tenant, payer, user)?;
         let key = AccountKey::new(tenant.clone(), owner, unit.unwrap_or(&policy.unit).clone());
         let known = self.purses.iter().position(|purse| purse.key == key);
         let purse = known.unwrap_or_else(|| {
-            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0 });
+            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0, blocked: false });
             self.purses.len() - 1
         });
         Ok((purse, self.present(clock, purse, task)))
+    }
+
+    fn payer(&self, tenant: &TenantId, payer: Option<&Owner>, user: Option<&UserId>) -> Result<Owner, DenialKind> {
+        match (payer, self.policies.of(tenant).payer, user) {
+            (Some(owner), ..) => Ok(owner.clone()),
+            (None, Payer::Tenant, _) => Ok(Owner::Pool),
+            (None, Payer::User, Some(user)) => Ok(Owner::User(user.clone())),
+            (None, Payer::User, None) => Err(OwnerInvalid),
+        }
     }
 
     fn begin_lot(&mut self, clock: i64, tenant: &TenantId, id: GrantId) -> Result<(usize, i64), DenialKind> {
@@ -331,6 +358,7 @@ impl Model {
             if self.freezes[freeze].purse == purse && due {
                 self.freezes[freeze].state = HoldState::Expired;
                 let lines = std::mem::take(&mut self.freezes[freeze].lines);
+                self.unuse(freeze, lines.iter().map(|(_, part)| part).sum());
                 self.unfreeze(&lines, self.freezes[freeze].until);
             }
         }
