@@ -1,6 +1,5 @@
 //! Verification: the ledger read again from its first entry, and compared with what the books say now.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId, LedgerId};
 use crate::ledger::Draw;
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::AccountImage;
 
@@ -82,8 +82,8 @@ super::super::credit::named_enum! {
 /// An account rebuilt from its entries.
 pub(crate) struct Rebuilt {
     account: Account,
-    grants: HashMap<GrantId, Grant>,
-    holds: HashMap<HoldId, Hold>,
+    grants: Map<GrantId, Grant>,
+    holds: Map<HoldId, Hold>,
     /// What refunds gave back, as their entries say it, and as the operations of the charges do.
     refunded: Amount,
     noted_refunded: Amount,
@@ -94,8 +94,8 @@ impl Rebuilt {
     pub(crate) fn new(key: Arc<AccountKey>) -> Rebuilt {
         Rebuilt {
             account: Account::new(key),
-            grants: HashMap::new(),
-            holds: HashMap::new(),
+            grants: Map::default(),
+            holds: Map::default(),
             refunded: Amount::ZERO,
             noted_refunded: Amount::ZERO,
             faults: Vec::new(),
@@ -314,7 +314,7 @@ impl Rebuilt {
 
     fn compare_grants(&mut self, image: &AccountImage) {
         let grants = std::mem::take(&mut self.grants);
-        let rebuilt: HashMap<GrantId, &Grant> =
+        let rebuilt: Map<GrantId, &Grant> =
             grants.values().filter(|grant| grant.is_open()).map(|grant| (grant.id, grant)).collect();
         if row_count_differs(image.facts.account.open_grants, rebuilt.len()) {
             let message = format!("the row counts {} open grants, its entries {}", image.facts.account.open_grants, rebuilt.len());
@@ -333,8 +333,8 @@ impl Rebuilt {
     fn compare_holds(&mut self, image: &AccountImage) {
         let frozen = |hold: &&Hold| hold.state == HoldState::Frozen;
         let holds = std::mem::take(&mut self.holds);
-        let rebuilt: HashMap<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
-        let stored: HashMap<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
+        let rebuilt: Map<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
+        let stored: Map<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
         if row_count_differs(image.facts.account.open_holds, rebuilt.len()) {
             let message = format!("the row counts {} open holds, its entries {}", image.facts.account.open_holds, rebuilt.len());
             self.fault(FaultKind::WrongAccount, None, None, message);
