@@ -32,8 +32,9 @@
 //! An **account** is a tenant, an owner (a user, an organization, the tenant's pool) and a unit. Its credit comes in **grants**,
 //! each with its own type, scope and expiry, drawn in one total order that [`Engine::explain`] shows. A **hold** freezes an
 //! amount of exact grants; a **capture** consumes it, a **release** gives it back, and so does the passing of its time. An
-//! accepted command is an **operation** of one account, and its lines in the ledger are **entries**. A **denial** is a refusal by
-//! the rules ([`DenialKind`] lists them in order of precedence), an **error** a failure of the machinery ([`Error`]).
+//! accepted command is an **operation** of one account (or of none, where it is about who may spend), and its lines in the
+//! ledger are **entries**. A **denial** is a refusal by the rules ([`DenialKind`] lists them in order of precedence), an
+//! **error** a failure of the machinery ([`Error`]).
 //!
 //! # The way through
 //! 1. A [`Command`] is checked as it stands, and gets the id that it takes effect under, however often it is tried.

@@ -10,9 +10,9 @@ use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure, GrantCredit,
-    GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, Settle, Timestamp,
-    VoidGrant,
+    AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure,
+    GrantCredit, GrantType, LateCommit, LimitPeriod, ManualClock, MemberLimit, OpId, OverCapture, Owner, PlaceHold, Receipt,
+    Refund, ReleaseHold, RemoveMember, Role, SetMember, Settle, Timestamp, Unblock, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -162,8 +162,33 @@ fn charging() -> Vec<Step> {
     ]
 }
 
+/// Who may spend: a member of an organization within a limit, and nobody who is blocked.
+fn allowing() -> Vec<Step> {
+    let team = || Owner::organization("team").unwrap();
+    let spend = move |cost: &str| Charge { user_id: Some(id("u1")), ..Charge::new(team(), amount(cost)) };
+    let limit = || Some(MemberLimit { amount: amount("3"), unit: None, per: LimitPeriod::Day });
+    let block = |target| Block::new(target, "ops", "a doubt").unwrap();
+    let unblock = |target| Unblock::new(target, "ops", "none").unwrap();
+    vec![
+        step("for the team", 2_000, None, move |_| GrantCredit::new(team(), GrantType::Plan, amount("9"))),
+        step("a stranger", 2_001, None, move |_| spend("1")),
+        step("a member", 2_002, Some("m1"), move |_| SetMember {
+            limit: limit(),
+            ..SetMember::new("team", "u1", Role::Member, "ops").unwrap()
+        }),
+        step("within the limit", 2_003, None, move |_| spend("3")),
+        step("beyond the limit", 2_004, None, move |_| spend("1")),
+        step("the user is blocked", 2_005, None, move |_| block(BlockTarget::User(id("u1")))),
+        step("the user is blocked again", 2_005, Some("b1"), move |_| block(BlockTarget::User(id("u1")))),
+        step("of the user's own", 2_006, None, move |_| Charge::new(user(), amount("1"))),
+        step("the user is unblocked", 2_007, None, move |_| unblock(BlockTarget::User(id("u1")))),
+        step("removed", 2_008, None, |_| RemoveMember::new("team", "u1", "ops").unwrap()),
+        step("a stranger again", 2_009, None, move |_| spend("1")),
+    ]
+}
+
 fn script() -> Vec<Step> {
-    granting().into_iter().chain(holding()).chain(charging()).collect()
+    granting().into_iter().chain(holding()).chain(charging()).chain(allowing()).collect()
 }
 
 /// What a run of the script came to.
