@@ -73,20 +73,20 @@ mod surface;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
-mod zone;
 
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
     CaptureReceipt, Charge, ChargeReceipt, Command, Context, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt,
-    HoldReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, Refund, RefundOf, RefundReceipt, ReleaseHold,
-    ReleaseReceipt, RemoveMember, Request, SetMember, Settle, SettleReceipt, Unblock, VoidGrant, VoidReceipt,
+    HoldReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt,
+    ReleaseHold, ReleaseReceipt, RemoveMember, Request, SetMember, Settle, SettleReceipt, StopRule, StopRuleReceipt, Unblock,
+    VoidGrant, VoidReceipt,
 };
 pub use credit::{
-    Band, Blocked, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms,
-    GrantType, Hold, HoldState, HoldTerms, LateCommit, LimitPeriod, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS,
-    MAX_TASK_CHARGES, MAX_TEXT_BYTES, Member, MemberLimit, Membership, OverCapture, Payer, PeriodUse, Policies, Role, Scope,
-    Standing, TenantPolicy, Unusable, UnusableGrant,
+    Band, Blocked, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState,
+    GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, LimitPeriod, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS,
+    MAX_OPEN_HOLDS, MAX_RULES, MAX_TASK_CHARGES, MAX_TEXT_BYTES, Member, MemberLimit, Membership, OverCapture, Payer, PeriodUse,
+    Policies, Recurrence, Role, Rule, RuleState, RuleTerms, Scope, Standing, TenantPolicy, Unusable, UnusableGrant, Zone,
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, MemberPage, MemberUse, SweepReport, Ticket};
@@ -95,7 +95,7 @@ pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
-    PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
+    PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, MemberKey, Owner, Subject};
 #[cfg(feature = "sqlite")]
@@ -103,7 +103,6 @@ pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use rusqlite;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
-pub use zone::Zone;
 
 /// The front page of the repository, whose code is compiled and run.
 #[cfg(doctest)]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rule::Zone;
 use crate::amount::Amount;
 use crate::id::{Unit, UserId};
 use crate::time::Timestamp;
-use crate::zone::Zone;
 
 named_enum! {
     /// What a member is in an organization. It is kept and answered; the engine treats all alike.

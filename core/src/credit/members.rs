@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::member::Member;
+use super::rule::Zone;
 use crate::amount::Amount;
 use crate::command::{AnswerRest, RemoveMember, SetMember, shared_metadata};
 use crate::credit::Hold;
@@ -14,7 +15,6 @@ use crate::ledger::EntryText;
 use crate::ledger::posting::Stop;
 use crate::owner::{AccountKey, MemberKey, Owner, Subject};
 use crate::time::Timestamp;
-use crate::zone::Zone;
 
 pub(crate) fn set<'a>(case: &Case<'a>, command: &SetMember) -> Result<Booking<'a>, Stop> {
     let key = MemberKey::new(case.tenant_id().clone(), command.organization_id.clone(), command.user_id.clone());

@@ -2,6 +2,7 @@
 
 pub(crate) mod adjust;
 pub(crate) mod block;
+mod calendar;
 pub(crate) mod charge;
 pub(crate) mod draw;
 #[macro_use]
@@ -13,7 +14,9 @@ mod member;
 pub(crate) mod members;
 mod order;
 mod policy;
+pub(crate) mod recur;
 pub(crate) mod refund;
+mod rule;
 mod spending;
 mod standing;
 
@@ -26,6 +29,7 @@ pub use member::{LimitPeriod, Member, MemberLimit, Membership, PeriodUse, Role};
 pub(crate) use members::{MemberUses, counted as counted_amount, nobody_acts, present as present_member};
 pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
+pub use rule::{Every, Recurrence, Rule, RuleState, RuleTerms, Zone};
 pub use spending::Blocked;
 pub(crate) use spending::{blocks, subjects as subjects_of_spending};
 pub use standing::{Band, Debt, LowBalance, Standing};
@@ -38,5 +42,7 @@ pub const MAX_DRAW_GRANTS: usize = 256;
 pub const MAX_OPEN_HOLDS: usize = 10_000;
 /// Charges and captures that can be booked under one task.
 pub const MAX_TASK_CHARGES: usize = 1_000;
+/// Rules that can run in an account.
+pub const MAX_RULES: usize = 16;
 /// Bytes of text and metadata that a command can carry.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::order::ConsumptionOrder;
+use super::rule::Zone;
 use crate::id::{Operator, TenantId, Unit};
 use crate::map::Map;
-use crate::zone::Zone;
 
 named_enum! {
     /// Who pays for a call that names no payer itself.

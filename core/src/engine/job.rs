@@ -114,6 +114,7 @@ impl Job {
             needs.grants.extend_from_slice(&own.grants);
             needs.charges.extend_from_slice(&own.charges);
             needs.task_charges.extend_from_slice(&own.task_charges);
+            needs.rules.extend_from_slice(&own.rules);
             needs.subjects.extend_from_slice(&own.subjects);
             needs.members.extend_from_slice(&own.members);
         }
@@ -232,6 +233,8 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Charge(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::Refund(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Settle(_) => (None, None),
+        Body::Recur(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::StopRule(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Block(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Unblock(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::SetMember(body) => (body.reason.as_deref(), body.metadata.as_ref()),

@@ -113,7 +113,7 @@ impl Model {
         marks.filter(|mark| mark.freeze == Some(freeze)).for_each(|mark| mark.amount -= amount);
     }
 
-    pub(super) fn stop(
+    pub(super) fn block(
         &mut self,
         clock: i64,
         command: &Command,
