@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantTerms, Hold, HoldTerms, Rule, RuleTerms};
-use crate::facts::{Account, AccountFacts, ChargeFact, Facts, MAX_ERASED, Task};
+use crate::credit::{Grant, GrantTerms, Hold, HoldTerms, Member, Rule, RuleTerms};
+use crate::facts::{Account, AccountFacts, ChargeFact, Facts, MAX_ERASED, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, EntryKind, Operation, OperationKind, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub struct Changes {
     pub task: Option<(TaskId, Task)>,
     /// Operations of which more was refunded: their new total.
     pub refunded: Vec<(LedgerId, Amount)>,
+    /// Tenants and users, as they stand afterwards; inserted or updated.
+    pub subjects: Vec<(Subject, SubjectRow)>,
+    /// Members, as they stand afterwards; inserted or updated.
+    pub members: Vec<(MemberKey, Member)>,
     /// Text about people that goes.
     pub erased: Erased,
 }
@@ -84,6 +88,8 @@ impl Changes {
             changed_rules: Vec::new(),
             task: None,
             refunded: Vec::new(),
+            subjects: Vec::new(),
+            members: Vec::new(),
             erased: Erased::default(),
         }
     }
@@ -153,6 +159,10 @@ impl Facts {
                 charge.refunded = *refunded;
             }
         }
+        for (subject, row) in &changes.subjects {
+            self.subjects.insert((tenant_id.clone(), subject.clone()), row.clone());
+        }
+        self.members.extend(changes.members.iter().cloned());
         self.note_charges(changes);
         self.apply_erased(changes);
         self.note_texts(changes);

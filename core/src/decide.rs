@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::amount::Amount;
 use crate::changes::{Changes, Erased};
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
-use crate::credit::{TenantPolicy, adjust, charge, erase, grants, holds, recur, refund};
+use crate::credit::{Member, MemberUses, TenantPolicy, adjust, block, charge, erase, grants, holds, members, recur, refund};
 use crate::denial::{Denial, DenialKind};
-use crate::facts::{AccountFacts, Facts, Task};
+use crate::facts::{AccountFacts, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
 use crate::ledger::posting::{Booked, Posting, Stop};
 use crate::ledger::{Operation, OperationKind, StoredOperation};
-use crate::owner::{AccountKey, Subject};
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::settle::settle;
 use crate::time::Timestamp;
 
@@ -31,8 +31,8 @@ pub enum Decision {
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, owner, version, target, capacity, balance; within a
-/// command of a family, the function named here goes on in that order.
+/// Decides a command from facts. The order of checks: shape, replay, version, owner and membership, target, capacity, balance; within
+/// a command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
     if let Err(denial) = command.check() {
@@ -43,8 +43,7 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         return replay(earlier, &fingerprint, policy, facts.now);
     }
     let case = Case { context: &command.context, op_id, policy, facts };
-    let booking = check_version(&case, command).and_then(|()| book(&case, &command.body));
-    match booking.and_then(|booking| refuse_version_of_none(&case, booking)) {
+    match check_version(&case, command).and_then(|()| book(&case, &command.body)) {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
         Err(Stop::Denied(denial)) if command.context.remember_denials => {
             Decision::Remembered(Box::new(remember(&case, command.body.kind(), fingerprint, &denial)), denial)
@@ -52,6 +51,13 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
         Err(Stop::Contradiction(what)) => Decision::Contradiction(what),
     }
+}
+
+/// What a command to block, or one to unblock, asks for.
+macro_rules! asked_block {
+    ($body:ident) => {
+        block::Ask { target: &$body.target, operator: &$body.operator, reason: &$body.reason, metadata: $body.metadata.as_ref() }
+    };
 }
 
 fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
@@ -70,6 +76,10 @@ fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
         Body::Recur(body) => recur::recur(case, body),
         Body::StopRule(body) => recur::stop(case, body),
         Body::EraseText(body) => erase::erase(case, body),
+        Body::Block(body) => block::set(case, &asked_block!(body), true),
+        Body::Unblock(body) => block::set(case, &asked_block!(body), false),
+        Body::SetMember(body) => members::set(case, body),
+        Body::RemoveMember(body) => members::remove(case, body),
     }
 }
 
@@ -141,6 +151,7 @@ impl<'a> Case<'a> {
             None => Cow::Owned(AccountFacts::new(Arc::new(key.clone()))),
         };
         let mut posting = Posting::new(before, Some(self.facts), self.op_id, self.facts.now);
+        posting.members = MemberUses::of(self.facts, self.policy.zone);
         settle(&mut posting)?;
         posting.mark_settled();
         Ok(posting)
@@ -158,18 +169,31 @@ pub(crate) struct Booking<'a> {
     pub(crate) task: Option<(TaskId, Task)>,
     pub(crate) refunded: Vec<(LedgerId, Amount)>,
     pub(crate) erased: Erased,
+    pub(crate) subjects: Vec<(Subject, SubjectRow)>,
+    pub(crate) members: Vec<(MemberKey, Member)>,
 }
 
 impl<'a> Booking<'a> {
     pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
+        Booking { posting: Some(posting), ..Booking::none() }
+    }
+
+    /// What a command that books in no account is about.
+    pub(crate) fn about(subject: Subject) -> Booking<'a> {
+        Booking { subject: Some(subject), ..Booking::none() }
+    }
+
+    fn none() -> Booking<'a> {
         Booking {
-            posting: Some(posting),
+            posting: None,
             subject: None,
             answer: None,
             policy_tag: None,
             task: None,
             refunded: Vec::new(),
             erased: Erased::default(),
+            subjects: Vec::new(),
+            members: Vec::new(),
         }
     }
 }
@@ -192,16 +216,6 @@ fn check_version(case: &Case<'_>, command: &Command) -> Result<(), Stop> {
     Err(Denial::new(DenialKind::VersionConflict, message).with("expected", expected).with("version", version).into())
 }
 
-/// What books in no account has no version to expect.
-fn refuse_version_of_none<'a>(case: &Case<'a>, booking: Booking<'a>) -> Result<Booking<'a>, Stop> {
-    match case.context.expected_version {
-        Some(expected) if booking.posting.is_none() => {
-            Err(Denial::invalid("expected_version", expected, "a command about an account").into())
-        }
-        _ => Ok(booking),
-    }
-}
-
 /// Booking what is due is all that this command does.
 fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, Stop> {
     let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
@@ -215,7 +229,7 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
-    let Booking { posting, subject, answer, policy_tag, task, refunded, erased } = booking;
+    let Booking { posting, subject, answer, policy_tag, task, refunded, erased, subjects, mut members } = booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
     let Booked {
@@ -228,7 +242,9 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_holds,
         made_rules,
         changed_rules,
+        changed_members,
     } = booked;
+    members.extend(changed_members);
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq.saturating_sub(u64::from(entry_count)).saturating_add(1));
     let operation = Operation {
@@ -255,6 +271,8 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         task,
         refunded,
         erased,
+        subjects,
+        members,
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
 }

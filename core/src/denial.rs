@@ -71,7 +71,7 @@ denial_kinds! {
     ChargeRateLimited = "charge_rate_limited", retryable: true;
     /// Neither or both of the possible owners are named.
     OwnerInvalid = "owner_invalid", retryable: false;
-    /// The account, user or tenant is frozen for spending.
+    /// The account, user or tenant is blocked: nothing can be spent.
     Blocked = "blocked", retryable: false;
     /// The user is no member of the organization.
     NotAMember = "not_a_member", retryable: false;
@@ -204,6 +204,13 @@ impl Denial {
     pub fn retry_at(mut self, at: Timestamp) -> Denial {
         self.retryable = true;
         self.retry_at = Some(at);
+        self
+    }
+
+    /// Says that waiting does not help, although it often does with a denial of this kind.
+    #[must_use]
+    pub fn for_good(mut self) -> Denial {
+        self.retryable = false;
         self
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold, Rule, Standing};
+use crate::credit::{Grant, Hold, Member, Rule, Standing};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
 pub use crate::map::Map;
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::time::Timestamp;
 
 /// Handles to what decides a command, taken from the command as it stands. Each has a closure that follows immutable
@@ -38,6 +38,10 @@ pub struct Needs {
     /// Accounts whose text is to be erased after this entry -> [`Facts::texts`], the first [`MAX_ERASED`]; the holds that these are
     /// about -> [`Facts::holds`]; the account -> [`Facts::accounts`].
     pub texts: Vec<(AccountKey, u64)>,
+    /// Tenants and users, who may be blocked -> [`Facts::subjects`].
+    pub subjects: Vec<(TenantId, Subject)>,
+    /// Members of organizations -> [`Facts::members`].
+    pub members: Vec<MemberKey>,
 }
 
 /// How many entries one command looks at to erase their text.
@@ -80,6 +84,13 @@ pub struct Facts {
     /// The entries of an account after this one, in order, at most [`MAX_ERASED`].
     #[serde(with = "crate::pairs")]
     pub texts: Map<(AccountKey, u64), Vec<Entry>>,
+    /// Tenants and users that were ever blocked.
+    #[serde(with = "crate::pairs")]
+    pub subjects: Map<(TenantId, Subject), SubjectRow>,
+    /// Members, removed ones too: those named, and those who made a hold that stands here in an account of their organization,
+    /// named or due.
+    #[serde(with = "crate::pairs")]
+    pub members: Map<MemberKey, Member>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -162,6 +173,18 @@ pub struct Task {
     pub last_at: Timestamp,
 }
 
+/// The row of a tenant or user: written by who blocks it, read by who spends. An anchor of both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectRow {
+    /// Nothing can be spent in the tenant, or by the user.
+    pub is_blocked: bool,
+    /// Since when it is as it is.
+    pub since: Timestamp,
+    /// When a command was last about it.
+    pub last_at: Timestamp,
+}
+
 /// A charge or capture that a refund may be about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,6 +235,10 @@ impl Facts {
             let holds: Vec<HoldId> = entries.iter().filter_map(|entry| entry.hold_id).collect();
             keep(&mut part.holds, &self.holds, &holds);
         }
+        keep(&mut part.subjects, &self.subjects, &needs.subjects);
+        keep(&mut part.members, &self.members, &needs.members);
+        let holders = holders(&part);
+        keep(&mut part.members, &self.members, &holders);
         part
     }
 
@@ -268,6 +295,16 @@ impl AccountFacts {
     pub fn of(account: Account) -> AccountFacts {
         AccountFacts { account, grants: Map::default(), due_holds: Map::default(), next_hold_at: None, rules: BTreeMap::new() }
     }
+}
+
+/// The members who made the holds of these facts, named or due, in accounts of their organizations. For stores: their rows are
+/// read once these holds are known, and no anchors by that.
+#[must_use]
+pub fn holders(facts: &Facts) -> Vec<MemberKey> {
+    let named = facts.holds.values().map(|(account, hold)| (account, hold));
+    let due = facts.accounts.values().flat_map(|of| of.due_holds.values().map(|hold| (&of.account.key, hold)));
+    let made_by = |(account, hold): (&Arc<AccountKey>, &Hold)| MemberKey::of_account(account, hold.terms.user_id.as_ref()?);
+    named.chain(due).filter_map(made_by).collect()
 }
 
 /// How far an anchor may be ahead of the clock, in microseconds: 5 s.

@@ -32,8 +32,9 @@
 //! An **account** is a tenant, an owner (a user, an organization, the tenant's pool) and a unit. Its credit comes in **grants**,
 //! each with its own type, scope and expiry, drawn in one total order that [`Engine::explain`] shows. A **hold** freezes an
 //! amount of exact grants; a **capture** consumes it, a **release** gives it back, and so does the passing of its time. An
-//! accepted command is an **operation** of one account, and its lines in the ledger are **entries**. A **denial** is a refusal by
-//! the rules ([`DenialKind`] lists them in order of precedence), an **error** a failure of the machinery ([`Error`]).
+//! accepted command is an **operation** of one account (or of none, where it is about who may spend), and its lines in the
+//! ledger are **entries**. A **denial** is a refusal by the rules ([`DenialKind`] lists them in order of precedence), an
+//! **error** a failure of the machinery ([`Error`]).
 //!
 //! # The way through
 //! 1. A [`Command`] is checked as it stands, and gets the id that it takes effect under, however often it is tried.
@@ -77,21 +78,22 @@ mod time;
 
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
-    Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Body, CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, Context,
-    EraseText, EraseTextReceipt, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate,
-    PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle,
-    SettleReceipt, StopRule, StopRuleReceipt, VoidGrant, VoidReceipt,
+    Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
+    CaptureReceipt, Charge, ChargeReceipt, Command, Context, EraseText, EraseTextReceipt, ExtendHold, ExtendReceipt, Fingerprint,
+    GrantCredit, GrantReceipt, HoldReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund,
+    RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, SetMember, Settle, SettleReceipt, StopRule,
+    StopRuleReceipt, Unblock, VoidGrant, VoidReceipt,
 };
 pub use credit::{
-    Band, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms,
-    GrantType, Hold, HoldState, HoldTerms, LateCommit, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_RULES,
-    MAX_TASK_CHARGES, MAX_TEXT_BYTES, OverCapture, Payer, Policies, Recurrence, Rule, RuleState, RuleTerms, Scope, Standing,
-    TenantPolicy, Unusable, UnusableGrant, Zone,
+    Band, Blocked, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState,
+    GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, LimitPeriod, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS,
+    MAX_OPEN_HOLDS, MAX_RULES, MAX_TASK_CHARGES, MAX_TEXT_BYTES, Member, MemberLimit, Membership, OverCapture, Payer, PeriodUse,
+    Policies, Recurrence, Role, Rule, RuleState, RuleTerms, Scope, Standing, TenantPolicy, Unusable, UnusableGrant, Zone,
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{
     Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, EraseReport, ForgetReport, GroupFailure, Health,
-    HealthReason, HealthStatus, SweepReport, Ticket,
+    HealthReason, HealthStatus, MemberPage, MemberUse, SweepReport, Ticket,
 };
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};
@@ -100,7 +102,7 @@ pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
     PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
-pub use owner::{AccountKey, Owner, Subject};
+pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;
 #[cfg(feature = "sqlite")]
 /// The version of `rusqlite` whose transactions an engine joins.

@@ -197,6 +197,37 @@ impl From<Subject> for String {
     }
 }
 
+/// Names one member of an organization, whether there is one or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberKey {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// The user.
+    pub user_id: UserId,
+}
+
+impl MemberKey {
+    /// This user as a member of this organization.
+    #[must_use]
+    pub const fn new(tenant_id: TenantId, organization_id: OrganizationId, user_id: UserId) -> MemberKey {
+        MemberKey { tenant_id, organization_id, user_id }
+    }
+
+    /// This user as a member of the organization that owns the account; none if no organization does.
+    #[must_use]
+    pub fn of_account(account: &AccountKey, user_id: &UserId) -> Option<MemberKey> {
+        match &account.owner {
+            Owner::Organization(organization_id) => {
+                Some(MemberKey::new(account.tenant_id.clone(), organization_id.clone(), user_id.clone()))
+            }
+            Owner::Pool | Owner::User(_) => None,
+        }
+    }
+}
+
 /// Names one account: a tenant, an owner, and the unit that it counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountKey {

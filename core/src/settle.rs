@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, HashSet};
 
 use uuid::Uuid;
 
-use crate::credit::{Grant, GrantState, HoldState};
+use crate::credit::{Grant, GrantState, HoldState, MemberUses};
 use crate::error::Error;
 use crate::facts::AccountFacts;
 use crate::id::{GrantId, HoldId, OpId, RuleId};
@@ -85,10 +85,7 @@ pub(crate) fn settle(posting: &mut Posting<'_>) -> Result<(), Stop> {
 /// [`Error::Corrupt`] when the facts contradict themselves.
 pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, Error> {
     let mut posting = Posting::new(Cow::Borrowed(facts), None, OpId::from_uuid(Uuid::nil()), at);
-    settle(&mut posting).map_err(|stop| match stop {
-        Stop::Denied(denial) => Error::Corrupt(denial.message().to_owned()),
-        Stop::Contradiction(what) => Error::Corrupt(what),
-    })?;
+    settle(&mut posting).map_err(contradiction)?;
     let booked = posting.finish();
     let mut settled = facts.clone();
     settled.account = booked.account.unwrap_or(settled.account);
@@ -114,6 +111,24 @@ pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, 
         }
     }
     Ok(settled)
+}
+
+/// What members have used once everything due by `at` in an account of their organization was booked. Nothing is booked.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the facts contradict themselves.
+pub(crate) fn read_uses<'a>(facts: &'a AccountFacts, uses: MemberUses<'a>, at: Timestamp) -> Result<MemberUses<'a>, Error> {
+    let mut posting = Posting::new(Cow::Borrowed(facts), None, OpId::from_uuid(Uuid::nil()), at);
+    posting.members = uses;
+    settle(&mut posting).map_err(contradiction)?;
+    Ok(posting.members)
+}
+
+fn contradiction(stop: Stop) -> Error {
+    match stop {
+        Stop::Denied(denial) => Error::Corrupt(denial.message().to_owned()),
+        Stop::Contradiction(what) => Error::Corrupt(what),
+    }
 }
 
 fn release_hold(posting: &mut Posting<'_>, id: HoldId, at: Timestamp, agenda: &mut Agenda) -> Result<(), Stop> {

@@ -35,6 +35,9 @@ pub fn tenant_in(world: usize, name: &TenantId) -> TenantId {
 /// The first field that differs.
 pub fn same_effects(model: &Model, effects: &Effects, receipt: &Receipt) -> Result<(), String> {
     let json = receipt.to_json();
+    if effects.changed.is_some() {
+        return same("changed", json["changed"].as_bool(), effects.changed);
+    }
     same("balance_after", micros(&json["balance_after"]), Some(effects.balance_after))?;
     same("frozen_after", micros(&json["frozen_after"]), Some(effects.frozen_after))?;
     let amounts = [

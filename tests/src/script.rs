@@ -10,7 +10,9 @@
 //!
 //! An answer reads `ok balance_after=5 draw=g:3,h:2`, `denied insufficient_balance needed=5` or `error clock_behind`; every field
 //! that it names must be in the receipt or in the details of the denial. Then, after a `;`, balances may be named:
-//! `balance 5 frozen 2 of pool`.
+//! `balance 5 frozen 2 of pool`; and what a member has used: `used 5 of o1 by u1`. The organization of a command about members is
+//! `o1`, the member `u1`, the role `member`; `limit=10/day` or `10/month/UC`; what is blocked is `target=tenant`, `user:u1` or
+//! `account:user:u1/UC`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a tool of tests")]
 
 use std::collections::HashMap;
@@ -186,6 +188,8 @@ impl Bank {
 
     fn value(&self, field: &str, text: &str) -> Value {
         match field {
+            "target" => target(text),
+            "limit" => limit(text),
             "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => instant(text).to_string().into(),
             "expire_in" | "priority" | "final" | "metadata" | "every" | "expected_version" | "after_seq" | "remember_denials" => {
                 serde_json::from_str(text).unwrap_or_else(|_| text.into())
@@ -214,7 +218,10 @@ impl Bank {
                 if name != denial.name() {
                     return Err(format!("it is denied as {}: {}, {:?}", denial.name(), denial.message(), denial.details()));
                 }
-                denial.details().clone()
+                let mut details = denial.details().clone();
+                details.insert("retryable".to_owned(), denial.retryable().into());
+                details.insert("retry_at".to_owned(), denial.when_to_retry().map(|at| at.to_string()).into());
+                details
             }
             ("error", Err(Failure::Failed(error))) => {
                 let name = words.next().unwrap_or_default();
@@ -264,6 +271,12 @@ impl Bank {
     pub fn expect_balance(&self, statement: &str) -> Result<(), String> {
         let words: Vec<&str> = statement.split_whitespace().collect();
         let after = |name: &str| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
+        if let Some(used) = after("used") {
+            let (organization, user) = (after("of").unwrap_or("o1"), after("by").unwrap_or("u1"));
+            let member = self.engine.member(&"acme".parse().unwrap(), &organization.parse().unwrap(), &user.parse().unwrap());
+            let member = member.map_err(|error| format!("{statement}: {error}"))?;
+            return if member.used.to_string() == used { Ok(()) } else { Err(format!("`{statement}`: it is {}", member.used)) };
+        }
         let (tenant, owner, unit) =
             (after("in").unwrap_or("acme"), after("of").unwrap_or("user:u1"), after("unit").unwrap_or("credit"));
         let key = AccountKey::new(tenant.parse().unwrap(), owner.parse().unwrap(), unit.parse().unwrap());
@@ -298,13 +311,43 @@ fn defaults(command: &str) -> Map<String, Value> {
         fields["type"] = "plan".into();
         fields["every"] = json!({"days": 1});
     }
-    if matches!(command, "void" | "adjust" | "refund" | "stop_rule" | "erase_text") {
+    if matches!(command, "set_member" | "remove_member") {
+        fields["organization_id"] = "o1".into();
+        fields["user_id"] = "u1".into();
+        fields["operator"] = "ops".into();
+    }
+    if command == "set_member" {
+        fields["role"] = "member".into();
+    }
+    if matches!(command, "void" | "adjust" | "refund" | "stop_rule" | "erase_text" | "block" | "unblock") {
         fields["operator"] = "ops".into();
         fields["reason"] = "test".into();
     }
     match fields {
         Value::Object(fields) => fields,
         _ => Map::new(),
+    }
+}
+
+/// What is blocked: `tenant`, `user:u1`, `account:user:u1`, `account:user:u1/UC`.
+fn target(text: &str) -> Value {
+    let account = |text: &str| match text.split_once('/') {
+        Some((owner, unit)) => json!({"account": {"owner": owner, "unit": unit}}),
+        None => json!({"account": {"owner": text}}),
+    };
+    match text.split_once(':') {
+        Some(("user", user)) => json!({"user": user}),
+        Some(("account", text)) => account(text),
+        _ => text.into(),
+    }
+}
+
+/// A limit: `10/day`, `10/month/UC`.
+fn limit(text: &str) -> Value {
+    match text.split('/').collect::<Vec<_>>().as_slice() {
+        [amount, per] => json!({"amount": amount, "per": per}),
+        [amount, per, unit] => json!({"amount": amount, "per": per, "unit": unit}),
+        _ => text.into(),
     }
 }
 

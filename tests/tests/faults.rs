@@ -10,9 +10,10 @@ use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, EraseText, ExtendHold, Failure,
-    GrantCredit, GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, Settle,
-    Timestamp, VoidGrant,
+    AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, EraseText, Every,
+    ExtendHold, Failure, GrantCredit, GrantType, LateCommit, LimitPeriod, ManualClock, MemberLimit, OpId, OverCapture, Owner,
+    PlaceHold, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, Role, SetMember, Settle, StopRule, Timestamp, Unblock,
+    VoidGrant,
 };
 use uuid::Uuid;
 
@@ -163,8 +164,51 @@ fn charging() -> Vec<Step> {
     ]
 }
 
+/// Credit that comes again each period, unseen for several, until it is stopped.
+fn recurring() -> Vec<Step> {
+    let daily = || RecurGrant {
+        rollover_cap: amount("2"),
+        ..RecurGrant::new(Owner::user("daily").unwrap(), GrantType::Plan, amount("5"), Every::Days(1))
+    };
+    let pay = |cost: &str| Charge::new(Owner::user("daily").unwrap(), amount(cost));
+    let stop = |got: &Receipts| StopRule::new(of(got, "each day", "rule_id"), "ops", "cancelled").unwrap();
+    vec![
+        step("each day", 2_020, Some("d1"), move |_| daily()),
+        step("from the first day", 2_030, None, move |_| pay("4")),
+        step("days later", 2_020 + 3 * 86_400, None, move |_| pay("6")),
+        step("stopped", 2_030 + 3 * 86_400, Some("d2"), stop),
+        step("stopped again", 2_040 + 3 * 86_400, None, stop),
+        step("after the last day", 2_020 + 5 * 86_400, None, move |_| pay("1")),
+    ]
+}
+
+/// Who may spend: a member of an organization within a limit, and nobody who is blocked.
+fn allowing() -> Vec<Step> {
+    let team = || Owner::organization("team").unwrap();
+    let spend = move |cost: &str| Charge { user_id: Some(id("u1")), ..Charge::new(team(), amount(cost)) };
+    let limit = || Some(MemberLimit { amount: amount("3"), unit: None, per: LimitPeriod::Day });
+    let block = |target| Block::new(target, "ops", "a doubt").unwrap();
+    let unblock = |target| Unblock::new(target, "ops", "none").unwrap();
+    vec![
+        step("for the team", 2_000, None, move |_| GrantCredit::new(team(), GrantType::Plan, amount("9"))),
+        step("a stranger", 2_001, None, move |_| spend("1")),
+        step("a member", 2_002, Some("m1"), move |_| SetMember {
+            limit: limit(),
+            ..SetMember::new("team", "u1", Role::Member, "ops").unwrap()
+        }),
+        step("within the limit", 2_003, None, move |_| spend("3")),
+        step("beyond the limit", 2_004, None, move |_| spend("1")),
+        step("the user is blocked", 2_005, None, move |_| block(BlockTarget::User(id("u1")))),
+        step("the user is blocked again", 2_005, Some("b1"), move |_| block(BlockTarget::User(id("u1")))),
+        step("of the user's own", 2_006, None, move |_| Charge::new(user(), amount("1"))),
+        step("the user is unblocked", 2_007, None, move |_| unblock(BlockTarget::User(id("u1")))),
+        step("removed", 2_008, None, |_| RemoveMember::new("team", "u1", "ops").unwrap()),
+        step("a stranger again", 2_009, None, move |_| spend("1")),
+    ]
+}
+
 fn script() -> Vec<Step> {
-    granting().into_iter().chain(holding()).chain(charging()).collect()
+    granting().into_iter().chain(holding()).chain(charging()).chain(allowing()).chain(recurring()).collect()
 }
 
 /// What a run of the script came to.
@@ -230,12 +274,14 @@ fn told(answer: &Result<Receipt, Failure>) -> String {
     }
 }
 
-/// The operations met so far: ids differ from run to run, but not the order in which they are first told.
+/// The operations, and the grants of rules, met so far: ids differ from run to run, but not the order in which they are first
+/// told.
 #[derive(Default)]
-struct Known(Vec<OpId>);
+struct Known(Vec<Uuid>);
 
 impl Known {
-    /// The text with each id replaced by a number for its operation, and its ordinal there.
+    /// The text with each id replaced by a number for its operation, and its ordinal there; of a rule's grant, which no operation
+    /// lends its id, by a number of its own.
     fn rename(&mut self, text: &str) -> String {
         let mut renamed = String::new();
         let mut rest = text;
@@ -245,14 +291,22 @@ impl Known {
             rest = after;
             let Some(uuid) = rest.get(..36).and_then(|text| Uuid::try_parse(text).ok()) else { continue };
             let (op_id, ordinal) = OpId::of_derived(uuid);
-            let number = self.0.iter().position(|known| *known == op_id).unwrap_or_else(|| {
-                self.0.push(op_id);
-                self.0.len() - 1
-            });
-            renamed.push_str(&format!("{number}.{ordinal}"));
+            let is_known = self.0.contains(&op_id.uuid());
+            if before.ends_with("grt_") && !is_known {
+                renamed.push_str(&self.number(uuid).to_string());
+            } else {
+                renamed.push_str(&format!("{}.{ordinal}", self.number(op_id.uuid())));
+            }
             rest = &rest[36..];
         }
         renamed + rest
+    }
+
+    fn number(&mut self, id: Uuid) -> usize {
+        self.0.iter().position(|known| *known == id).unwrap_or_else(|| {
+            self.0.push(id);
+            self.0.len() - 1
+        })
     }
 }
 
@@ -324,6 +378,12 @@ fn the_script_does_what_it_says() {
             ("another charge", "idempotency_conflict"),
             ("too much", "insufficient_balance"),
             ("refund it again", "refund_duplicate"),
+            ("a stranger", "not_a_member"),
+            ("beyond the limit", "member_limit_exceeded"),
+            ("of the user's own", "blocked"),
+            ("a stranger again", "not_a_member"),
+            ("stopped again", "payload_invalid"),
+            ("after the last day", "insufficient_balance"),
         ]
     );
     assert!(calls > 36, "{calls} calls");

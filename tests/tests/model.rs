@@ -37,6 +37,8 @@ const REACHED: &[&str] = &[
     "adjust insufficient_balance",
     "amend accepted",
     "amend payload_invalid",
+    "block accepted",
+    "block account_not_found",
     "capture committed",
     "capture expired",
     "capture frozen",
@@ -47,8 +49,11 @@ const REACHED: &[&str] = &[
     "capture pre_deduct_not_found",
     "capture replayed",
     "charge accepted",
+    "charge blocked",
     "charge idempotency_conflict",
     "charge insufficient_balance",
+    "charge member_limit_exceeded",
+    "charge not_a_member",
     "charge owner_invalid",
     "charge replayed",
     "charge version_conflict",
@@ -63,7 +68,10 @@ const REACHED: &[&str] = &[
     "grant payload_invalid",
     "grant replayed",
     "hold accepted",
+    "hold blocked",
     "hold insufficient_balance",
+    "hold member_limit_exceeded",
+    "hold not_a_member",
     "hold pre_deduct_already_processed",
     "hold replayed",
     "recur accepted",
@@ -80,9 +88,14 @@ const REACHED: &[&str] = &[
     "release cancelled",
     "release frozen",
     "release pre_deduct_already_processed",
+    "remove_member accepted",
+    "remove_member not_a_member",
+    "set_member accepted",
+    "set_member amount_invalid",
     "settle accepted",
     "stop_rule accepted",
     "stop_rule payload_invalid",
+    "unblock accepted",
     "void accepted",
     "void grant_not_found",
     "void payload_invalid",
@@ -270,6 +283,11 @@ impl Pair {
             return Err("the model itself is not sound".to_owned());
         }
         let now = self.clock_now();
+        for (key, used) in self.model.used_by_members(now) {
+            let member =
+                self.engine.member(&key.tenant_id, &key.organization_id, &key.user_id).map_err(|error| error.to_string())?;
+            same(&format!("used by {key:?}"), member.used.micros(), used)?;
+        }
         for key in self.model.accounts() {
             let balance = self.engine.balance(key).map_err(|error| error.to_string())?;
             same(

@@ -9,7 +9,12 @@ fn who_pays() {
     table(&[
         ("a user's account", "grant 5", "charge 2", "ok change=-2 balance_after=3; balance 3 of user:u1; balance 0 of user:u2"),
         ("the pool", "grant 5 owner=pool", "charge 2 payer=pool", "ok balance_after=3; balance 3 of pool; balance 0"),
-        ("an organization", "grant 5 owner=organization:o1", "charge 2 payer=organization:o1", "ok; balance 3 of organization:o1"),
+        (
+            "an organization",
+            "set_member; grant 5 owner=organization:o1",
+            "charge 2 payer=organization:o1 user_id=u1",
+            "ok; balance 3 of organization:o1",
+        ),
         (
             "a user and an organization of one name are two",
             "grant 5 owner=organization:u1",

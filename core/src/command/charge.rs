@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Field, Fields};
-use super::{CommandParts, Metadata, paying_account, shape};
+use super::{CommandParts, Metadata, paying_account, shape, spending_needs};
 use crate::amount::Amount;
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
@@ -16,7 +16,8 @@ use crate::owner::Owner;
 /// Consumes credit at once.
 ///
 /// # Errors
-/// `amount_invalid` unless positive; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
+/// `amount_invalid` unless positive; `blocked`; of an organization's credit `payload_invalid` without a user, `not_a_member`,
+/// `member_limit_exceeded` with what is used and when a retry can succeed; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
 /// `insufficient_balance` with what was needed and what there was.
 ///
 /// # Examples
@@ -113,11 +114,13 @@ impl CommandParts for Charge {
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
         shape::positive("amount", self.amount)?;
+        shape::spender(self.payer.as_ref(), self.user_id.as_ref())?;
         shape::text(self.reason.as_deref(), self.metadata.as_ref())
     }
 
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
+        spending_needs(&account, self.user_id.as_ref(), needs);
         needs.accounts.push(account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

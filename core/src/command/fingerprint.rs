@@ -65,6 +65,12 @@ fields! {
     ExpectedVersion = "expected_version",
     RememberDenials = "remember_denials",
     AfterSeq = "after_seq",
+    Target = "target",
+    OrganizationId = "organization_id",
+    Role = "role",
+    Limit = "limit",
+    LimitUnit = "limit_unit",
+    LimitPer = "limit_per",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

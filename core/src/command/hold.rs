@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Field, Fields};
-use super::{CommandParts, Metadata, paying_account, shape};
+use super::{CommandParts, Metadata, paying_account, shape, spending_needs};
 use crate::amount::Amount;
 use crate::credit::{LateCommit, OverCapture, TenantPolicy};
 use crate::denial::Denial;
@@ -29,7 +29,8 @@ const fn yes() -> bool {
 /// Freezes an amount against exact grants until it is captured, released, or `expire_in` seconds have passed.
 ///
 /// # Errors
-/// `amount_invalid` below 0; `payload_invalid` for an `expire_in` outside 1 to 604,800; `pre_deduct_already_processed` when
+/// `amount_invalid` below 0; `payload_invalid` for an `expire_in` outside 1 to 604,800, or without a user for an organization's
+/// credit; `blocked`; `not_a_member`; `member_limit_exceeded` with what is used and when a retry can succeed; `pre_deduct_already_processed` when
 /// the task has a live or captured hold; `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
 ///
 /// # Examples
@@ -146,11 +147,13 @@ impl CommandParts for PlaceHold {
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
         shape::not_negative("amount", self.amount)?;
         shape::expire_in(self.expire_in)?;
+        shape::spender(self.payer.as_ref(), self.user_id.as_ref())?;
         shape::text(self.reason.as_deref(), self.metadata.as_ref())
     }
 
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
+        spending_needs(&account, self.user_id.as_ref(), needs);
         needs.accounts.push(account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

@@ -61,7 +61,7 @@ impl Request<Body> {
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, \
-                             stop_rule, erase_text";
+                             stop_rule, erase_text, block, unblock, set_member, remove_member";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -91,6 +91,10 @@ impl Request<Body> {
             "recur" => Body::Recur(read(fields)?),
             "stop_rule" => Body::StopRule(read(fields)?),
             "erase_text" => Body::EraseText(read(fields)?),
+            "block" => Body::Block(read(fields)?),
+            "unblock" => Body::Unblock(read(fields)?),
+            "set_member" => Body::SetMember(read(fields)?),
+            "remove_member" => Body::RemoveMember(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -114,6 +118,10 @@ impl Request<Body> {
             Body::Recur(body) => serde_json::to_value(body),
             Body::StopRule(body) => serde_json::to_value(body),
             Body::EraseText(body) => serde_json::to_value(body),
+            Body::Block(body) => serde_json::to_value(body),
+            Body::Unblock(body) => serde_json::to_value(body),
+            Body::SetMember(body) => serde_json::to_value(body),
+            Body::RemoveMember(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -130,11 +138,16 @@ impl Request<Body> {
 /// a number on its way through a `Value` can become a binary float.
 fn read_amounts(fields: &mut Map<String, Value>) -> Result<(), Denial> {
     for name in AMOUNT_FIELDS {
-        let Some(value) = fields.get_mut(name).filter(|value| !value.is_null()) else { continue };
-        let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let amount: Amount = digits.parse().map_err(|denial: Denial| denial.at(name))?;
-        *value = Value::String(amount.to_string());
+        read_amount(fields.get_mut(name), name)?;
     }
+    read_amount(fields.get_mut("limit").and_then(|limit| limit.get_mut("amount")), "limit.amount")
+}
+
+fn read_amount(value: Option<&mut Value>, name: &str) -> Result<(), Denial> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(()) };
+    let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let amount: Amount = digits.parse().map_err(|denial: Denial| denial.at(name))?;
+    *value = Value::String(amount.to_string());
     Ok(())
 }
 
@@ -179,6 +192,9 @@ fn allowed(field: &str) -> &'static str {
         "expected_version" | "after_seq" => "a whole number, 0 or more",
         "final" | "remember_denials" => "true or false",
         "metadata" => "an object",
+        "target" => "`\"tenant\"`, `{\"user\": ...}` or `{\"account\": {\"owner\": ..., \"unit\": ...}}`",
+        "role" => "one of owner, admin, member",
+        "limit.per" => "one of day, month",
         "every" => "one of `days`, `weeks`, `months` and `years`, with a whole number from 1 to 1000",
         "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => {
             "an ISO 8601 instant with an offset and at most 6 digits after the second"

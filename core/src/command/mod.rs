@@ -1,11 +1,13 @@
 //! What a caller can ask for: typed commands, their fingerprints, and the receipts that answer them.
 
+mod block;
 mod charge;
 mod erase;
 mod fingerprint;
 mod grant;
 mod hold;
 mod json;
+mod member;
 mod receipt;
 mod recur;
 mod shape;
@@ -16,15 +18,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use block::{Block, BlockTarget, BlockedAccount, Unblock};
 pub use charge::{Charge, Refund, RefundOf};
 pub use erase::EraseText;
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub(crate) use json::only_once;
+pub use member::{RemoveMember, SetMember};
 pub use receipt::{
-    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, EraseTextReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
-    Receipt, RecurReceipt, RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
+    AdjustReceipt, AmendReceipt, BlockReceipt, CaptureReceipt, ChargeReceipt, EraseTextReceipt, ExtendReceipt, GrantReceipt,
+    HoldReceipt, MemberReceipt, Receipt, RecurReceipt, RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
 };
 pub(crate) use receipt::{AnswerRest, ErasedAnswer};
 pub use recur::{RecurGrant, StopRule};
@@ -34,7 +38,7 @@ use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::{Actor, IdempotencyKey, OpId, RequestId, TenantId, Unit, UserId};
 use crate::ledger::OperationKind;
-use crate::owner::{AccountKey, Owner};
+use crate::owner::{AccountKey, MemberKey, Owner};
 use crate::time::Timestamp;
 use fingerprint::{Field, Fields};
 
@@ -220,6 +224,10 @@ pub enum Body {
     Recur(RecurGrant),
     StopRule(StopRule),
     EraseText(EraseText),
+    Block(Block),
+    Unblock(Unblock),
+    SetMember(SetMember),
+    RemoveMember(RemoveMember),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -274,7 +282,7 @@ macro_rules! bodies {
                 type Receipt = $receipt;
 
                 fn read(receipt: &Receipt) -> Option<$receipt> {
-                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt))
+                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt).into()).flatten()
                 }
             }
         )+
@@ -301,6 +309,17 @@ macro_rules! bodies {
     };
 }
 
+impl Body {
+    /// Whether it is about one account, whose version can be expected.
+    const fn is_about_an_account(&self) -> bool {
+        match self {
+            Body::Block(Block { target, .. }) | Body::Unblock(Unblock { target, .. }) => matches!(target, BlockTarget::Account(_)),
+            Body::SetMember(_) | Body::RemoveMember(_) => false,
+            _ => true,
+        }
+    }
+}
+
 bodies! {
     Grant(GrantCredit) -> GrantReceipt,
     Void(VoidGrant) -> VoidReceipt,
@@ -316,6 +335,10 @@ bodies! {
     Recur(RecurGrant) -> RecurReceipt,
     StopRule(StopRule) -> StopRuleReceipt,
     EraseText(EraseText) -> EraseTextReceipt,
+    Block(Block) -> BlockReceipt,
+    Unblock(Unblock) -> BlockReceipt,
+    SetMember(SetMember) -> MemberReceipt,
+    RemoveMember(RemoveMember) -> MemberReceipt,
 }
 
 /// What each command says about itself.
@@ -346,6 +369,9 @@ impl Request<Body> {
     pub fn check(&self) -> Result<(), Denial> {
         let keyed = self.context.idempotency_key.is_some();
         self.body.parts().check(keyed)?;
+        if let Some(expected) = self.context.expected_version.filter(|_| !self.body.is_about_an_account()) {
+            return Err(Denial::invalid("expected_version", expected, "a command about an account"));
+        }
         if self.context.remember_denials { shape::key_required(keyed, "a denial that is remembered") } else { Ok(()) }
     }
 
@@ -411,6 +437,14 @@ pub(crate) fn paying_account(
         }
     };
     Ok(AccountKey::new(tenant_id.clone(), owner, unit.unwrap_or(&policy.unit).clone()))
+}
+
+/// The handles of what decides whether a charge or hold may spend from this account at all: who must not be blocked, and the
+/// member who spends an organization's credit.
+fn spending_needs(account: &AccountKey, user_id: Option<&UserId>, needs: &mut Needs) {
+    let subjects = crate::credit::subjects_of_spending(account, user_id).into_iter();
+    needs.subjects.extend(subjects.map(|subject| (account.tenant_id.clone(), subject)));
+    needs.members.extend(user_id.and_then(|user_id| MemberKey::of_account(account, user_id)));
 }
 
 /// The text of a command as its entries keep it.

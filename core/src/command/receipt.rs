@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Operate;
+use super::{BlockTarget, BlockedAccount, Operate};
 use crate::amount::Amount;
-use crate::credit::{HoldState, Rule};
-use crate::id::{AuditId, GrantId, HoldId, LedgerId, Operator, PolicyTag, PriceBasis, RefundId, RuleId, TaskId, TemplateId};
+use crate::credit::{HoldState, Membership, Role, Rule};
+use crate::id::{
+    AuditId, GrantId, HoldId, LedgerId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RuleId, TaskId, TemplateId,
+    UserId,
+};
 use crate::ledger::rules::{rule_after, rule_of};
-use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
+use crate::ledger::{Draw, Entry, EntryKind, EntryText, OperationKind, StoredOperation, Terms};
+use crate::owner::Subject;
 use crate::time::Timestamp;
 
 /// The answer to any accepted command: the operation, its entries, and whether it was executed before.
@@ -46,6 +50,15 @@ pub(crate) struct AnswerRest {
     /// What text was erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) erased: Option<ErasedAnswer>,
+    /// Whether the command found anything to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changed: Option<bool>,
+    /// The text of a command that books no entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<EntryText>,
+    /// The member as set, or as removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<Membership>,
 }
 
 /// What text was erased, by whom and why.
@@ -97,6 +110,8 @@ impl Receipt {
             OperationKind::Recur => json(serde_json::to_value(RecurReceipt::new(self))),
             OperationKind::StopRule => json(serde_json::to_value(StopRuleReceipt::new(self))),
             OperationKind::EraseText => json(serde_json::to_value(EraseTextReceipt::new(self))),
+            OperationKind::Block | OperationKind::Unblock => json(serde_json::to_value(BlockReceipt::new(self))),
+            OperationKind::SetMember | OperationKind::RemoveMember => json(serde_json::to_value(MemberReceipt::new(self))),
         }
     }
 
@@ -461,5 +476,90 @@ receipt! {
         operator: Option<Operator> = receipt.rest().erased.map(|answer| answer.operator),
         /// Why.
         reason: Option<Arc<str>> = receipt.rest().erased.map(|answer| answer.reason),
+    }
+}
+
+/// Answers [`crate::Block`] and [`crate::Unblock`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockReceipt {
+    /// What the command was about; of an account with its unit.
+    pub target: BlockTarget,
+    /// Whether it is blocked from now on.
+    pub blocked: bool,
+    /// Whether it was not so before.
+    pub changed: bool,
+    /// Who answers for it.
+    pub operator: Option<Operator>,
+    /// Why.
+    pub reason: Option<Arc<str>>,
+    /// When it was booked.
+    pub created_at: Timestamp,
+    /// The audit record.
+    pub audit_id: AuditId,
+    /// The command was executed before: this is the first answer again.
+    pub idempotent_replay: bool,
+}
+
+impl BlockReceipt {
+    pub(super) fn new(receipt: &Receipt) -> BlockReceipt {
+        let operation = &receipt.stored.operation;
+        let target = match (&operation.account, &operation.subject) {
+            (Some(account), _) => BlockTarget::Account(BlockedAccount::of(account)),
+            (None, Some(Subject::User(user_id))) => BlockTarget::User(user_id.clone()),
+            (None, _) => BlockTarget::Tenant,
+        };
+        let rest = receipt.rest();
+        let note = rest.note.or_else(|| receipt.main(&[EntryKind::Amend]).map(|entry| entry.text.clone())).unwrap_or_default();
+        BlockReceipt {
+            target,
+            blocked: operation.kind == OperationKind::Block,
+            changed: rest.changed.unwrap_or_default(),
+            operator: note.operator,
+            reason: note.reason,
+            created_at: operation.created_at,
+            audit_id: operation.audit_id(),
+            idempotent_replay: receipt.idempotent_replay,
+        }
+    }
+}
+
+/// Answers [`crate::SetMember`] and [`crate::RemoveMember`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberReceipt {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// The member.
+    pub user_id: UserId,
+    /// The role from now on; of one who was removed the last.
+    pub role: Role,
+    /// The limit from now on, with its unit; of one who was removed the last.
+    pub limit: Option<crate::credit::MemberLimit>,
+    /// Whether anything was different before.
+    pub changed: bool,
+    /// When it was booked.
+    pub created_at: Timestamp,
+    /// The audit record.
+    pub audit_id: AuditId,
+    /// The command was executed before: this is the first answer again.
+    pub idempotent_replay: bool,
+}
+
+impl MemberReceipt {
+    /// Nothing, if the operation does not say whom it was about.
+    pub(super) fn new(receipt: &Receipt) -> Option<MemberReceipt> {
+        let operation = &receipt.stored.operation;
+        let Some(Subject::Organization(organization_id)) = &operation.subject else { return None };
+        let rest = receipt.rest();
+        let member = rest.member?;
+        Some(MemberReceipt {
+            organization_id: organization_id.clone(),
+            user_id: member.user_id,
+            role: member.role,
+            limit: member.limit,
+            changed: rest.changed.unwrap_or_default(),
+            created_at: operation.created_at,
+            audit_id: operation.audit_id(),
+            idempotent_replay: receipt.idempotent_replay,
+        })
     }
 }

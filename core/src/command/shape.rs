@@ -6,6 +6,8 @@ use super::Metadata;
 use crate::amount::Amount;
 use crate::credit::MAX_TEXT_BYTES;
 use crate::denial::{Denial, DenialKind};
+use crate::id::UserId;
+use crate::owner::Owner;
 
 /// Amounts that a command gives or takes at once.
 pub(super) fn positive(field: &str, amount: Amount) -> Result<(), Denial> {
@@ -15,6 +17,14 @@ pub(super) fn positive(field: &str, amount: Amount) -> Result<(), Denial> {
 /// Amounts that may be nothing: free work.
 pub(super) fn not_negative(field: &str, amount: Amount) -> Result<(), Denial> {
     if amount.is_negative() { Err(Denial::amount(field, amount, "an amount of 0 or more")) } else { Ok(()) }
+}
+
+/// An organization's credit is spent by a user.
+pub(super) fn spender(payer: Option<&Owner>, user_id: Option<&UserId>) -> Result<(), Denial> {
+    match (payer, user_id) {
+        (Some(Owner::Organization(_)), None) => Err(crate::credit::nobody_acts()),
+        _ => Ok(()),
+    }
 }
 
 /// A part can be repeated by mistake, so it needs a key.

@@ -1,9 +1,9 @@
-//! When the periods of a rule begin.
+//! When the periods of a rule begin, and when days and months do.
 
-use chrono::{DateTime, Days, Months, NaiveDateTime, Offset, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::rule::{Every, RuleTerms};
+use super::rule::{Every, RuleTerms, Zone};
 use crate::time::Timestamp;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -33,6 +33,42 @@ impl RuleTerms {
             if self.boundary(middle).is_some_and(|at| at <= limit) { come = middle } else { ahead = middle }
         }
         come
+    }
+}
+
+impl Zone {
+    /// When the day of this instant began, and when the next one begins.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::Zone;
+    /// let zone: Zone = "Asia/Shanghai".parse()?;
+    /// let (from, until) = zone.day("2026-03-01T16:30:00Z".parse()?);
+    /// assert_eq!(from.to_string(), "2026-03-01T16:00:00.000000Z"); // midnight of 2 March there
+    /// assert_eq!(until.to_string(), "2026-03-02T16:00:00.000000Z");
+    /// # Ok::<(), drawdown::Denial>(())
+    /// ```
+    #[must_use]
+    pub fn day(self, at: Timestamp) -> (Timestamp, Timestamp) {
+        let date = self.date(at);
+        (self.first_instant(Some(date)), self.first_instant(date.succ_opt()))
+    }
+
+    /// When the month of this instant began, and when the next one begins.
+    #[must_use]
+    pub fn month(self, at: Timestamp) -> (Timestamp, Timestamp) {
+        let first = self.date(at).with_day(1);
+        (self.first_instant(first), self.first_instant(first.and_then(|first| first.checked_add_months(Months::new(1)))))
+    }
+
+    fn date(self, at: Timestamp) -> NaiveDate {
+        DateTime::<Utc>::from(at).with_timezone(&self.0).date_naive()
+    }
+
+    /// The first instant of a date: where the clock leaves midnight out, the end of the gap; where it shows midnight twice, the
+    /// first.
+    fn first_instant(self, date: Option<NaiveDate>) -> Timestamp {
+        date.and_then(|date| instant(date.and_time(NaiveTime::MIN), self.0)).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -69,4 +105,56 @@ fn end_of_gap(local: NaiveDateTime, zone: Tz) -> Option<i64> {
         if shows_later(middle)? { later = middle } else { earlier = middle }
     }
     Some(later)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credit::Zone;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn day(zone: &str, instant: &str) -> (Timestamp, Timestamp) {
+        zone.parse::<Zone>().unwrap().day(at(instant))
+    }
+
+    #[test]
+    fn a_day_is_as_long_as_the_clock_makes_it() {
+        let berlin = "Europe/Berlin";
+        assert_eq!(day(berlin, "2026-03-29T12:00:00Z"), (at("2026-03-28T23:00:00Z"), at("2026-03-29T22:00:00Z")), "23 hours");
+        assert_eq!(day(berlin, "2026-10-25T12:00:00Z"), (at("2026-10-24T22:00:00Z"), at("2026-10-25T23:00:00Z")), "25 hours");
+        assert_eq!(day(berlin, "2026-03-28T22:59:59.999999Z").1, at("2026-03-28T23:00:00Z"));
+        assert_eq!(day(berlin, "2026-03-28T23:00:00Z").0, at("2026-03-28T23:00:00Z"));
+    }
+
+    #[test]
+    fn a_day_whose_midnight_is_left_out_begins_at_the_end_of_the_gap() {
+        let beirut = day("Asia/Beirut", "2022-03-27T12:00:00Z");
+        assert_eq!(beirut, (at("2022-03-26T22:00:00Z"), at("2022-03-27T21:00:00Z")));
+    }
+
+    #[test]
+    fn a_day_whose_midnight_comes_twice_begins_with_the_first() {
+        let havana = day("America/Havana", "2025-11-02T12:00:00Z");
+        assert_eq!(havana, (at("2025-11-02T04:00:00Z"), at("2025-11-03T05:00:00Z")));
+    }
+
+    #[test]
+    fn a_date_that_was_left_out_is_passed_over() {
+        let apia = day("Pacific/Apia", "2011-12-29T20:00:00Z");
+        assert_eq!(apia, (at("2011-12-29T10:00:00Z"), at("2011-12-30T10:00:00Z")));
+    }
+
+    #[test]
+    fn a_month_ends_where_the_next_begins() {
+        let zone: Zone = "Asia/Shanghai".parse().unwrap();
+        let november = (at("2026-10-31T16:00:00Z"), at("2026-11-30T16:00:00Z"));
+        assert_eq!(zone.month(at("2026-10-31T16:00:00Z")), november);
+        assert_eq!(zone.month(at("2026-11-30T15:59:59.999999Z")), november);
+        assert_eq!(zone.month(at("2026-12-31T16:00:00Z")).1, at("2027-01-31T16:00:00Z"));
+        assert_eq!(Zone::default().month(at("2028-02-29T23:00:00Z")), (at("2028-02-01T00:00:00Z"), at("2028-03-01T00:00:00Z")));
+        assert_eq!(Zone::default().day(Timestamp::MAX).1, Timestamp::MAX);
+    }
 }

@@ -1,7 +1,7 @@
 //! Charging: drawing and booking at once.
 
-use super::MAX_TASK_CHARGES;
 use super::draw::draw;
+use super::{MAX_TASK_CHARGES, spending};
 use crate::command::{Charge, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
 use crate::denial::Denial;
@@ -13,7 +13,7 @@ use crate::ledger::{EntryKind, EntryText, Terms};
 pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a>, Stop> {
     let tenant_id = case.tenant_id();
     let key = paying_account(tenant_id, case.policy, command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref())?;
-    let mut posting = case.open(&key)?;
+    let mut posting = spending::open(case, &key, command.user_id.as_ref(), command.amount)?;
     let task = command.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
     let drawn = draw(&posting, case.policy, command.amount, command.app_id.as_ref(), command.template_id.as_ref())?;
     let text = EntryText {
@@ -29,6 +29,7 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
         line = line.terms(Terms::Price { price_basis });
     }
     posting.post(line)?;
+    posting.members.count(&key, command.user_id.as_ref(), command.amount, case.now());
     Ok(Booking { task, policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
 }
 

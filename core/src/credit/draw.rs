@@ -9,6 +9,7 @@ use super::MAX_DRAW_GRANTS;
 use super::grant::{Grant, GrantState, GrantType, Scope, named_enum};
 use super::order::{Criterion, OrderKey};
 use super::policy::TenantPolicy;
+use super::spending::Blocked;
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind};
 use crate::facts::AccountFacts;
@@ -91,6 +92,9 @@ pub struct Explanation {
     pub grants: Vec<ExplainedGrant>,
     /// The open grants that could not, and why.
     pub unusable: Vec<UnusableGrant>,
+    /// What would be refused all the same: blocks of the tenant, the account, and the user who owns it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<Blocked>,
 }
 
 /// A grant that could pay.
@@ -193,7 +197,7 @@ pub(crate) fn explain(
             before_next_by: usable.get(index + 1).map(|(next, _)| key.decided_by(next)),
         });
     }
-    Explanation { amount, available, missing, grants, unusable }
+    Explanation { amount, available, missing, grants, unusable, blocked: Vec::new() }
 }
 
 fn why_not(grant: &Grant, app: Option<&AppId>, template: Option<&TemplateId>, now: Timestamp) -> Option<Unusable> {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::MAX_OPEN_HOLDS;
 use super::charge::count_charge;
 use super::draw::draw;
 use super::grants::end_returned;
 use super::hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
+use super::{MAX_OPEN_HOLDS, spending};
 use crate::amount::Amount;
 use crate::command::{AnswerRest, CaptureHold, ExtendHold, Metadata, PlaceHold, ReleaseHold, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
@@ -23,10 +23,10 @@ const MAX_LIFE_SECONDS: i64 = 30 * 24 * 3_600;
 pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<'a>, Stop> {
     let tenant_id = case.tenant_id();
     let key = paying_account(tenant_id, case.policy, command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref())?;
+    let mut posting = spending::open(case, &key, command.user_id.as_ref(), command.amount)?;
     if let Some(task_id) = &command.task_id {
         refuse_busy_task(case, task_id)?;
     }
-    let mut posting = case.open(&key)?;
     if usize::try_from(posting.account.open_holds).is_ok_and(|open| open >= MAX_OPEN_HOLDS) {
         return Err(Denial::capacity("open_holds", MAX_OPEN_HOLDS).into());
     }

@@ -1,6 +1,7 @@
 //! Grants and holds, and the rules by which credit is granted, drawn, held, captured, charged and refunded.
 
 pub(crate) mod adjust;
+pub(crate) mod block;
 mod calendar;
 pub(crate) mod charge;
 pub(crate) mod draw;
@@ -10,11 +11,14 @@ mod grant;
 pub(crate) mod grants;
 mod hold;
 pub(crate) mod holds;
+mod member;
+pub(crate) mod members;
 mod order;
 mod policy;
 pub(crate) mod recur;
 pub(crate) mod refund;
 mod rule;
+mod spending;
 mod standing;
 mod whole_terms;
 
@@ -23,9 +27,13 @@ pub use draw::{ExplainedGrant, Explanation, Unusable, UnusableGrant};
 pub(crate) use grant::named_enum;
 pub use grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
 pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
+pub use member::{LimitPeriod, Member, MemberLimit, Membership, PeriodUse, Role};
+pub(crate) use members::{MemberUses, counted as counted_amount, nobody_acts, present as present_member};
 pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
 pub use rule::{Every, Recurrence, Rule, RuleState, RuleTerms, Zone};
+pub use spending::Blocked;
+pub(crate) use spending::{blocks, subjects as subjects_of_spending};
 pub use standing::{Band, Debt, LowBalance, Standing};
 
 /// Open grants that an account can have.

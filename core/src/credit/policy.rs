@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::order::ConsumptionOrder;
+use super::rule::Zone;
 use crate::id::{Operator, TenantId, Unit};
 use crate::map::Map;
 use crate::time::Timestamp;
@@ -54,6 +55,8 @@ pub struct TenantPolicy {
     pub refund_operators: Option<BTreeSet<Operator>>,
     /// Days for which a key is answered again (default 90); none for ever. From then on it is an `idempotency_conflict`.
     pub answer_retention_days: Option<u16>,
+    /// Where a day and a month begin (default UTC).
+    pub zone: Zone,
 }
 
 impl Default for TenantPolicy {
@@ -67,6 +70,7 @@ impl Default for TenantPolicy {
             refund_window_days: None,
             refund_operators: None,
             answer_retention_days: Some(90),
+            zone: Zone::default(),
         }
     }
 }

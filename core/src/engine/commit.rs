@@ -258,6 +258,8 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.task_charges);
         unique(&mut needs.rules);
         unique(&mut needs.texts);
+        unique(&mut needs.subjects);
+        unique(&mut needs.members);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
         DecideBatch { jobs, needs, pause: &bench.pause, clock, in_doubt, decided: None }
     }

@@ -154,6 +154,8 @@ impl Job {
             needs.task_charges.extend_from_slice(&own.task_charges);
             needs.rules.extend_from_slice(&own.rules);
             needs.texts.extend_from_slice(&own.texts);
+            needs.subjects.extend_from_slice(&own.subjects);
+            needs.members.extend_from_slice(&own.members);
         }
     }
 
@@ -321,6 +323,10 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Recur(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::StopRule(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::EraseText(body) => (Some(&body.reason), None),
+        Body::Block(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::Unblock(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::SetMember(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::RemoveMember(body) => (body.reason.as_deref(), body.metadata.as_ref()),
     };
     COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
 }

@@ -15,6 +15,7 @@ mod job;
 #[cfg(feature = "sqlite")]
 mod join;
 mod lane;
+mod members;
 mod pause;
 mod preview;
 mod reads;
@@ -34,6 +35,7 @@ pub use forget::ForgetReport;
 pub use health::{Health, HealthReason, HealthStatus};
 #[cfg(feature = "sqlite")]
 pub use join::{Joined, Pending};
+pub use members::{MemberPage, MemberUse};
 pub use reads::Balance;
 pub use stats::{CommandStats, Distribution, EngineStats};
 pub use sweep::SweepReport;

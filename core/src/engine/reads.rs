@@ -176,7 +176,8 @@ impl Engine {
     ) -> Result<Explanation, Failure> {
         let (facts, now) = self.settled(account)?;
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
-        Ok(credit::explain(&facts, self.policy(&account.tenant_id), amount, app, template, now))
+        let explanation = credit::explain(&facts, self.policy(&account.tenant_id), amount, app, template, now);
+        Ok(Explanation { blocked: self.blocks(account, None)?, ..explanation })
     }
 
     /// A hold as it stands now, and its account. One past its expiry has released what it kept.
@@ -410,7 +411,7 @@ fn booked_balance(entries: &EntriesAt, key: &AccountKey, as_of: Timestamp) -> Re
     Ok(balance)
 }
 
-fn check_limit(limit: usize) -> Result<(), Denial> {
+pub(super) fn check_limit(limit: usize) -> Result<(), Denial> {
     if (1..=MAX_PAGE).contains(&limit) { Ok(()) } else { Err(Denial::invalid("limit", limit, "1 to 1000")) }
 }
 

@@ -38,7 +38,7 @@ named_enum! {
         Expire = "expire",
         /// A grant is taken back: available -> forfeited.
         Void = "void",
-        /// The expiry of a grant is moved, or a rule is made or ended.
+        /// The expiry of a grant is moved, a rule is made or ended, or what else is agreed about the account changes.
         Amend = "amend",
         /// What remains of a period is carried over to the next: from the grant of the draw to the one that the entry makes.
         Rollover = "rollover",
@@ -107,6 +107,11 @@ pub enum Terms {
     RuleEnd {
         /// Its name.
         rule_id: RuleId,
+    },
+    /// Spending from the account is stopped, or allowed again.
+    Blocked {
+        /// Whether it is stopped.
+        blocked: bool,
     },
 }
 

@@ -44,6 +44,14 @@ named_enum! {
         StopRule = "stop_rule",
         /// Text about people was erased.
         EraseText = "erase_text",
+        /// Spending was stopped.
+        Block = "block",
+        /// Spending was allowed again.
+        Unblock = "unblock",
+        /// A member of an organization was added or changed.
+        SetMember = "set_member",
+        /// A member of an organization was removed.
+        RemoveMember = "remove_member",
     }
 }
 

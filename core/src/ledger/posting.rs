@@ -9,11 +9,12 @@ use super::draw::{Draw, DrawLine};
 use super::entry::{Entry, EntryKind, EntryText, Terms};
 use super::rules::{rule_after, rule_of};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, Hold, HoldState, Rule};
+use crate::credit::{Grant, GrantState, Hold, HoldState, Member, MemberUses, Rule, counted_amount};
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
 use crate::id::{AppId, GrantId, HoldId, OpId, RuleId, TaskId, TemplateId};
 use crate::map::Map;
+use crate::owner::MemberKey;
 use crate::time::Timestamp;
 
 /// Why a command is not booked.
@@ -108,6 +109,8 @@ pub(crate) struct Posting<'a> {
     /// The row as it stands now.
     pub(crate) account: Account,
     pub(crate) entries: Vec<Entry>,
+    /// What the members of the organization have used, if one owns the account.
+    pub(crate) members: MemberUses<'a>,
     before: Cow<'a, AccountFacts>,
     named: Option<&'a Facts>,
     grants: Map<GrantId, Grant>,
@@ -127,6 +130,7 @@ impl<'a> Posting<'a> {
             now,
             account: before.account.clone(),
             entries: Vec::with_capacity(2),
+            members: MemberUses::default(),
             before,
             named,
             grants: Map::default(),
@@ -215,6 +219,8 @@ impl<'a> Posting<'a> {
 
     /// Adds a hold, or replaces one that is changed.
     pub(crate) fn put_hold(&mut self, hold: Hold) {
+        let counted = self.hold(hold.id).map(counted_amount);
+        self.members.recount(&self.account.key, counted, &hold, self.now);
         let known = self.hold(hold.id).map(|known| known.state);
         if known.is_none() {
             self.made_holds.push(hold.id);
@@ -349,6 +355,7 @@ impl<'a> Posting<'a> {
             changed_holds,
             made_rules,
             changed_rules: self.rules.into_values().collect(),
+            changed_members: self.members.into_changed(),
         }
     }
 }
@@ -365,6 +372,7 @@ pub(crate) struct Booked {
     pub(crate) changed_holds: Vec<Hold>,
     pub(crate) made_rules: Vec<Rule>,
     pub(crate) changed_rules: Vec<Rule>,
+    pub(crate) changed_members: Vec<(MemberKey, Member)>,
 }
 
 /// The earlier of two instants, where there is one.

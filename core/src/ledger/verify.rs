@@ -223,6 +223,9 @@ impl Rebuilt {
         if let (EntryKind::Rollover, Some(grant)) = (entry.kind, entry.grant_id.and_then(|id| self.grants.get_mut(&id))) {
             grant.remaining = entry.draw.total();
         }
+        if let Some(Terms::Blocked { blocked }) = entry.terms {
+            self.account.standing.is_blocked = blocked;
+        }
         self.end_or_amend_grant(entry);
         self.rebuild_hold(entry);
         self.rebuild_rule(entry);

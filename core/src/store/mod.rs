@@ -9,9 +9,9 @@ pub mod sqlite;
 use std::sync::Arc;
 
 use crate::changes::Changes;
-use crate::credit::{Grant, Hold, Rule};
+use crate::credit::{Grant, Hold, Member, Rule};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, OrganizationId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::{Clock, Timestamp};
@@ -35,8 +35,9 @@ pub trait Batch {
 /// The conformance suite (feature `testing`) proves them for any store.
 /// 1. **Atomic.** After `run` answers `Ok`, every change of the batch is durable; after `Err`, none is, unless
 ///    [`StoreError::may_have_applied`] says that this is not known.
-/// 2. **Serial.** Two batches that lock a common anchor (account, task) are decided one after the other, each on what the
-///    one before it committed. Operations by key are looked up after the locks are held.
+/// 2. **Serial.** Two batches that lock a common anchor (account, task, a tenant or user that can be blocked, member) are decided
+///    one after the other, each on what the one before it committed. Operations by key are looked up after the locks are held.
+///    Batches that only read a tenant or user may share its lock.
 /// 3. **Clock.** [`Facts::now`] is [`crate::facts::batch_now`] of the clock and the `last_at` of every anchor locked, read
 ///    after the locks; a clock too far behind is [`StoreErrorKind::ClockBehind`], and nothing is decided.
 /// 4. **op_id.** An operation id is in the store at most once; a second insert fails as [`StoreErrorKind::Conflict`].
@@ -106,6 +107,17 @@ pub enum Query {
     NextDue,
     /// Accounts of all tenants after this one, in their order.
     Accounts(Option<AccountKey>, usize),
+    /// Members of an organization after this user, in their order; those who were removed are left out.
+    Members {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// The organization.
+        organization_id: OrganizationId,
+        /// After this user; none for the first.
+        after: Option<UserId>,
+        /// At most so many.
+        limit: usize,
+    },
     /// Operations after this position, in the order of the feed; of one tenant or of all.
     Feed {
         /// Only this tenant's.
@@ -149,6 +161,7 @@ pub enum Answer {
     DueAccounts(Vec<AccountKey>),
     NextDue(Option<Timestamp>),
     Accounts(Vec<AccountKey>),
+    Members(Vec<(UserId, Member)>),
     Feed(Vec<Arc<StoredOperation>>),
     LastPosition(u64),
     HeadsAt(Vec<AccountHead>),

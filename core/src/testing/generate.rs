@@ -7,16 +7,24 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{EraseText, RecurGrant, Settle, StopRule, VoidGrant};
-use crate::credit::{
-    ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy,
+use crate::command::{
+    Block, BlockTarget, BlockedAccount, EraseText, RecurGrant, RemoveMember, SetMember, Settle, StopRule, Unblock, VoidGrant,
 };
-use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, RuleId, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::credit::{
+    ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, LimitPeriod, MemberLimit, OverCapture, Payer, Policies, Role,
+    Scope, TenantPolicy,
+};
+use crate::id::{
+    AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, OrganizationId, RuleId, TaskId, TemplateId, TenantId, Unit, UserId,
+};
 use crate::owner::Owner;
 use crate::{Amount, Body, Command, Context, Receipt, Timestamp};
 
 /// When sequences begin: 2026-01-01T00:00:00Z.
 pub const START: i64 = 1_767_225_600_000_000;
+
+/// Which commands are about members.
+const MEMBERS: u32 = 22;
 
 /// How time goes on before a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +118,8 @@ impl Step {
                 }
             }
             Body::StopRule(body) => body.rule_id = made.rule_id,
-            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) => {}
-            Body::Settle(_) | Body::Recur(_) | Body::EraseText(_) => {}
+            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::Recur(_) => {}
+            Body::Block(_) | Body::Unblock(_) | Body::SetMember(_) | Body::RemoveMember(_) | Body::EraseText(_) => {}
         }
         command
     }
@@ -122,10 +130,11 @@ impl Step {
 pub fn policies() -> Policies {
     let types = vec![GrantType::Purchased, GrantType::Trial];
     #[expect(clippy::expect_used, reason = "the words and the order are constants")]
-    let (order, operator, tenant_id) = (
+    let (order, operator, tenant_id, zone) = (
         ConsumptionOrder::new(types).expect("each type stands once"),
         Operator::new("ops").expect("the word is an id"),
         TenantId::new("globex").expect("the word is an id"),
+        "Asia/Shanghai".parse().expect("the zone is in the list"),
     );
     let globex = TenantPolicy {
         payer: Payer::Tenant,
@@ -134,6 +143,7 @@ pub fn policies() -> Policies {
         refund_window_days: Some(2),
         refund_operators: Some([operator].into()),
         answer_retention_days: None,
+        zone,
         ..TenantPolicy::default()
     };
     Policies::new(TenantPolicy { answer_retention_days: None, ..TenantPolicy::default() }).tenant(tenant_id, globex)
@@ -250,17 +260,27 @@ impl Generator {
             Body::Recur(body) => body.amount = more(body.amount),
             Body::StopRule(body) => body.reason = Arc::from("another"),
             Body::EraseText(body) => body.after_seq += 1,
+            Body::Block(body) => body.target = BlockTarget::Tenant,
+            Body::Unblock(body) => body.reason = Arc::from("another"),
+            Body::SetMember(body) => body.limit = None,
+            Body::RemoveMember(body) => body.operator = self.operator(),
         }
     }
 
     fn command(&mut self, serial: u32) -> (Option<u32>, Command) {
         let tenant_id = self.tenant();
         // A sequence begins with credit, or everything after it would be refused.
-        let kind = if serial < 6 { 0 } else { self.random.u32(..100) };
+        let kind = match serial {
+            0..6 => 0,
+            6 => MEMBERS,
+            _ => self.random.u32(..100),
+        };
         let (about, tenant_id, body) = match kind {
-            0..20 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
-            20..23 => (None, tenant_id.clone(), self.recur(serial, tenant_id)),
-            23..24 => self.about(Kind::Rule, |own, _| own.stop()),
+            0..18 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            18..21 => (None, tenant_id.clone(), self.recur(serial, tenant_id)),
+            21..22 => self.about(Kind::Rule, |own, _| own.stop()),
+            MEMBERS => (None, tenant_id, self.member(serial)),
+            23 => (None, tenant_id, self.block()),
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
             40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
             52..57 => (None, tenant_id, self.adjust()),
@@ -365,6 +385,34 @@ impl Generator {
         Body::EraseText(EraseText { owner, unit, user_id, after_seq, operator, reason: Arc::from("asked for") })
     }
 
+    fn member(&mut self, serial: u32) -> Body {
+        let (organization_id, operator) = (self.organization(), self.operator());
+        let user_id = self.pick(&["u1", "u1", "u1", "u2"], UserId::new);
+        if serial > 6 && self.chance(20) {
+            return Body::RemoveMember(RemoveMember { organization_id, user_id, operator, reason: None, metadata: None });
+        }
+        let role = self.random.choice([Role::Owner, Role::Admin, Role::Member]).unwrap_or(Role::Member);
+        let limit = self.some(60, |own| {
+            let per = if own.chance(70) { LimitPeriod::Day } else { LimitPeriod::Month };
+            Some(MemberLimit { amount: own.amount(20), unit: None, per })
+        });
+        Body::SetMember(SetMember { organization_id, user_id, role, limit, operator, reason: None, metadata: None })
+    }
+
+    /// Mostly to unblock, or nothing could be spent for most of the time.
+    fn block(&mut self) -> Body {
+        let target = match self.random.u32(..20) {
+            0..3 => BlockTarget::Tenant,
+            3..12 => BlockTarget::User(self.pick(&["u1", "u2"], UserId::new)),
+            _ => BlockTarget::Account(BlockedAccount { owner: self.owner(), unit: self.unit() }),
+        };
+        let (operator, reason) = (self.operator(), Arc::from("a doubt"));
+        if self.chance(30) {
+            return Body::Block(Block { target, operator, reason, metadata: None });
+        }
+        Body::Unblock(Unblock { target, operator, reason, metadata: None })
+    }
+
     fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {
         let (payer, user_id, unit, task_id) = (self.payer(), self.user(), self.unit(), self.task());
         let spot = Spot {
@@ -457,8 +505,12 @@ impl Generator {
         match self.random.u32(..10) {
             0..7 => Owner::User(self.pick(&["u1", "u1", "u1", "u1", "u1", "u2"], UserId::new)),
             7..9 => Owner::Pool,
-            _ => Owner::Organization(self.pick(&["u1", "o1"], crate::id::OrganizationId::new)),
+            _ => Owner::Organization(self.organization()),
         }
+    }
+
+    fn organization(&mut self) -> OrganizationId {
+        self.pick(&["u1", "o1", "o1"], OrganizationId::new)
     }
 
     fn payer(&mut self) -> Option<Owner> {

@@ -101,6 +101,8 @@ impl Draft {
                 task: None,
                 refunded: Vec::new(),
                 erased: Erased::default(),
+                subjects: Vec::new(),
+                members: Vec::new(),
             },
         }
     }

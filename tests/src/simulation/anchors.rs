@@ -1,9 +1,13 @@
 //! Which instant a command is decided at: the clock, or the last booking of what it locks.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use drawdown::ledger::{EntryKind, StoredOperation, Terms};
-use drawdown::{AccountKey, Command, GrantId, HoldId, LedgerId, Policies, RuleId, TaskId, TenantId, Timestamp};
+use drawdown::{
+    AccountKey, Command, GrantId, HoldId, LedgerId, MemberKey, MemberReceipt, Policies, Receipt, RemoveMember, RuleId, SetMember,
+    Subject, TaskId, TenantId, Timestamp,
+};
 
 /// How far the contract lets an anchor be ahead of the clock: 5 s.
 const MAX_AHEAD_MICROS: i64 = 5_000_000;
@@ -15,6 +19,8 @@ type TaskKey = (TenantId, TaskId);
 pub(super) struct Anchors {
     accounts: HashMap<AccountKey, Timestamp>,
     tasks: HashMap<TaskKey, Timestamp>,
+    subjects: HashMap<(TenantId, Subject), Timestamp>,
+    members: HashMap<MemberKey, Timestamp>,
     holds: HashMap<HoldId, (AccountKey, Option<TaskId>)>,
     grants: HashMap<GrantId, AccountKey>,
     charges: HashMap<LedgerId, AccountKey>,
@@ -46,7 +52,7 @@ impl Anchors {
     /// An operation was accepted.
     pub(super) fn learn(&mut self, stored: &StoredOperation) {
         let at = stored.operation.created_at;
-        let Some(account) = &stored.operation.account else { return };
+        let Some(account) = &stored.operation.account else { return self.learn_subject(stored) };
         self.book(account, at);
         let settled = usize::from(stored.operation.settled_count);
         for (place, entry) in stored.entries.iter().enumerate() {
@@ -70,6 +76,18 @@ impl Anchors {
         }
     }
 
+    /// An operation without an account was about a member, or about who can be blocked.
+    fn learn_subject(&mut self, stored: &StoredOperation) {
+        let (tenant, at) = (stored.operation.tenant_id.clone(), stored.operation.created_at);
+        let receipt = Receipt { stored: Arc::new(stored.clone()), idempotent_replay: false };
+        let member: Option<MemberReceipt> = receipt.of::<SetMember>().or_else(|| receipt.of::<RemoveMember>());
+        match (member, &stored.operation.subject) {
+            (Some(member), _) => _ = self.members.insert(MemberKey::new(tenant, member.organization_id, member.user_id), at),
+            (None, Some(subject)) => _ = self.subjects.insert((tenant, subject.clone()), at),
+            (None, None) => {}
+        }
+    }
+
     fn locked(&self, command: &Command, policies: &Policies) -> Vec<Timestamp> {
         let needs = command.needs(policies.of(&command.context.tenant_id));
         let tenant = &command.context.tenant_id;
@@ -87,6 +105,9 @@ impl Anchors {
             }
         }
         let of_accounts = accounts.into_iter().filter_map(|account| self.accounts.get(account));
-        of_accounts.chain(tasks.iter().filter_map(|task| self.tasks.get(task))).copied().collect()
+        let of_tasks = tasks.iter().filter_map(|task| self.tasks.get(task));
+        let of_subjects = needs.subjects.iter().filter_map(|subject| self.subjects.get(subject));
+        let of_members = needs.members.iter().filter_map(|member| self.members.get(member));
+        of_accounts.chain(of_tasks).chain(of_subjects).chain(of_members).copied().collect()
     }
 }

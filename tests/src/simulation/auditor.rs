@@ -462,7 +462,8 @@ const fn leaves_nothing(asked: &Asked) -> bool {
 }
 
 fn is_recorded(receipt: &Receipt) -> bool {
-    !receipt.entries().is_empty() || receipt.stored.operation.key.is_some() || receipt.kind() != OperationKind::Settle
+    let operation = &receipt.stored.operation;
+    !receipt.entries().is_empty() || operation.key.is_some() || operation.kind != OperationKind::Settle
 }
 
 /// What is answered is what stands in the feed; how much of it was refunded since is no part of the answer. The hash of an

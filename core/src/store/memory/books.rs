@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::credit::{Grant, Hold, Rule};
-use crate::facts::{Account, Task};
+use crate::credit::{Grant, Hold, Member, Rule};
+use crate::facts::{Account, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{Entry, StoredOperation};
 use crate::map::Map;
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::time::Timestamp;
 
 /// All rows.
@@ -19,6 +19,8 @@ pub(super) struct Books {
     pub(super) holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     pub(super) rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
     pub(super) tasks: Map<(TenantId, TaskId), Task>,
+    pub(super) subjects: Map<(TenantId, Subject), SubjectRow>,
+    pub(super) members: BTreeMap<MemberKey, Member>,
     /// In the order of the feed: the position of an operation is its index and 1.
     pub(super) operations: Vec<Arc<StoredOperation>>,
     pub(super) by_op_id: Map<OpId, usize>,

@@ -7,10 +7,10 @@ use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
 use crate::credit::{Grant, Hold, Rule};
 use crate::error::Error;
-use crate::facts::{AccountFacts, ChargeFact, Facts, MAX_ERASED, Needs, Task, batch_now};
+use crate::facts::{AccountFacts, ChargeFact, Facts, MAX_ERASED, Needs, Task, batch_now, holders};
 use crate::id::{GrantId, LedgerId, TaskId, TenantId};
 use crate::ledger::{Entry, EntryKind};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey};
 use crate::time::Timestamp;
 
 impl Books {
@@ -24,13 +24,25 @@ impl Books {
         self.load_charges(needs, &mut facts, &mut accounts);
         self.load_rules(needs, &mut facts, &mut accounts);
         self.load_texts(needs, &mut facts, &mut accounts);
+        let subjects = needs.subjects.iter().filter_map(|key| Some((key.clone(), self.subjects.get(key)?.clone())));
+        facts.subjects = subjects.collect();
+        self.load_members(needs.members.iter().cloned(), &mut facts);
         let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
+        let anchors = anchors.chain(facts.subjects.values().map(|row| row.last_at));
+        let anchors = anchors.chain(facts.members.values().map(|member| member.last_at));
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
         for (key, row) in rows {
             facts.accounts.insert(key, self.account_facts(row, facts.now));
         }
+        let made_holds = holders(&facts);
+        self.load_members(made_holds, &mut facts);
         Ok(facts)
+    }
+
+    fn load_members(&self, keys: impl IntoIterator<Item = MemberKey>, facts: &mut Facts) {
+        let found = keys.into_iter().filter_map(|key| self.members.get(&key).cloned().map(|member| (key, member)));
+        facts.members.extend(found);
     }
 
     /// An account with its open grants, its running rules and the holds due at `now`.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::super::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use super::books::{AccountRow, Books, Place};
-use crate::id::{OpId, TenantId};
+use crate::credit::Member;
+use crate::id::{OpId, OrganizationId, TenantId, UserId};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey};
 use crate::time::Timestamp;
 
 impl Books {
@@ -34,6 +35,9 @@ impl Books {
             }
             Query::NextDue => Answer::NextDue(self.due.first().map(|(at, _)| *at)),
             Query::Accounts(after, limit) => Answer::Accounts(self.accounts_after(after.as_ref(), *limit)),
+            Query::Members { tenant_id, organization_id, after, limit } => {
+                Answer::Members(self.members_after(tenant_id, organization_id, after.as_ref(), *limit))
+            }
             Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
             Query::LastPosition => Answer::LastPosition(u64::try_from(self.operations.len()).unwrap_or(u64::MAX)),
             Query::HeadsAt { position, after, limit } => Answer::HeadsAt(self.heads_at(*position, after.as_ref(), *limit)),
@@ -112,6 +116,19 @@ impl Books {
             self.entry(*place).map(|(_, entry)| AccountHead::of(entry))
         };
         self.accounts.range::<AccountKey, _>((start, Bound::Unbounded)).filter_map(|(_, row)| head(row)).take(limit).collect()
+    }
+
+    fn members_after(
+        &self,
+        tenant_id: &TenantId,
+        organization_id: &OrganizationId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Vec<(UserId, Member)> {
+        let of = |key: &MemberKey| key.tenant_id == *tenant_id && key.organization_id == *organization_id;
+        let present = self.members.iter().filter(|(key, member)| of(key) && member.role.is_some());
+        let next = present.filter(|(key, _)| after.is_none_or(|after| key.user_id > *after));
+        next.take(limit).map(|(key, member)| (key.user_id.clone(), member.clone())).collect()
     }
 
     fn feed(&self, tenant_id: Option<&TenantId>, after: u64, limit: usize) -> Vec<Arc<StoredOperation>> {

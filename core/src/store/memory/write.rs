@@ -131,8 +131,10 @@ impl Books {
             }
         }
         if let Some((task_id, task)) = changes.task {
-            self.tasks.insert((tenant_id, task_id), task);
+            self.tasks.insert((tenant_id.clone(), task_id), task);
         }
+        self.subjects.extend(changes.subjects.into_iter().map(|(subject, row)| ((tenant_id.clone(), subject), row)));
+        self.members.extend(changes.members);
         for (ledger_id, refunded) in changes.refunded {
             let index = self.by_op_id.get(&ledger_id.operation().0);
             if let Some(stored) = index.and_then(|index| self.operations.get_mut(*index)) {

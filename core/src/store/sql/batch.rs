@@ -11,11 +11,11 @@ use super::statements as sql;
 use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, Value, corrupt, count, params};
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, MAX_ERASED, Needs, batch_now};
+use crate::facts::{AccountFacts, Facts, MAX_ERASED, Needs, batch_now, holders};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::{Map, Set};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
@@ -80,6 +80,8 @@ enum Lookup {
     Charge(TenantId, LedgerId),
     TaskCharges(AccountKey, TaskId),
     Texts(AccountKey, u64),
+    Subject(TenantId, Subject),
+    Member(MemberKey),
     LastPosition,
     LastAccount,
 }
@@ -118,6 +120,8 @@ impl BatchMachine {
         needs.rules.iter().for_each(|(tenant, rule)| machine.ask(Lookup::Rule(tenant.clone(), *rule)));
         needs.charges.iter().for_each(|(tenant, charge)| machine.ask(Lookup::Charge(tenant.clone(), *charge)));
         needs.task_charges.iter().for_each(|(key, task)| machine.ask(Lookup::TaskCharges(key.clone(), task.clone())));
+        needs.subjects.iter().for_each(|(tenant, subject)| machine.queued.push(Lookup::Subject(tenant.clone(), subject.clone())));
+        needs.members.iter().for_each(|member| machine.ask(Lookup::Member(member.clone())));
         machine
     }
 
@@ -169,6 +173,10 @@ impl BatchMachine {
         if self.queued.is_empty() && self.phase == Phase::Anchors {
             self.ask_due()?;
         }
+        if self.queued.is_empty() && self.phase == Phase::Due {
+            // The holds that are due are known too, and with them all whose use can change.
+            holders(&self.facts).into_iter().for_each(|member| self.ask(Lookup::Member(member)));
+        }
         if self.queued.is_empty() {
             self.phase = Phase::Deciding;
             return Ok(Step::Decide(Box::new(std::mem::take(&mut self.facts))));
@@ -182,7 +190,10 @@ impl BatchMachine {
     fn ask_due(&mut self) -> Result<(), StoreError> {
         let accounts = self.facts.accounts.values().map(|facts| facts.account.last_at);
         let tasks = self.facts.tasks.values().map(|task| task.last_at);
-        let now = batch_now(self.clock, accounts.chain(tasks)).map_err(clock_behind)?;
+        let subjects = self.facts.subjects.values().map(|row| row.last_at);
+        let members = self.facts.members.values().map(|member| member.last_at);
+        let anchors = accounts.chain(tasks).chain(subjects).chain(members);
+        let now = batch_now(self.clock, anchors).map_err(clock_behind)?;
         self.facts.now = now;
         self.phase = Phase::Due;
         let due = self.facts.accounts.iter().filter(|(_, facts)| facts.account.hold_due_at.is_some_and(|at| at <= now));
@@ -226,6 +237,8 @@ impl BatchMachine {
                 let limit = Value::Integer(i64::try_from(MAX_ERASED).unwrap_or(i64::MAX));
                 Statement::new(sql::ENTRIES_ASC, vec![self.account_id(key)?.into(), count(*after), limit])
             }
+            Lookup::Subject(tenant, subject) => Statement::new(sql::SUBJECT, codec::subject_name(tenant, subject)),
+            Lookup::Member(key) => Statement::new(sql::MEMBER, codec::member_name(key)),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -331,6 +344,17 @@ impl BatchMachine {
                     self.ask(Lookup::Hold(key.tenant_id.clone(), hold_id, Closure::OfTask));
                 }
                 self.facts.texts.insert((key, after), entries);
+            }
+            Lookup::Subject(tenant, subject) => {
+                if let Some(row) = rows.first() {
+                    let row = codec::subject(&subject, row)?;
+                    self.facts.subjects.insert((tenant, subject), row);
+                }
+            }
+            Lookup::Member(key) => {
+                if let Some(row) = rows.first() {
+                    self.facts.members.insert(key, codec::member(row)?.1);
+                }
             }
             Lookup::LastPosition => self.known.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
             Lookup::LastAccount => self.known.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),

@@ -7,16 +7,16 @@ use super::{Row, Rows, Value, count, params};
 use crate::amount::Amount;
 use crate::command::Fingerprint;
 use crate::credit::{
-    Band, Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, LowBalance, OverCapture, Rule,
-    RuleState, RuleTerms, Scope, Standing,
+    Band, Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, LimitPeriod, LowBalance, Member,
+    OverCapture, PeriodUse, Role, Rule, RuleState, RuleTerms, Scope, Standing,
 };
-use crate::facts::{Account, ChargeFact, Task, Totals};
+use crate::facts::{Account, ChargeFact, SubjectRow, Task, Totals};
 use crate::id::{
     Actor, AppId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, PolicyTag, PriceBasis, RequestId, RuleId, Scene,
     TaskId, TemplateId, TenantId, UserId,
 };
 use crate::ledger::{AccountHead, ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
-use crate::owner::{AccountKey, Subject};
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -208,6 +208,33 @@ pub(super) fn task(task_id: &TaskId, row: Row<'_>) -> Result<Task, StoreError> {
     })
 }
 
+pub(super) fn subject(name: &Subject, row: Row<'_>) -> Result<SubjectRow, StoreError> {
+    let name = name.to_string();
+    let mut columns = Columns::named("subjects", &name, row);
+    let is_blocked = columns.integer("blocked")? != 0;
+    Ok(SubjectRow { is_blocked, since: columns.time("since")?, last_at: columns.time("last_at")? })
+}
+
+/// A member, and the user who is one.
+pub(super) fn member(row: Row<'_>) -> Result<(UserId, Member), StoreError> {
+    let name = match row.value(0) {
+        Value::Text(user_id) => user_id.into_owned(),
+        _ => "?".to_owned(),
+    };
+    let mut columns = Columns::named("members", &name, row);
+    let user_id = columns.id("user_id", UserId::new)?;
+    let role = columns.optional_word("role", Role::from_name)?;
+    let unit = columns.id("unit", crate::Unit::new)?;
+    let amount = columns.optional_integer("limit_amount")?.map(Amount::from_micros);
+    let per = columns.optional_word("limit_per", LimitPeriod::from_name)?;
+    if amount.is_some() != per.is_some() {
+        return Err(columns.unreadable("limit_per"));
+    }
+    let day = PeriodUse { from: columns.time("day_from")?, used: columns.amount("day_used")? };
+    let month = PeriodUse { from: columns.time("month_from")?, used: columns.amount("month_used")? };
+    Ok((user_id, Member { role, unit, limit: amount.zip(per), day, month, last_at: columns.time("last_at")? }))
+}
+
 /// An operation as its row says it, with the numbers of its own row and of its account's.
 pub(super) struct OperationRow {
     pub(super) position: u64,
@@ -365,6 +392,40 @@ pub(super) fn next_time(table: &'static str, column: &str, rows: &Rows) -> Resul
 /// The parameters by which an account is found.
 pub(super) fn key_params(key: &AccountKey) -> Vec<Value<'_>> {
     params![key.tenant_id.as_str(), i64::from(key.owner.kind_code()), key.owner.id().unwrap_or_default(), key.unit.as_str()]
+}
+
+/// The parameters by which a tenant or user is found.
+pub(super) fn subject_name<'a>(tenant_id: &'a TenantId, subject: &'a Subject) -> Vec<Value<'a>> {
+    params![tenant_id.as_str(), i64::from(subject.kind_code()), subject.id()]
+}
+
+/// All columns of a tenant or user.
+pub(super) fn subject_params<'a>(tenant_id: &'a TenantId, subject: &'a Subject, row: &SubjectRow) -> Vec<Value<'a>> {
+    let mut bound = subject_name(tenant_id, subject);
+    bound.extend(params![i64::from(row.is_blocked), row.since, row.last_at]);
+    bound
+}
+
+/// The parameters by which a member is found.
+pub(super) fn member_name(key: &MemberKey) -> Vec<Value<'_>> {
+    params![key.tenant_id.as_str(), key.organization_id.as_str(), key.user_id.as_str()]
+}
+
+/// All columns of a member.
+pub(super) fn member_params<'a>(key: &'a MemberKey, member: &'a Member) -> Vec<Value<'a>> {
+    let mut bound = member_name(key);
+    bound.extend(params![
+        member.role.map(Role::as_str),
+        member.unit.as_str(),
+        member.limit.map(|(amount, _)| amount),
+        member.limit.map(|(_, per)| per.as_str()),
+        member.day.from,
+        member.day.used,
+        member.month.from,
+        member.month.used,
+        member.last_at,
+    ]);
+    bound
 }
 
 /// All columns but the name.

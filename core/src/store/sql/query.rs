@@ -53,6 +53,13 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             Answer::NextDue(codec::next_time("accounts", "due_at", &rows)?)
         }
         Query::Accounts(after, limit) => Answer::Accounts(accounts_after(source, after.as_ref(), *limit)?),
+        Query::Members { tenant_id, organization_id, after, limit } => {
+            // No id is empty, so all come after it.
+            let after = after.as_ref().map_or("", |after| after.as_str());
+            let mut bound = params![tenant_id.as_str(), organization_id.as_str(), after];
+            bound.push(rows_limit(*limit));
+            Answer::Members(all(source, sql::MEMBERS_AFTER, bound, codec::member)?)
+        }
         Query::Feed { tenant_id: None, after, limit } => {
             Answer::Feed(operations(source, sql::FEED, vec![count(*after), rows_limit(*limit)])?)
         }

@@ -108,6 +108,11 @@ impl<'a> Columns<'a> {
         from_name(text).ok_or_else(|| self.unreadable(column))
     }
 
+    pub(super) fn optional_word<W>(&mut self, column: &str, from_name: fn(&str) -> Option<W>) -> Result<Option<W>, StoreError> {
+        let text = self.optional_text(column)?;
+        text.map(|text| from_name(text).ok_or_else(|| self.unreadable(column))).transpose()
+    }
+
     pub(super) fn optional_json<J: serde::de::DeserializeOwned>(&mut self, column: &str) -> Result<Option<J>, StoreError> {
         let text = self.optional_text(column)?;
         text.map(serde_json::from_str).transpose().map_err(|_| self.unreadable(column))

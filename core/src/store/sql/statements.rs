@@ -125,6 +125,15 @@ macro_rules! operation_entry {
     };
 }
 
+macro_rules! member {
+    ($rest:literal) => {
+        concat!(
+            "SELECT user_id, role, unit, limit_amount, limit_per, day_from, day_used, month_from, month_used, last_at FROM members ",
+            $rest
+        )
+    };
+}
+
 statements! {
     ACCOUNT = account!("WHERE a.tenant_id = ?1 AND a.owner_kind = ?2 AND a.owner_id = ?3 AND a.unit = ?4");
     ACCOUNTS_AFTER = account_names!(
@@ -162,6 +171,12 @@ statements! {
     RUNNING_RULES = rule!("WHERE r.account_id = ?1 AND r.state = 'running'");
 
     TASK = "SELECT charges, last_at, hold_id FROM tasks WHERE tenant_id = ?1 AND task_id = ?2";
+
+    SUBJECT = "SELECT blocked, since, last_at FROM subjects WHERE tenant_id = ?1 AND kind = ?2 AND subject_id = ?3";
+    MEMBER = member!("WHERE tenant_id = ?1 AND organization_id = ?2 AND user_id = ?3");
+    MEMBERS_AFTER = member!(
+        "WHERE tenant_id = ?1 AND organization_id = ?2 AND user_id > ?3 AND role IS NOT NULL ORDER BY user_id LIMIT ?4"
+    );
 
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
     OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
@@ -258,4 +273,13 @@ statements! {
     TASK_UPSERT =
         "INSERT INTO tasks (tenant_id, task_id, charges, last_at, hold_id) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT \
          (tenant_id, task_id) DO UPDATE SET charges = excluded.charges, last_at = excluded.last_at, hold_id = excluded.hold_id";
+    SUBJECT_UPSERT =
+        "INSERT INTO subjects (tenant_id, kind, subject_id, blocked, since, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT \
+         (tenant_id, kind, subject_id) DO UPDATE SET blocked = excluded.blocked, since = excluded.since, last_at = excluded.last_at";
+    MEMBER_UPSERT =
+        "INSERT INTO members (tenant_id, organization_id, user_id, role, unit, limit_amount, limit_per, day_from, day_used, \
+         month_from, month_used, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (tenant_id, \
+         organization_id, user_id) DO UPDATE SET role = excluded.role, unit = excluded.unit, limit_amount = excluded.limit_amount, \
+         limit_per = excluded.limit_per, day_from = excluded.day_from, day_used = excluded.day_used, \
+         month_from = excluded.month_from, month_used = excluded.month_used, last_at = excluded.last_at";
 }

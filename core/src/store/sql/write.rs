@@ -6,12 +6,12 @@ use super::statements as sql;
 use super::{Statement, Value, codec, corrupt, count, params};
 use crate::amount::Amount;
 use crate::changes::{Changes, Erased};
-use crate::credit::{Grant, Hold, Rule, Standing};
-use crate::facts::{Account, Task};
+use crate::credit::{Grant, Hold, Member, Rule, Standing};
+use crate::facts::{Account, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::ChainHash;
 use crate::map::Map;
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -59,6 +59,8 @@ pub(super) struct Writes<'a> {
     rules: Latest<RuleId, &'a Rule>,
     tasks: Latest<(&'a TenantId, &'a TaskId), &'a Task>,
     refunded: Latest<(&'a TenantId, OpId), Amount>,
+    subjects: Latest<(&'a TenantId, &'a Subject), &'a SubjectRow>,
+    members: Latest<&'a MemberKey, &'a Member>,
     /// Run last: what is erased may have been written in this batch.
     erased: Vec<Statement<'a>>,
 }
@@ -106,6 +108,8 @@ impl<'a> Writes<'a> {
             rules: Latest::new(),
             tasks: Latest::new(),
             refunded: Latest::new(),
+            subjects: Latest::new(),
+            members: Latest::new(),
             erased: Vec::new(),
         }
     }
@@ -129,6 +133,12 @@ impl<'a> Writes<'a> {
         for (ledger_id, refunded) in &changes.refunded {
             let (op_id, _) = ledger_id.operation();
             self.refunded.put((tenant_id, op_id), false, 0, *refunded);
+        }
+        for (subject, row) in &changes.subjects {
+            self.subjects.put((tenant_id, subject), false, 0, row);
+        }
+        for (key, member) in &changes.members {
+            self.members.put(key, false, 0, member);
         }
         Ok(())
     }
@@ -198,6 +208,12 @@ impl<'a> Writes<'a> {
         for ((tenant_id, op_id), pending) in self.refunded.into_rows() {
             let bound = params![tenant_id.as_str(), op_id.uuid(), pending.row];
             statements.push(Statement::new(sql::OPERATION_REFUNDED, bound));
+        }
+        for ((tenant_id, subject), Pending { row, .. }) in self.subjects.into_rows() {
+            statements.push(Statement::new(sql::SUBJECT_UPSERT, codec::subject_params(tenant_id, subject, row)));
+        }
+        for (key, Pending { row: member, .. }) in self.members.into_rows() {
+            statements.push(Statement::new(sql::MEMBER_UPSERT, codec::member_params(key, member)));
         }
         statements.extend(self.erased);
         Ok(statements)

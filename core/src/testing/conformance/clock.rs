@@ -1,15 +1,17 @@
 //! Law 3: what the present is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use super::Subject;
-use super::desk::{Desk, account, id, needs_account, run, second, tenant, units};
+use super::desk::{Desk, account, blocked, id, member, member_key, needs_account, run, second, tenant, units};
 use crate::facts::Needs;
 use crate::id::TaskId;
 use crate::ledger::OperationKind;
+use crate::owner::{AccountKey, Subject as Who};
 use crate::store::StoreErrorKind;
 use crate::testing::scripted::Draft;
 use crate::time::{Clock, ManualClock, Timestamp};
@@ -66,6 +68,36 @@ pub fn the_present_is_the_last_booking_of_a_task_reached_by_a_hold(subject: &Sub
     desk.at(4).charge(&other, elsewhere, 1, Some(&task));
     let needs = Needs { holds: vec![(tenant(), hold)], ..Needs::default() };
     assert_eq!(desk.at(1).facts(needs).now, second(4));
+}
+
+pub fn the_present_is_the_last_word_about_who_is_named(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let user = Who::User(id("u"));
+    let put = |draft: Draft| {
+        draft.with(|changes| {
+            changes.subjects.push((user.clone(), blocked(second(3))));
+            changes.members.push((member_key("u"), member(second(4))));
+        })
+    };
+    desk.book(&account("a"), OperationKind::Block, put);
+    let named = Needs { subjects: vec![(tenant(), user.clone()), (tenant(), Who::Tenant)], ..Needs::default() };
+    assert_eq!(desk.at(1).facts(named).now, second(3));
+    let named = Needs { members: vec![member_key("u")], ..Needs::default() };
+    assert_eq!(desk.at(1).facts(named).now, second(4));
+}
+
+pub fn the_present_is_not_that_of_a_member_reached_by_a_hold(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = AccountKey::new(tenant(), id("organization:o"), id("credit"));
+    let put = |draft: Draft| draft.grant(units(9), None).with(|changes| changes.members.push((member_key("u"), member(second(4)))));
+    let grant = desk.book(&key, OperationKind::Grant, put).new_grants[0].id;
+    let by = |draft: Draft| {
+        let draft = draft.hold(grant, units(1), second(1), None);
+        draft.with(|changes| Arc::make_mut(&mut changes.new_holds[0].terms).user_id = Some(id("u")))
+    };
+    desk.book(&key, OperationKind::Hold, by);
+    let facts = desk.at(2).facts(needs_account(&key));
+    assert_eq!((facts.now, facts.members.len()), (second(2), 1));
 }
 
 pub fn a_clock_too_far_behind_decides_nothing(subject: &Subject) {

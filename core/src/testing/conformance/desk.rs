@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::Subject;
 use crate::amount::Amount;
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, Needs};
+use crate::credit::{LimitPeriod, Member, PeriodUse, Role};
+use crate::facts::{AccountFacts, Facts, Needs, SubjectRow};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId};
 use crate::ledger::{EntryPage, EntryQuery, OperationKind, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey};
 use crate::store::{Answer, Query, Store, StoreError};
 use crate::testing::scripted::{Draft, ScriptedBatch};
 use crate::time::{Clock, ManualClock, Timestamp};
@@ -51,6 +52,28 @@ pub(super) fn second(seconds: i64) -> Timestamp {
 /// The need of one account.
 pub(super) fn needs_account(key: &AccountKey) -> Needs {
     Needs { accounts: vec![key.clone()], ..Needs::default() }
+}
+
+/// A user as a member of the organization `o`.
+pub(super) fn member_key(user: &str) -> MemberKey {
+    MemberKey::new(tenant(), id("o"), id(user))
+}
+
+/// A row with something of its own in every column.
+pub(super) fn member(last_at: Timestamp) -> Member {
+    Member {
+        role: Some(Role::Admin),
+        unit: id("UC"),
+        limit: Some((units(7), LimitPeriod::Month)),
+        day: PeriodUse { from: second(1), used: units(2) },
+        month: PeriodUse { from: second(3), used: units(4) },
+        last_at,
+    }
+}
+
+/// A tenant or user that is blocked.
+pub(super) fn blocked(last_at: Timestamp) -> SubjectRow {
+    SubjectRow { is_blocked: true, since: second(-5), last_at }
 }
 
 /// A clock and a store: what is booked here is booked by the clock.

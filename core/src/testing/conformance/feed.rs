@@ -10,6 +10,7 @@ use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::OpId;
 use crate::ledger::OperationKind;
+use crate::owner::Subject as Who;
 use crate::store::{Answer, Query};
 use crate::testing::scripted::Draft;
 use crate::time::ManualClock;
@@ -42,6 +43,28 @@ pub fn a_tenant_sees_its_own_operations(subject: &Subject) {
     assert_eq!((own.len(), &own), (3, &expected));
     assert_eq!(desk.feed(Some(tenant()), own[0].position, 1), expected[1..2].to_vec());
     assert!(desk.feed(Some(id("t9")), 0, 10).is_empty());
+}
+
+pub fn an_operation_without_an_account_is_kept(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    desk.grant(&key, 1);
+    for who in [Who::Tenant, Who::User(id("u")), Who::Organization(id("o"))] {
+        let bare = |draft: Draft| {
+            draft.key(&who.to_string()).with(|changes| {
+                changes.account = None;
+                let operation = &mut changes.stored_mut().operation;
+                (operation.account, operation.first_seq, operation.subject) = (None, 0, Some(who.clone()));
+                operation.answer = Some("{}".into());
+            })
+        };
+        let booked = desk.book(&key, OperationKind::Block, bare);
+        let last = desk.feed(Some(tenant()), 0, 10).pop().unwrap();
+        assert_eq!((&last.operation, last.entries.len()), (booked.operation(), 0));
+        let found = desk.ask(&Query::OperationByKey(tenant(), id(&who.to_string())));
+        assert!(matches!(found, Answer::OperationByKey(Some(stored)) if stored == last));
+    }
+    assert_eq!(desk.account(&key, second(0)).unwrap().account.seq, 1, "the account is left alone");
 }
 
 pub fn pages_of_the_feed_join_without_gaps(subject: &Subject) {

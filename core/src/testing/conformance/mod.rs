@@ -80,6 +80,8 @@ macro_rules! store_conformance {
                 the_present_is_the_last_booking_of_a_task_ahead,
                 the_present_is_the_last_booking_of_an_account_reached_by_a_handle,
                 the_present_is_the_last_booking_of_a_task_reached_by_a_hold,
+                the_present_is_the_last_word_about_who_is_named,
+                the_present_is_not_that_of_a_member_reached_by_a_hold,
                 a_clock_too_far_behind_decides_nothing,
                 five_seconds_are_not_too_far,
                 an_account_that_is_not_locked_does_not_count,
@@ -98,6 +100,7 @@ macro_rules! store_conformance {
                 a_tenant_sees_its_own_operations,
                 pages_of_the_feed_join_without_gaps,
                 nothing_appears_behind_a_position_handed_out,
+                an_operation_without_an_account_is_kept,
                 an_operation_reads_the_same_everywhere,
                 what_was_refunded_shows_in_the_operation,
                 what_is_forgotten_is_gone_and_nothing_else,
@@ -131,6 +134,9 @@ macro_rules! store_conformance {
                 a_replay_comes_with_its_entries,
                 text_comes_with_the_holds_that_it_is_about,
                 erased_text_is_gone_with_its_copies,
+                a_subject_comes_as_it_was_written,
+                a_member_comes_as_it_was_written,
+                a_hold_comes_with_the_member_who_made_it,
             }
             reads {
                 an_account_reads_as_it_was_written,
@@ -140,6 +146,7 @@ macro_rules! store_conformance {
                 a_rule_reads_as_it_was_written,
                 the_longest_due_account_comes_first,
                 accounts_come_in_order_a_page_at_a_time,
+                members_come_in_order_a_page_at_a_time,
                 a_read_does_not_wait_for_a_batch,
                 a_read_sees_whole_batches_only,
             }

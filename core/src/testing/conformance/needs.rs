@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Subject;
-use super::desk::{Desk, account, id, needs_account, second, tenant, units};
+use super::desk::{Desk, account, blocked, id, member, member_key, needs_account, second, tenant, units};
 use crate::changes::Erased;
-use crate::credit::{GrantTerms, HoldState, RuleTerms};
-use crate::facts::Needs;
+use crate::credit::{GrantTerms, HoldState, Member, RuleTerms};
+use crate::facts::{Needs, SubjectRow};
 use crate::id::TaskId;
 use crate::ledger::{EntryText, OperationKind};
+use crate::owner::{AccountKey, MemberKey, Subject as Who};
 use crate::testing::scripted::Draft;
 
 pub fn an_account_comes_with_its_open_grants(subject: &Subject) {
@@ -252,4 +253,61 @@ pub fn erased_text_is_gone_with_its_copies(subject: &Subject) {
     assert_eq!(facts.texts[&(key.clone(), 0)][0], *erased);
     assert_eq!((&facts.rules[&rule].1.terms.reason, &facts.accounts[&key].rules[&rule].terms.reason), (&None, &None));
     assert_eq!((&facts.grants[&grant].1.terms.reason, &facts.accounts[&key].grants[&grant].terms.reason), (&None, &None));
+}
+
+pub fn a_subject_comes_as_it_was_written(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let (key, user) = (account("a"), Who::User(id("u")));
+    let needs = Needs { subjects: vec![(tenant(), Who::Tenant), (tenant(), user.clone())], ..Needs::default() };
+    let write = |row: SubjectRow| {
+        let put = |draft: Draft| draft.with(|changes| changes.subjects.push((user.clone(), row.clone())));
+        desk.book(&key, OperationKind::Block, put);
+        desk.facts(needs.clone()).subjects
+    };
+    assert_eq!(write(blocked(second(0))), [((tenant(), user.clone()), blocked(second(0)))].into_iter().collect());
+    let freed = SubjectRow { is_blocked: false, since: second(0), last_at: second(0) };
+    assert_eq!(write(freed.clone()), [((tenant(), user.clone()), freed)].into_iter().collect());
+}
+
+pub fn a_member_comes_as_it_was_written(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let (key, name) = (account("a"), member_key("u"));
+    let needs = Needs { members: vec![name.clone(), member_key("other")], ..Needs::default() };
+    let removed = Member { role: None, limit: None, ..member(second(0)) };
+    for row in [member(second(0)), removed] {
+        let put = |draft: Draft| draft.with(|changes| changes.members.push((name.clone(), row.clone())));
+        desk.book(&key, OperationKind::SetMember, put);
+        assert_eq!(desk.facts(needs.clone()).members, [(name.clone(), row)].into_iter().collect());
+    }
+}
+
+pub fn a_hold_comes_with_the_member_who_made_it(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = AccountKey::new(tenant(), id("organization:o"), id("credit"));
+    let put = |draft: Draft| {
+        draft.grant(units(9), None).with(|changes| {
+            changes.members = ["named", "due", "later"].map(|user| (member_key(user), member(second(0)))).to_vec();
+        })
+    };
+    let grant = desk.book(&key, OperationKind::Grant, put).new_grants[0].id;
+    let hold = |user: &str, until: i64| {
+        let by = |draft: Draft| {
+            draft.hold(grant, units(1), second(until), None).with(|changes| {
+                let hold = &mut changes.new_holds[0];
+                Arc::make_mut(&mut hold.terms).user_id = Some(id(user));
+            })
+        };
+        desk.book(&key, OperationKind::Hold, by).new_holds[0].id
+    };
+    let (named, _, _) = (hold("named", 60), hold("due", 10), hold("later", 90));
+    let loaded = |at: i64, needs: Needs| {
+        let mut members: Vec<MemberKey> = desk.at(at).facts(needs).members.into_keys().collect();
+        members.sort();
+        members
+    };
+    let of_hold = Needs { holds: vec![(tenant(), named)], ..Needs::default() };
+    assert_eq!(loaded(9, of_hold.clone()), [member_key("named")]);
+    assert_eq!(loaded(9, needs_account(&key)), []);
+    assert_eq!(loaded(10, needs_account(&key)), [member_key("due")], "it comes back to who made it");
+    assert_eq!(loaded(10, of_hold), [member_key("due"), member_key("named")]);
 }

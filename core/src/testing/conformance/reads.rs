@@ -7,12 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::Subject;
-use super::desk::{Desk, account, account_at, account_of, feed, id, needs_account, run, second, tenant, units};
-use crate::credit::{Every, Grant, GrantTerms, Recurrence, RuleTerms, Scope};
+use super::desk::{Desk, account, account_at, account_of, feed, id, member, member_key, needs_account, run, second, tenant, units};
+use crate::credit::{Every, Grant, GrantTerms, Member, Recurrence, RuleTerms, Scope};
 use crate::facts::{AccountFacts, Needs};
-use crate::id::{RuleId, TaskId};
+use crate::id::{RuleId, TaskId, UserId};
 use crate::ledger::OperationKind;
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey};
 use crate::store::{Answer, Query};
 use crate::testing::scripted::Draft;
 use crate::time::{ManualClock, Timestamp};
@@ -172,6 +172,33 @@ pub fn accounts_come_in_order_a_page_at_a_time(subject: &Subject) {
             assert!(read.len() <= keys.len(), "an account comes twice");
         }
         assert_eq!(read, keys, "pages of {limit}");
+    }
+}
+
+pub fn members_come_in_order_a_page_at_a_time(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let put = |draft: Draft| {
+        draft.with(|changes| {
+            let present = ["c", "a", "B", "d"].map(|user| (member_key(user), member(second(0))));
+            let removed = (member_key("b"), Member { role: None, ..member(second(0)) });
+            let elsewhere = (MemberKey { organization_id: id("p"), ..member_key("e") }, member(second(0)));
+            changes.members.extend(present.into_iter().chain([removed, elsewhere]));
+        })
+    };
+    desk.book(&account("a"), OperationKind::SetMember, put);
+    for limit in [1, 3, 10] {
+        let mut read: Vec<(UserId, Member)> = Vec::new();
+        loop {
+            let after = read.last().map(|(user, _)| user.clone());
+            let query = Query::Members { tenant_id: tenant(), organization_id: id("o"), after, limit };
+            let Answer::Members(page) = desk.ask(&query) else { panic!("members are answered by something else") };
+            assert!(page.len() <= limit && read.len() <= 4);
+            if page.is_empty() {
+                break;
+            }
+            read.extend(page);
+        }
+        assert_eq!(read, ["B", "a", "c", "d"].map(|user| (id(user), member(second(0)))), "pages of {limit}");
     }
 }
 

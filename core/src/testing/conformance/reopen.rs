@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Subject;
-use super::desk::{Desk, account, account_of, id, needs_account, second, tenant, units};
-use crate::credit::{Grant, Hold};
-use crate::facts::{Account, Task};
-use crate::id::{GrantId, TaskId};
+use super::desk::{Desk, account, account_of, blocked, id, member, member_key, needs_account, second, tenant, units};
+use crate::credit::{Grant, Hold, Member};
+use crate::facts::{Account, Needs, SubjectRow, Task};
+use crate::id::{GrantId, TaskId, TenantId};
 use crate::ledger::{OperationKind, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, MemberKey, Subject as Who};
 use crate::store::{Answer, Query, StoreErrorKind};
 use crate::testing::scripted::Draft;
 use crate::time::Timestamp;
@@ -21,6 +21,8 @@ struct Dump {
     accounts: Vec<(Account, BTreeMap<GrantId, Grant>, Vec<Hold>)>,
     task: Option<Task>,
     next_due: Option<Timestamp>,
+    subjects: BTreeMap<(TenantId, Who), SubjectRow>,
+    members: BTreeMap<MemberKey, Member>,
 }
 
 fn dump(desk: &Desk, task: &TaskId) -> Dump {
@@ -33,7 +35,10 @@ fn dump(desk: &Desk, task: &TaskId) -> Dump {
         holds.sort_by_key(|hold| hold.id);
         (image.facts.account, image.facts.grants.into_iter().collect(), holds)
     };
-    Dump { feed: desk.feed(None, 0, 100), accounts: keys.into_iter().map(image).collect(), task, next_due }
+    let needs = Needs { subjects: vec![(tenant(), Who::Tenant)], members: vec![member_key("u")], ..Needs::default() };
+    let facts = desk.facts(needs);
+    let (subjects, members) = (facts.subjects.into_iter().collect(), facts.members.into_iter().collect());
+    Dump { subjects, members, feed: desk.feed(None, 0, 100), accounts: keys.into_iter().map(image).collect(), task, next_due }
 }
 
 fn book_some(desk: &Desk, task: &TaskId) {
@@ -42,6 +47,13 @@ fn book_some(desk: &Desk, task: &TaskId) {
         desk.hold(&key, grant, 2, 60, Some(task));
         desk.charge(&key, grant, 3, Some(task));
     }
+    let who = |draft: Draft| {
+        draft.with(|changes| {
+            changes.subjects.push((Who::Tenant, blocked(second(0))));
+            changes.members.push((member_key("u"), member(second(0))));
+        })
+    };
+    desk.book(&account("a"), OperationKind::Block, who);
 }
 
 pub fn everything_is_as_it_was(subject: &Subject) {
@@ -49,7 +61,8 @@ pub fn everything_is_as_it_was(subject: &Subject) {
     let desk = Desk::new(subject);
     book_some(&desk, &task);
     let before = dump(&desk, &task);
-    assert_eq!((before.feed.len(), before.accounts.len()), (6, 2));
+    assert_eq!((before.feed.len(), before.accounts.len()), (7, 2));
+    assert_eq!((before.subjects.len(), before.members.len()), (1, 1));
     drop(desk);
     subject.close();
     assert_eq!(dump(&Desk::new(subject), &task), before);

@@ -1,13 +1,13 @@
 //! Law 7: nothing crosses the border of a tenant, and what is not found is absent.
 
 use super::Subject;
-use super::desk::{Desk, account, account_of, id, needs_account, second, tenant, units};
+use super::desk::{Desk, account, account_of, blocked, id, member, member_key, needs_account, second, tenant, units};
 use crate::facts::{Facts, Needs};
 use crate::id::{GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{EntryQuery, EntryScope, OperationKind};
-use crate::owner::{AccountKey, Owner};
+use crate::owner::{AccountKey, MemberKey, Owner, Subject as Who};
 use crate::store::{Answer, Query};
-use crate::testing::scripted::next_op_id;
+use crate::testing::scripted::{Draft, next_op_id};
 
 /// Something of every kind in tenant `t1`.
 struct Own {
@@ -20,7 +20,11 @@ struct Own {
 
 fn book_everything(desk: &Desk) -> Own {
     let (key, task) = (account("a"), id("job"));
-    let booked = desk.book(&key, OperationKind::Grant, |draft| draft.key("k").grant(units(10), None));
+    let of_tenant = |draft: Draft| draft.with(|changes| changes.subjects.push((Who::Tenant, blocked(second(0)))));
+    let of_user = |draft: Draft| draft.with(|changes| changes.subjects.push((Who::User(id("a")), blocked(second(0)))));
+    let of_member = |draft: Draft| draft.with(|changes| changes.members.push((member_key("a"), member(second(0)))));
+    let everything = |draft: Draft| of_member(of_user(of_tenant(draft.key("k").grant(units(10), None))));
+    let booked = desk.book(&key, OperationKind::Grant, everything);
     let grant = booked.new_grants[0].id;
     let hold = desk.hold(&key, grant, 1, 60, Some(&task));
     let rule = desk.book(&key, OperationKind::Recur, |draft| draft.rule(second(60))).new_rules[0].id;
@@ -39,6 +43,8 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         task_charges: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, own.task.clone())],
         rules: vec![(tenant_id.clone(), own.rule)],
         texts: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, 0)],
+        subjects: vec![(tenant_id.clone(), Who::Tenant), (tenant_id.clone(), Who::User(id("a")))],
+        members: vec![MemberKey::new(tenant_id.clone(), id("o"), id("a"))],
     }
 }
 
@@ -52,6 +58,8 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.charges.is_empty(), "{:?}", facts.charges);
     assert!(facts.task_charges.values().all(Vec::is_empty), "{:?}", facts.task_charges);
     assert!(facts.texts.is_empty(), "{:?}", facts.texts);
+    assert!(facts.subjects.is_empty(), "{:?}", facts.subjects);
+    assert!(facts.members.is_empty(), "{:?}", facts.members);
 }
 
 pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
@@ -59,8 +67,8 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     let own = book_everything(&desk);
     let found = desk.facts(all_needs(&tenant(), &own));
     assert_eq!((found.replays.len(), found.accounts.len(), found.tasks.len()), (1, 1, 1));
-    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len()), (1, 1, 1));
-    assert_eq!((found.rules.len(), found.texts.len()), (1, 1));
+    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len(), found.rules.len()), (1, 1, 1, 1));
+    assert_eq!((found.texts.len(), found.subjects.len(), found.members.len()), (1, 2, 1));
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -83,6 +91,8 @@ pub fn a_foreign_question_finds_nothing(subject: &Subject) {
     for scope in scopes {
         assert!(desk.entries(EntryQuery::new(scope)).entries.is_empty());
     }
+    let members = Query::Members { tenant_id: foreign.clone(), organization_id: id("o"), after: None, limit: 10 };
+    assert!(matches!(desk.ask(&members), Answer::Members(found) if found.is_empty()));
     assert!(desk.feed(Some(foreign), 0, 10).is_empty());
 }
 
@@ -100,6 +110,8 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
         task_charges: vec![(account("other"), id("job"))],
         rules: vec![(tenant(), RuleId::derive(unknown, 1))],
         texts: vec![(account("other"), 0)],
+        subjects: vec![(tenant(), Who::User(id("other")))],
+        members: vec![MemberKey::new(tenant(), id("o"), id("other")), MemberKey::new(tenant(), id("other"), id("a"))],
     };
     assert_nothing(&desk.facts(needs));
 }

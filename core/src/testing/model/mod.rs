@@ -7,6 +7,7 @@
 
 mod recur;
 mod rules;
+mod spending;
 
 use crate::command::PlaceHold;
 use crate::credit::{GrantType, HoldState, Payer, Policies, Scope};
@@ -35,6 +36,7 @@ pub struct Effects {
     pub held: Option<i64>,
     pub status: Option<HoldState>,
     pub expires_at: Option<i64>,
+    pub changed: Option<bool>,
 }
 
 /// What the model answers.
@@ -109,6 +111,7 @@ struct Purse {
     gone: i64,
     /// How many entries it has, as the receipts say.
     version: u64,
+    blocked: bool,
 }
 
 /// The books as the rules say they must be.
@@ -121,6 +124,8 @@ pub struct Model {
     rhythms: Vec<recur::Rhythm>,
     uses: Vec<Use>,
     tasks: Vec<(TenantId, TaskId, i64)>,
+    stops: Vec<spending::Stop>,
+    colleagues: Vec<spending::Colleague>,
     answers: Vec<(Command, Answer)>,
     /// What the command that is decided expects.
     expected: Option<u64>,
@@ -251,8 +256,10 @@ impl Model {
                 (purse, self.adjust(purse, now, ask.amount.micros())?)
             }
             Body::Hold(ask) => {
-                let task = ask.task_id.as_ref();
-                let (purse, now) = self.begin(clock, tenant, ask.payer.as_ref(), ask.user_id.as_ref(), ask.unit.as_ref(), task)?;
+                let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
+                let clock = clock.max(self.last_said(tenant, &self.payer(tenant, payer, user)?, user));
+                let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
+                self.may_spend(purse, user, ask.amount.micros(), now)?;
                 (purse, self.hold(purse, now, ask)?)
             }
             Body::Extend(ask) => {
@@ -268,8 +275,10 @@ impl Model {
                 (self.freezes[freeze].purse, self.release(freeze, now, ask)?)
             }
             Body::Charge(ask) => {
-                let task = ask.task_id.as_ref();
-                let (purse, now) = self.begin(clock, tenant, ask.payer.as_ref(), ask.user_id.as_ref(), ask.unit.as_ref(), task)?;
+                let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
+                let clock = clock.max(self.last_said(tenant, &self.payer(tenant, payer, user)?, user));
+                let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
+                self.may_spend(purse, user, ask.amount.micros(), now)?;
                 (purse, self.charge(purse, now, ask)?)
             }
             Body::Refund(ask) => {
@@ -306,10 +315,24 @@ impl Model {
                 self.freezes.iter_mut().filter(meant).for_each(|freeze| freeze.ask.user_id = None);
                 (purse, Effects::default())
             }
+            Body::Block(ask) => return self.block(clock, command, &ask.target, true),
+            Body::Unblock(ask) => return self.block(clock, command, &ask.target, false),
+            Body::SetMember(ask) => {
+                let effects = self.set_member(clock, tenant, ask);
+                return Ok(self.answer(command, effects));
+            }
+            Body::RemoveMember(ask) => {
+                let effects = self.remove_member(clock, tenant, ask)?;
+                return Ok(self.answer(command, effects));
+            }
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
+        Ok(self.answer(command, effects))
+    }
+
+    fn answer(&mut self, command: &Command, effects: Effects) -> Verdict {
         self.answers.push((command.clone(), Ok(effects.clone())));
-        Ok(Verdict::Accepted(effects))
+        Verdict::Accepted(effects)
     }
 
     // ---- finding, and the present ----
@@ -325,16 +348,11 @@ impl Model {
         task: Option<&TaskId>,
     ) -> Result<(usize, i64), DenialKind> {
         let policy = self.policies.of(tenant).clone();
-        let owner = match (payer, policy.payer, user) {
-            (Some(owner), ..) => owner.clone(),
-            (None, Payer::Tenant, _) => Owner::Pool,
-            (None, Payer::User, Some(user)) => Owner::User(user.clone()),
-            (None, Payer::User, None) => return Err(OwnerInvalid),
-        };
+        let owner = self.payer(tenant, payer, user)?;
         let key = AccountKey::new(tenant.clone(), owner, unit.unwrap_or(&policy.unit).clone());
         let known = self.purses.iter().position(|purse| purse.key == key);
         let purse = known.unwrap_or_else(|| {
-            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0, version: 0 });
+            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0, version: 0, blocked: false });
             self.purses.len() - 1
         });
         self.expect_version(purse)?;
@@ -346,6 +364,15 @@ impl Model {
         match self.expected {
             Some(expected) if expected != self.purses[purse].version => Err(VersionConflict),
             _ => Ok(()),
+        }
+    }
+
+    fn payer(&self, tenant: &TenantId, payer: Option<&Owner>, user: Option<&UserId>) -> Result<Owner, DenialKind> {
+        match (payer, self.policies.of(tenant).payer, user) {
+            (Some(owner), ..) => Ok(owner.clone()),
+            (None, Payer::Tenant, _) => Ok(Owner::Pool),
+            (None, Payer::User, Some(user)) => Ok(Owner::User(user.clone())),
+            (None, Payer::User, None) => Err(OwnerInvalid),
         }
     }
 
@@ -401,6 +428,7 @@ impl Model {
             if self.freezes[freeze].purse == purse && due {
                 self.freezes[freeze].state = HoldState::Expired;
                 let lines = std::mem::take(&mut self.freezes[freeze].lines);
+                self.unuse(freeze, lines.iter().map(|(_, part)| part).sum());
                 self.unfreeze(&lines, self.freezes[freeze].until);
             }
         }

@@ -151,6 +151,7 @@ impl Model {
         let until = now + i64::from(ask.expire_in) * MICROS;
         let (state, draw) = (HoldState::Frozen, Some(lines.clone()));
         self.freezes.push(Freeze { purse, ask: ask.clone(), made_at: now, until, state, lines, captured: 0, id: None, seq: 0 });
+        self.use_up(purse, ask.user_id.as_ref(), Some(self.freezes.len() - 1), now, ask.amount.micros());
         Ok(Effects { draw, expires_at: Some(until), ..Effects::default() })
     }
 
@@ -198,6 +199,10 @@ impl Model {
             }
         }
         self.purses[purse].gone += cost;
+        self.use_up(purse, held.user_id.as_ref(), None, now, excess);
+        if ask.last {
+            self.unuse(freeze, total(&lines));
+        }
         let came_back = if ask.last { self.unfreeze(&std::mem::take(&mut lines), now) } else { 0 };
         let status = if ask.last { HoldState::Committed } else { state };
         let (held_now, captured) = (total(&lines), captured + cost);
@@ -234,6 +239,7 @@ impl Model {
         let change = self.unfreeze_in_order(&released, now);
         let status = if ask.amount.is_some() { HoldState::Frozen } else { HoldState::Cancelled };
         let held_now = total(&lines);
+        self.unuse(freeze, amount);
         (self.freezes[freeze].state, self.freezes[freeze].lines) = (status, lines);
         let (released, held, change) = (Some(amount), Some(held_now), Some(change));
         Ok(Effects { released, held, change, status: Some(status), ..Effects::default() })
@@ -275,6 +281,7 @@ impl Model {
         let lines = self.draw(purse, now, amount, ask.app_id.as_ref(), ask.template_id.as_ref())?;
         self.purses[purse].gone += amount;
         self.uses.push(Use { purse, task_id: ask.task_id.clone(), at: now, lines: lines.clone(), id: None });
+        self.use_up(purse, ask.user_id.as_ref(), None, now, amount);
         Ok(Effects { change: Some(-amount), draw: Some(lines), ..Effects::default() })
     }
 

@@ -166,6 +166,33 @@ CREATE TABLE tasks (
     PRIMARY KEY (tenant_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Tenants and users that were ever blocked.
+CREATE TABLE subjects (
+    tenant_id  TEXT    NOT NULL,
+    kind       INTEGER NOT NULL CHECK (kind IN (0, 1)), -- tenant, user
+    subject_id TEXT    NOT NULL,                        -- empty for the tenant
+    blocked    INTEGER NOT NULL CHECK (blocked IN (0, 1)),
+    since      INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, kind, subject_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE members (
+    tenant_id       TEXT    NOT NULL,
+    organization_id TEXT    NOT NULL,
+    user_id         TEXT    NOT NULL,
+    role            TEXT,             -- NULL: removed; what was used is not forgotten
+    unit            TEXT    NOT NULL, -- of the limit and of what was used
+    limit_amount    INTEGER CHECK (limit_amount >= 0),
+    limit_per       TEXT,
+    day_from        INTEGER NOT NULL,
+    day_used        INTEGER NOT NULL CHECK (day_used >= 0),
+    month_from      INTEGER NOT NULL,
+    month_used      INTEGER NOT NULL CHECK (month_used >= 0),
+    last_at         INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, organization_id, user_id)
+) STRICT, WITHOUT ROWID;
+
 -- Before 1970 a time is negative: its second is the one before it, and the rest is counted from there.
 CREATE VIEW ledger AS
 SELECT 'led_' || lower(substr(hex(o.op_id), 1, 8) || '-' || substr(hex(o.op_id), 9, 4) || '-' || substr(hex(o.op_id), 13, 4)
