@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::amount::Amount;
 use crate::changes::Changes;
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
-use crate::credit::{TenantPolicy, adjust, charge, grants, holds, refund};
+use crate::credit::{TenantPolicy, adjust, charge, grants, holds, limits, refund};
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
@@ -53,6 +53,7 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         Body::Charge(body) => charge::charge(&case, body),
         Body::Refund(body) => refund::refund(&case, body),
         Body::Settle(body) => settle_account(&case, body),
+        Body::SetCreditLimit(body) => limits::set_credit_limit(&case, body),
     };
     match booking {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),

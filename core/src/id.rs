@@ -186,6 +186,11 @@ derived_ids! {
     RefundId = "ref",
 }
 
+impl GrantId {
+    /// Stands in a draw for what is drawn on the credit limit; no grant has it.
+    pub const DEBT: GrantId = GrantId(Uuid::nil());
+}
+
 /// The longest text id, in bytes.
 pub const MAX_TEXT_ID_BYTES: usize = 255;
 

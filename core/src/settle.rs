@@ -143,7 +143,7 @@ pub(crate) fn end_grants(posting: &mut Posting<'_>, ids: &[GrantId], at: Timesta
 
 fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, events: &mut Events) -> Result<(), Stop> {
     let Some(grant) = posting.grant(id) else { return Ok(()) };
-    let draw = Draw::single(id, grant.terms.grant_type, grant.remaining);
+    let draw = posting.issued(id, grant.terms.grant_type, grant.remaining);
     if let Some(expires_at) = grant.expires_at.filter(|expires_at| *expires_at <= posting.now) {
         events.push(Reverse((expires_at.max(at), Due::End, id.uuid())));
     }

@@ -36,6 +36,8 @@ fn full_commands() -> Vec<Value> {
             "operator": "ops", "reason": "failed", "metadata": {}}),
         json!({"command": "refund", "payer": "user:u1", "ledger_id": ENTRY, "operator": "ops", "reason": "failed"}),
         json!({"command": "settle", "owner": "user:u1", "unit": "UC"}),
+        json!({"command": "set_credit_limit", "owner": "user:u1", "unit": "UC", "credit_limit": "5", "operator": "ops",
+            "reason": "trust", "metadata": {}}),
     ];
     bodies.into_iter().map(|body| merged(&context, &body)).collect()
 }
@@ -87,7 +89,7 @@ fn every_field_of_every_command_is_checked() {
                 }
                 let refused = read(&with(&json, name, wrong.clone())).unwrap_err();
                 let expected = match name.as_str() {
-                    "amount" | "actual_cost" => "amount_invalid",
+                    "amount" | "actual_cost" | "credit_limit" => "amount_invalid",
                     "owner" | "payer" if wrong.is_string() => "owner_invalid",
                     _ => "payload_invalid",
                 };
@@ -114,6 +116,7 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("charge", &["amount"]),
         ("refund", &["operator", "reason"]),
         ("settle", &["owner"]),
+        ("set_credit_limit", &["owner", "credit_limit", "operator", "reason"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

@@ -11,8 +11,8 @@ use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
     AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure, GrantCredit,
-    GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, Settle, Timestamp,
-    VoidGrant,
+    GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, SetCreditLimit, Settle,
+    Timestamp, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -151,6 +151,11 @@ fn charging() -> Vec<Step> {
         step("refund the job", 81, None, refund_job),
         step("refund it again", 82, None, refund_job),
         step("late capture", 200, None, |got| capture(got, "late hold", "6", true)),
+        Step {
+            tenant: "t2",
+            ..step("trusted", 300, Some("l1"), |_| SetCreditLimit::new(user(), amount("5"), "ops", "trust").unwrap())
+        },
+        Step { tenant: "t2", ..step("on credit", 300, None, move |_| pay("3")) },
         step("settled", 600, None, settle),
         step("nothing due", 600, None, settle),
         step("trial spent", 700, None, move |_| pay("12")),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use drawdown::ledger::Entry;
+use drawdown::ledger::{Entry, EntryKind, Terms};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{Answer, Query, Store};
@@ -34,10 +34,13 @@ fn the_memory_store_agrees_with_the_model() {
 /// What random commands must reach, or they prove nothing.
 const REACHED: &[&str] = &[
     "adjust accepted",
+    "adjust on credit",
     "adjust insufficient_balance",
     "amend accepted",
     "amend payload_invalid",
     "capture committed",
+    "capture of redrawn debt",
+    "capture on credit",
     "capture expired",
     "capture frozen",
     "capture hold_exceeded",
@@ -49,6 +52,7 @@ const REACHED: &[&str] = &[
     "charge accepted",
     "charge idempotency_conflict",
     "charge insufficient_balance",
+    "charge on credit",
     "charge owner_invalid",
     "charge replayed",
     "extend accepted",
@@ -57,14 +61,18 @@ const REACHED: &[&str] = &[
     "grant accepted",
     "grant amount_invalid",
     "grant idempotency_conflict",
+    "grant on credit",
     "grant payload_invalid",
     "grant replayed",
     "hold accepted",
     "hold insufficient_balance",
+    "hold on credit",
     "hold pre_deduct_already_processed",
     "hold replayed",
     "refund accepted",
     "refund invalid_refund_amount",
+    "refund of repaid debt",
+    "refund on credit",
     "refund payload_invalid",
     "refund refund_duplicate",
     "refund refund_not_allowed",
@@ -72,7 +80,11 @@ const REACHED: &[&str] = &[
     "release amount_invalid",
     "release cancelled",
     "release frozen",
+    "release on credit",
     "release pre_deduct_already_processed",
+    "set_credit_limit accepted",
+    "set_credit_limit amount_invalid",
+    "set_credit_limit replayed",
     "settle accepted",
     "void accepted",
     "void grant_not_found",
@@ -224,10 +236,29 @@ impl Pair {
                 )
             })?;
             if let Ok(receipt) = &answer {
+                self.note_debts(receipt);
                 self.made.insert(step.serial, Made::of(receipt));
             }
         }
         self.compare_balances().map_err(|why| format!("after step #{}: {why}", steps.last().unwrap().serial))
+    }
+
+    /// Counts what was drawn on a credit limit, and what came of it.
+    fn note_debts(&mut self, receipt: &Receipt) {
+        for entry in receipt.entries() {
+            if entry.draw.debt().is_positive() {
+                *self.seen.entry(format!("{} on credit", entry.kind)).or_default() += 1;
+            }
+            if let (EntryKind::Reissue, Some(Terms::Grant { terms, .. })) = (entry.kind, &entry.terms)
+                && terms.reissue_of.is_none()
+            {
+                *self.seen.entry("refund of repaid debt".to_owned()).or_default() += 1;
+            }
+        }
+        let kinds: Vec<EntryKind> = receipt.entries().iter().map(|entry| entry.kind).collect();
+        if kinds.windows(3).any(|kinds| kinds == [EntryKind::Release, EntryKind::Hold, EntryKind::Capture]) {
+            *self.seen.entry("capture of redrawn debt".to_owned()).or_default() += 1;
+        }
     }
 
     fn clock_now(&self) -> Timestamp {

@@ -54,6 +54,7 @@ fields! {
     Final = "final",
     ScopeAppId = "scope_app_id",
     ScopeTemplateId = "scope_template_id",
+    CreditLimit = "credit_limit",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

@@ -15,7 +15,7 @@ use crate::owner::Owner;
 const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
-const AMOUNT_FIELDS: [&str; 2] = ["amount", "actual_cost"];
+const AMOUNT_FIELDS: [&str; 3] = ["amount", "actual_cost", "credit_limit"];
 
 /// The fields that name an owner: their mistakes are those of [`Owner`].
 const OWNER_FIELDS: [&str; 2] = ["owner", "payer"];
@@ -59,7 +59,8 @@ impl Request<Body> {
     /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
-        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle";
+        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, \
+                             set_credit_limit";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -86,6 +87,7 @@ impl Request<Body> {
             "charge" => Body::Charge(read(fields)?),
             "refund" => Body::Refund(read(fields)?),
             "settle" => Body::Settle(read(fields)?),
+            "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -106,6 +108,7 @@ impl Request<Body> {
             Body::Charge(body) => serde_json::to_value(body),
             Body::Refund(body) => serde_json::to_value(body),
             Body::Settle(body) => serde_json::to_value(body),
+            Body::SetCreditLimit(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());

@@ -1,5 +1,6 @@
 //! What a caller can ask for: typed commands, their fingerprints, and the receipts that answer them.
 
+mod account;
 mod charge;
 mod fingerprint;
 mod grant;
@@ -14,14 +15,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use account::SetCreditLimit;
 pub use charge::{Charge, Refund, RefundOf};
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
-    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RefundReceipt,
-    ReleaseReceipt, SettleReceipt, VoidReceipt,
+    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
+    Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
 };
 
 use crate::credit::TenantPolicy;
@@ -129,6 +131,7 @@ pub enum Body {
     Charge(Charge),
     Refund(Refund),
     Settle(Settle),
+    SetCreditLimit(SetCreditLimit),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -222,6 +225,7 @@ bodies! {
     Charge(Charge) -> ChargeReceipt,
     Refund(Refund) -> RefundReceipt,
     Settle(Settle) -> SettleReceipt,
+    SetCreditLimit(SetCreditLimit) -> CreditLimitReceipt,
 }
 
 /// What each command says about itself.

@@ -79,6 +79,7 @@ impl Receipt {
             OperationKind::Charge => json(serde_json::to_value(ChargeReceipt::new(self))),
             OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
+            OperationKind::SetCreditLimit => json(serde_json::to_value(CreditLimitReceipt::new(self))),
         }
     }
 
@@ -198,6 +199,8 @@ receipt! {
         ledger_id: LedgerId = common.ledger_id,
         /// The change of the balance: 0 when the grant is effective later.
         change: Amount = receipt.change(),
+        /// What of it repaid at once what was owed on the credit limit.
+        repaid: Amount = common.draw.debt(),
         /// From when it can be spent.
         effective_at: Timestamp = match &common.main_terms {
             Some(Terms::Grant { terms, .. }) => terms.effective_at,
@@ -372,6 +375,19 @@ receipt! {
         forfeited: Amount = receipt.sum(|entry| matches!(entry.kind, EntryKind::Expire | EntryKind::Void).then_some(entry.change).and_then(Amount::checked_neg)),
         /// Why.
         reason: Option<Arc<str>> = common.reason,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::SetCreditLimit`].
+    CreditLimitReceipt from [Amend] as (receipt, common) {
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The limit from now on.
+        credit_limit: Amount = match (&common.main_terms, receipt) {
+            (Some(Terms::CreditLimit { credit_limit }), _) => *credit_limit,
+            _ => Amount::ZERO,
+        },
     }
 }
 

@@ -55,8 +55,13 @@ pub(super) fn make_grant(
     if posting.open_grant_count() >= MAX_OPEN_GRANTS {
         return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
-    if kind != EntryKind::Reissue {
-        refuse_overflow(posting, terms.amount)?;
+    if kind != EntryKind::Reissue && !fits(posting, terms.amount, posting.account.standing.credit_limit) {
+        return Err(Denial::amount(
+            "amount",
+            terms.amount,
+            "an amount with which all that was given to the account stays at most 9223372036854.775807",
+        )
+        .into());
     }
     let id = GrantId::derive(posting.op_id, posting.next_ordinal()?);
     let pending = terms.effective_at > posting.now;
@@ -70,24 +75,21 @@ pub(super) fn make_grant(
         remaining: if pending { amount } else { Amount::ZERO },
         held: Amount::ZERO,
     });
-    let draw = if pending { Draw::default() } else { Draw::single(id, grant_type, amount) };
+    let draw = if pending { Draw::default() } else { posting.issued(id, grant_type, amount) };
     posting.post(Line::new(kind, draw, posting.now).about_grant(id).terms(Terms::Grant { expires_at, terms }).text(text))
 }
 
-/// All that was ever issued, and all that will be when pending grants begin, must fit: else a grant that begins could
-/// not be booked, and its account would be stuck.
-fn refuse_overflow(posting: &Posting<'_>, amount: Amount) -> Result<(), Denial> {
-    let totals = posting.account.totals;
+/// All that was ever issued, all that will be when pending grants begin, and the credit limit must fit together: else a grant
+/// that begins or a hold that is captured could not be booked, and the account would be stuck.
+pub(super) fn fits(posting: &Posting<'_>, amount: Amount, credit_limit: Amount) -> bool {
+    let (totals, debt) = (posting.account.totals, posting.account.standing.debt);
     let pending = posting.open_grants().filter(|grant| grant.state == GrantState::Pending).map(|grant| grant.remaining);
-    let sum = pending.chain([totals.issued, totals.adjusted_in, amount]).try_fold(Amount::ZERO, Amount::checked_add);
-    match sum {
-        Some(_) => Ok(()),
-        None => Err(Denial::amount(
-            "amount",
-            amount,
-            "an amount with which all that was given to the account stays at most 9223372036854.775807",
-        )),
-    }
+    let credit = debt.owed.checked_add(debt.held).map(|debt| debt.max(credit_limit));
+    pending
+        .chain([totals.issued, totals.adjusted_in, amount])
+        .try_fold(Amount::ZERO, Amount::checked_add)
+        .zip(credit)
+        .is_some_and(|(given, credit)| given.checked_add(credit).is_some())
 }
 
 pub(crate) fn void<'a>(case: &Case<'a>, command: &VoidGrant) -> Result<Booking<'a>, Stop> {

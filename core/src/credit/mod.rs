@@ -8,6 +8,7 @@ mod grant;
 pub(crate) mod grants;
 mod hold;
 pub(crate) mod holds;
+pub(crate) mod limits;
 mod order;
 mod policy;
 pub(crate) mod refund;
@@ -15,8 +16,8 @@ mod standing;
 
 pub(crate) use draw::explain;
 pub use draw::{ExplainedGrant, Explanation, Unusable, UnusableGrant};
-pub(crate) use grant::named_enum;
 pub use grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
+pub(crate) use grant::{named_enum, not_among};
 pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};

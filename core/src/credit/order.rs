@@ -25,8 +25,9 @@ impl ConsumptionOrder {
     /// The order that begins with these types.
     ///
     /// # Errors
-    /// `payload_invalid` when a type is listed twice.
+    /// `payload_invalid` when a type is listed twice, or one that no grant can have.
     pub fn new(listed: Vec<GrantType>) -> Result<ConsumptionOrder, Denial> {
+        listed.iter().try_for_each(|grant_type| grant_type.check_given("consumption_order"))?;
         let mut ranks = [u8::MAX; GrantType::ALL.len()];
         let rest = GrantType::ALL.iter().filter(|t| !listed.contains(t));
         for (position, grant_type) in listed.iter().chain(rest).enumerate() {

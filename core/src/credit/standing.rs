@@ -21,6 +21,15 @@ pub struct Standing {
     pub rules: u32,
 }
 
+impl Standing {
+    /// What can still be drawn on the credit limit; nothing when it was lowered below the debt.
+    #[must_use]
+    pub fn credit_left(&self) -> Amount {
+        let left = self.credit_limit.checked_sub(self.debt.owed).and_then(|left| left.checked_sub(self.debt.held));
+        left.unwrap_or(Amount::ZERO).max(Amount::ZERO)
+    }
+}
+
 /// What was drawn on a credit limit. The available balance is what remains in effective grants, less both parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Debt {

@@ -24,6 +24,10 @@ pub struct Balance {
     pub available: Amount,
     /// What open holds keep.
     pub frozen: Amount,
+    /// How far the balance may go below zero. None at a past instant: what was booked by then does not tell.
+    pub credit_limit: Option<Amount>,
+    /// What was consumed on the credit limit and is not repaid. None at a past instant: what was booked by then does not tell.
+    pub owed: Option<Amount>,
     /// What is counted.
     pub unit: Unit,
     /// The instant.
@@ -364,13 +368,15 @@ impl Engine {
 
 fn balance_of(account: Option<&Account>, key: &AccountKey, as_of: Timestamp) -> Balance {
     let (available, frozen) = account.map_or((Amount::ZERO, Amount::ZERO), |account| (account.available, account.frozen));
-    Balance { available, frozen, unit: key.unit.clone(), as_of }
+    let standing = account.map(|account| account.standing).unwrap_or_default();
+    let (credit_limit, owed) = (Some(standing.credit_limit), Some(standing.debt.owed));
+    Balance { available, frozen, credit_limit, owed, unit: key.unit.clone(), as_of }
 }
 
 /// The balance after the last entry booked by `as_of`, moved by the settlements booked later that were effective by then.
 fn booked_balance(entries: &EntriesAt, key: &AccountKey, as_of: Timestamp) -> Result<Balance, Failure> {
     let last = entries.last.as_ref();
-    let mut balance = balance_of(None, key, as_of);
+    let mut balance = Balance { credit_limit: None, owed: None, ..balance_of(None, key, as_of) };
     balance.available = last.map_or(Amount::ZERO, |entry| entry.balance_after);
     balance.frozen = last.map_or(Amount::ZERO, |entry| entry.frozen_after);
     for entry in &entries.settlements {

@@ -95,6 +95,11 @@ pub enum Terms {
         /// Where it stands from now on.
         state: crate::credit::HoldState,
     },
+    /// A credit limit is set.
+    CreditLimit {
+        /// From now on.
+        credit_limit: Amount,
+    },
 }
 
 /// The part of an entry that is text about people. It is hashed apart, which leaves room for

@@ -35,6 +35,8 @@ named_enum! {
         Refund = "refund",
         /// What had become due was booked.
         Settle = "settle",
+        /// How far the balance may go below zero was set.
+        SetCreditLimit = "set_credit_limit",
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::chain::{ChainHash, text_hash};
 use super::entry::{Entry, EntryKind, Terms};
-use super::posting::{Stop, book_entry, earliest, move_in_grant};
+use super::posting::{Stop, book_entry, earliest, move_in_debt, move_in_grant};
 use crate::amount::Amount;
 use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState};
 use crate::facts::{Account, Totals};
@@ -174,11 +174,18 @@ impl Rebuilt {
         }
         let outgoing = entry.change.is_negative();
         for line in entry.draw.lines() {
+            if line.is_debt() {
+                move_in_debt(&mut self.account.standing.debt, entry.kind, line.amount).map_err(|stop| sentence(&stop))?;
+                continue;
+            }
             let grant = self
                 .grants
                 .get_mut(&line.grant_id)
                 .ok_or_else(|| format!("the entry {} draws from a grant that no entry made", entry.seq))?;
             move_in_grant(grant, entry.kind, outgoing, line.amount).map_err(|stop| sentence(&stop))?;
+        }
+        if let Some(Terms::CreditLimit { credit_limit }) = &entry.terms {
+            self.account.standing.credit_limit = *credit_limit;
         }
         self.end_or_amend_grant(entry);
         self.rebuild_hold(entry);

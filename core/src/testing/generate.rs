@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{Settle, VoidGrant};
+use crate::command::{SetCreditLimit, Settle, VoidGrant};
 use crate::credit::{ConsumptionOrder, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy};
 use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
@@ -100,7 +100,7 @@ impl Step {
                     *id = made.ledger_id;
                 }
             }
-            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) => {}
+            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::SetCreditLimit(_) => {}
         }
         command
     }
@@ -233,6 +233,7 @@ impl Generator {
             Body::Charge(body) => body.amount = more(body.amount),
             Body::Refund(body) => body.operator = self.operator(),
             Body::Settle(body) => body.owner = Owner::Pool,
+            Body::SetCreditLimit(body) => body.credit_limit = more(body.credit_limit),
         }
     }
 
@@ -246,10 +247,11 @@ impl Generator {
             40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
             52..57 => (None, tenant_id, self.adjust()),
             57..59 => (None, tenant_id, self.settle()),
-            59..73 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
-            73..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
-            80..84 => self.about(Kind::Hold, |own, _| own.extend()),
-            84..87 => self.about(Kind::Grant, |own, _| own.void()),
+            59..62 => (None, tenant_id, self.credit_limit()),
+            62..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
+            74..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
+            80..83 => self.about(Kind::Hold, |own, _| own.extend()),
+            83..87 => self.about(Kind::Grant, |own, _| own.void()),
             87..90 => self.about(Kind::Grant, |own, _| own.amend()),
             _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
         };
@@ -305,6 +307,12 @@ impl Generator {
 
     fn settle(&mut self) -> Body {
         Body::Settle(Settle { owner: self.owner(), unit: None })
+    }
+
+    fn credit_limit(&mut self) -> Body {
+        let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
+        let credit_limit = if self.chance(15) { Amount::ZERO } else { self.amount(15) };
+        Body::SetCreditLimit(SetCreditLimit { owner, unit, credit_limit, operator, reason: Arc::from("trust"), metadata: None })
     }
 
     fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {

@@ -15,6 +15,9 @@ use crate::ledger::EntryKind;
 use crate::owner::{AccountKey, Owner};
 use crate::{Body, Command, Receipt, Timestamp};
 
+/// Stands for the credit limit where numbers of lots stand.
+pub const DEBT: usize = usize::MAX;
+
 /// Numbers of lots, and how many millionths of each.
 pub type Lines = Vec<(usize, i64)>;
 
@@ -86,13 +89,17 @@ struct Use {
     id: Option<LedgerId>,
 }
 
-/// An account: where its credit came from and where it went.
+/// An account: where its credit came from and where it went, and what was drawn on its credit limit: consumed (`owed`) or kept by
+/// holds (`promised`).
 #[derive(Clone, Debug)]
 struct Purse {
     key: AccountKey,
     last_at: i64,
     came: i64,
     gone: i64,
+    limit: i64,
+    owed: i64,
+    promised: i64,
 }
 
 /// The books as the rules say they must be.
@@ -157,6 +164,7 @@ impl Model {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.lots.iter().all(|lot| lot.left >= 0 && lot.held >= 0)
+            && self.purses.iter().all(|purse| purse.owed >= 0 && purse.promised >= 0)
             && (0..self.purses.len()).all(|purse| {
                 let (available, frozen) = self.sums(purse);
                 self.purses[purse].came == available + frozen + self.purses[purse].gone
@@ -189,6 +197,9 @@ impl Model {
     /// The number of the grant with this id.
     #[must_use]
     pub fn grant_number(&self, id: GrantId) -> Option<usize> {
+        if id == GrantId::DEBT {
+            return Some(DEBT);
+        }
         self.lots.iter().position(|lot| lot.id == Some(id))
     }
 
@@ -256,6 +267,11 @@ impl Model {
                 }
                 (purse, Effects::default())
             }
+            Body::SetCreditLimit(ask) => {
+                let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                self.purses[purse].limit = ask.credit_limit.micros();
+                (purse, Effects::default())
+            }
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
         self.answers.push((command.clone(), effects.clone()));
@@ -284,7 +300,7 @@ impl Model {
         let key = AccountKey::new(tenant.clone(), owner, unit.unwrap_or(&policy.unit).clone());
         let known = self.purses.iter().position(|purse| purse.key == key);
         let purse = known.unwrap_or_else(|| {
-            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0 });
+            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0, limit: 0, owed: 0, promised: 0 });
             self.purses.len() - 1
         });
         Ok((purse, self.present(clock, purse, task)))
@@ -320,18 +336,20 @@ impl Model {
 
     /// Books what is due: pending grants become effective, holds past their time are released, grants past theirs expire.
     fn settle(&mut self, purse: usize, now: i64) {
-        for lot in 0..self.lots.len() {
-            if self.lots[lot].purse == purse && self.lots[lot].pending && self.lots[lot].from <= now {
-                self.lots[lot].pending = false;
-                self.purses[purse].came += self.lots[lot].left;
-            }
+        let begins = |lot: &Lot| lot.purse == purse && lot.pending && lot.from <= now;
+        let mut begun: Vec<usize> = (0..self.lots.len()).filter(|lot| begins(&self.lots[*lot])).collect();
+        begun.sort_by_key(|lot| (self.lots[*lot].from, self.lots[*lot].id));
+        for lot in begun {
+            self.lots[lot].pending = false;
+            self.purses[purse].came += self.lots[lot].left;
+            self.repay(lot);
         }
         for freeze in 0..self.freezes.len() {
             let due = self.freezes[freeze].state == HoldState::Frozen && self.freezes[freeze].until <= now;
             if self.freezes[freeze].purse == purse && due {
                 self.freezes[freeze].state = HoldState::Expired;
                 let lines = std::mem::take(&mut self.freezes[freeze].lines);
-                self.unfreeze(&lines, self.freezes[freeze].until);
+                self.unfreeze(purse, &lines, self.freezes[freeze].until);
             }
         }
         for lot in &mut self.lots {
@@ -344,7 +362,10 @@ impl Model {
     /// What can be drawn and what is frozen, of a settled account.
     fn sums(&self, purse: usize) -> (i64, i64) {
         let lots = self.lots.iter().filter(|lot| lot.purse == purse);
-        lots.fold((0, 0), |(left, held), lot| (left + if lot.pending { 0 } else { lot.left }, held + lot.held))
+        let Purse { owed, promised, .. } = self.purses[purse];
+        lots.fold((-owed - promised, promised), |(left, held), lot| {
+            (left + if lot.pending { 0 } else { lot.left }, held + lot.held)
+        })
     }
 }
 

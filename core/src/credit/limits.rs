@@ -1,0 +1,31 @@
+//! What is agreed about an account besides its grants.
+
+use std::sync::Arc;
+
+use super::grants::fits;
+use crate::amount::Amount;
+use crate::command::{SetCreditLimit, paying_account, shared_metadata};
+use crate::decide::{Booking, Case};
+use crate::denial::Denial;
+use crate::ledger::posting::{Line, Stop};
+use crate::ledger::{Draw, EntryKind, EntryText, Terms};
+
+/// Sets how far the balance may go below zero. A limit below the present debt only stops further drawing.
+pub(crate) fn set_credit_limit<'a>(case: &Case<'a>, command: &SetCreditLimit) -> Result<Booking<'a>, Stop> {
+    let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
+    let mut posting = case.open(&key)?;
+    if !fits(&posting, Amount::ZERO, command.credit_limit) {
+        let allowed = "a limit that, with all that was given to the account, is at most 9223372036854.775807";
+        return Err(Denial::amount("credit_limit", command.credit_limit, allowed).into());
+    }
+    posting.account.standing.credit_limit = command.credit_limit;
+    let text = EntryText {
+        user_id: None,
+        operator: Some(command.operator.clone()),
+        reason: Some(Arc::clone(&command.reason)),
+        metadata: shared_metadata(command.metadata.as_ref()),
+    };
+    let terms = Terms::CreditLimit { credit_limit: command.credit_limit };
+    posting.post(Line::new(EntryKind::Amend, Draw::default(), case.now()).terms(terms).text(text))?;
+    Ok(Booking::of(posting))
+}
