@@ -54,6 +54,7 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         Body::Refund(body) => refund::refund(&case, body),
         Body::Settle(body) => settle_account(&case, body),
         Body::SetCreditLimit(body) => limits::set_credit_limit(&case, body),
+        Body::SetLowBalance(body) => limits::set_low_balance(&case, body),
     };
     match booking {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
@@ -152,7 +153,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
     let Booking { posting, subject, answer, policy_tag, task, refunded } = booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
-    let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds } = booked;
+    let Booked { account, account_is_new, band, entries, made_grants, changed_grants, made_holds, changed_holds } = booked;
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq + 1 - u64::from(entry_count));
     let operation = Operation {
@@ -171,6 +172,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         policy_tag,
         created_at: case.now(),
         refunded: Amount::ZERO,
+        band,
         answer: answer.and_then(|rest| serde_json::to_string(&rest).ok()).map(Arc::from),
     };
     let stored = Arc::new(StoredOperation { operation, entries, position: 0 });

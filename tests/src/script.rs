@@ -289,14 +289,14 @@ impl Bank {
 fn defaults(command: &str) -> Map<String, Value> {
     let mut fields = json!({"command": command, "tenant_id": "acme"});
     match command {
-        "grant" | "adjust" | "settle" | "set_credit_limit" => fields["owner"] = "user:u1".into(),
+        "grant" | "adjust" | "settle" | "set_credit_limit" | "set_low_balance" => fields["owner"] = "user:u1".into(),
         "hold" | "charge" | "refund" => fields["payer"] = "user:u1".into(),
         _ => {}
     }
     if command == "grant" {
         fields["type"] = "purchased".into();
     }
-    if matches!(command, "void" | "adjust" | "refund" | "set_credit_limit") {
+    if matches!(command, "void" | "adjust" | "refund" | "set_credit_limit" | "set_low_balance") {
         fields["operator"] = "ops".into();
         fields["reason"] = "test".into();
     }

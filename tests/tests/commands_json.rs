@@ -38,6 +38,8 @@ fn full_commands() -> Vec<Value> {
         json!({"command": "settle", "owner": "user:u1", "unit": "UC"}),
         json!({"command": "set_credit_limit", "owner": "user:u1", "unit": "UC", "credit_limit": "5", "operator": "ops",
             "reason": "trust", "metadata": {}}),
+        json!({"command": "set_low_balance", "owner": "user:u1", "unit": "UC", "low_balance": {"below": "5", "recovered_from": "8"},
+            "operator": "ops", "reason": "a warning", "metadata": {}}),
     ];
     bodies.into_iter().map(|body| merged(&context, &body)).collect()
 }
@@ -117,6 +119,7 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("refund", &["operator", "reason"]),
         ("settle", &["owner"]),
         ("set_credit_limit", &["owner", "credit_limit", "operator", "reason"]),
+        ("set_low_balance", &["owner", "operator"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

@@ -11,8 +11,8 @@ use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
     AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure, GrantCredit,
-    GrantType, LateCommit, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold, SetCreditLimit, Settle,
-    Timestamp, VoidGrant,
+    GrantType, LateCommit, LowBalance, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold,
+    SetCreditLimit, SetLowBalance, Settle, Timestamp, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -154,6 +154,13 @@ fn charging() -> Vec<Step> {
         Step {
             tenant: "t2",
             ..step("trusted", 300, Some("l1"), |_| SetCreditLimit::new(user(), amount("5"), "ops", "trust").unwrap())
+        },
+        Step {
+            tenant: "t2",
+            ..step("warned", 300, None, |_| {
+                let low = LowBalance { below: amount("0"), recovered_from: amount("1") };
+                SetLowBalance::new(user(), Some(low), "ops").unwrap()
+            })
         },
         Step { tenant: "t2", ..step("on credit", 300, None, move |_| pay("3")) },
         step("settled", 600, None, settle),

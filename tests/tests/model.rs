@@ -14,7 +14,7 @@ use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
 use drawdown::testing::model::{Model, Verdict};
 use drawdown::testing::soundness;
-use drawdown::{AccountKey, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
+use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
 use drawdown_tests::compare::{same, same_effects};
 use drawdown_tests::shrink::shrink;
 use serde_json::Value;
@@ -85,7 +85,12 @@ const REACHED: &[&str] = &[
     "set_credit_limit accepted",
     "set_credit_limit amount_invalid",
     "set_credit_limit replayed",
+    "set_low_balance accepted",
+    "set_low_balance amount_invalid",
+    "set_low_balance replayed",
     "settle accepted",
+    "the band is low",
+    "the band is normal",
     "void accepted",
     "void grant_not_found",
     "void payload_invalid",
@@ -236,15 +241,18 @@ impl Pair {
                 )
             })?;
             if let Ok(receipt) = &answer {
-                self.note_debts(receipt);
+                self.note_limits(receipt);
                 self.made.insert(step.serial, Made::of(receipt));
             }
         }
         self.compare_balances().map_err(|why| format!("after step #{}: {why}", steps.last().unwrap().serial))
     }
 
-    /// Counts what was drawn on a credit limit, and what came of it.
-    fn note_debts(&mut self, receipt: &Receipt) {
+    /// Counts where balances went, what was drawn on a credit limit, and what came of it.
+    fn note_limits(&mut self, receipt: &Receipt) {
+        if let Some(band) = receipt.stored.operation.band {
+            *self.seen.entry(format!("the band is {band}")).or_default() += 1;
+        }
         for entry in receipt.entries() {
             if entry.draw.debt().is_positive() {
                 *self.seen.entry(format!("{} on credit", entry.kind)).or_default() += 1;
@@ -288,6 +296,11 @@ impl Pair {
                 &format!("balance of {key}"),
                 (balance.available.micros(), balance.frozen.micros()),
                 self.model.balance(key, now),
+            )?;
+            same(
+                &format!("debt and band of {key}"),
+                balance.owed.map(Amount::micros).zip(balance.band),
+                Some(self.model.owed_and_band(key, now)),
             )?;
             let ahead = self.latest.plus_seconds(1_000).unwrap();
             let balance = self.engine.balance_at(key, ahead).map_err(|error| error.to_string())?;

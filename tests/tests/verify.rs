@@ -20,7 +20,9 @@ const HISTORY: &str = "grant 10 type=trial expires_at=+60 operator=ops reason=we
     charge 4 task_id=u template_id=tpl app_id=app user_id=u1 reason=work as=c; wait 40; capture h 2;
     refund 1 ledger_id=@c payer=user:u1 idempotency_key=k4; adjust 7; adjust -6; refund ledger_id=@c user_id=u1;
     charge 5 idempotency_key=k5 price_basis=b; hold 6 task_id=v over_capture=draw late_commit=draw user_id=u1 as=open;
-    grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex";
+    grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex;
+    set_credit_limit 20 owner=pool; set_low_balance owner=pool low_balance.below=0 low_balance.recovered_from=1;
+    charge 9 payer=pool; hold 2 payer=pool";
 
 /// The books of [`HISTORY`], and a hand that changes them.
 struct Books {
@@ -107,6 +109,7 @@ fn other(column: &str) -> String {
             let made = if column == "draw" { "zeroblob(25)" } else { "randomblob(16)" };
             return format!("CASE WHEN {column} IS NULL THEN {made} ELSE {blob} END");
         }
+        "band" => "CASE band WHEN 'low' THEN 'normal' ELSE 'low' END",
         "last_at" => "last_at - 1",
         "effective_at" => "coalesce(effective_at, 1) - 1",
         "expires_at" | "hold_due_at" | "due_at" => return format!("coalesce({column}, 1) + 1000000"),
@@ -170,7 +173,9 @@ fn a_deleted_operation_is_named_by_its_entries() {
 /// What no column of the ledger says again, or what is a bound and may be lower: not verified.
 fn is_free(table: &str, column: &str) -> bool {
     match table {
-        "operations" => !matches!(column, "op_id" | "tenant_id" | "account_id" | "first_seq" | "entry_count" | "created_at"),
+        "operations" => {
+            !matches!(column, "op_id" | "tenant_id" | "account_id" | "first_seq" | "entry_count" | "created_at" | "band")
+        }
         "accounts" => false,
         _ => matches!(column, "grant_row" | "hold_row"),
     }

@@ -55,6 +55,8 @@ fields! {
     ScopeAppId = "scope_app_id",
     ScopeTemplateId = "scope_template_id",
     CreditLimit = "credit_limit",
+    Below = "low_balance.below",
+    RecoveredFrom = "low_balance.recovered_from",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

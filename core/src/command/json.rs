@@ -17,6 +17,9 @@ const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "req
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
 const AMOUNT_FIELDS: [&str; 3] = ["amount", "actual_cost", "credit_limit"];
 
+/// The fields of `low_balance`, which hold amounts too.
+const LOW_BALANCE_FIELDS: [&str; 2] = ["below", "recovered_from"];
+
 /// The fields that name an owner: their mistakes are those of [`Owner`].
 const OWNER_FIELDS: [&str; 2] = ["owner", "payer"];
 
@@ -60,7 +63,7 @@ impl Request<Body> {
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, \
-                             set_credit_limit";
+                             set_credit_limit, set_low_balance";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -88,6 +91,7 @@ impl Request<Body> {
             "refund" => Body::Refund(read(fields)?),
             "settle" => Body::Settle(read(fields)?),
             "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
+            "set_low_balance" => Body::SetLowBalance(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -109,6 +113,7 @@ impl Request<Body> {
             Body::Refund(body) => serde_json::to_value(body),
             Body::Settle(body) => serde_json::to_value(body),
             Body::SetCreditLimit(body) => serde_json::to_value(body),
+            Body::SetLowBalance(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -125,11 +130,21 @@ impl Request<Body> {
 /// a number on its way through a `Value` can become a binary float.
 fn read_amounts(fields: &mut Map<String, Value>) -> Result<(), Denial> {
     for name in AMOUNT_FIELDS {
-        let Some(value) = fields.get_mut(name).filter(|value| !value.is_null()) else { continue };
-        let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let amount: Amount = digits.parse().map_err(|denial: Denial| denial.at(name))?;
-        *value = Value::String(amount.to_string());
+        read_amount(fields, name).map_err(|denial| denial.at(name))?;
     }
+    if let Some(Value::Object(low_balance)) = fields.get_mut("low_balance") {
+        for name in LOW_BALANCE_FIELDS {
+            read_amount(low_balance, name).map_err(|denial| denial.at(&format!("low_balance.{name}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_amount(fields: &mut Map<String, Value>, name: &str) -> Result<(), Denial> {
+    let Some(value) = fields.get_mut(name).filter(|value| !value.is_null()) else { return Ok(()) };
+    let digits = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let amount: Amount = digits.parse()?;
+    *value = Value::String(amount.to_string());
     Ok(())
 }
 
@@ -173,6 +188,7 @@ fn allowed(field: &str) -> &'static str {
         "priority" => "a whole number from -2147483648 to 2147483647",
         "final" => "true or false",
         "metadata" => "an object",
+        "low_balance" => "the amounts `below` and `recovered_from`",
         "effective_at" | "expires_at" => "an ISO 8601 instant with an offset and at most 6 digits after the second",
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",
         _ if OWNER_FIELDS.contains(&field) => "`pool`, `user:<id>` or `organization:<id>`",

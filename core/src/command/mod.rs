@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use account::SetCreditLimit;
+pub use account::{SetCreditLimit, SetLowBalance};
 pub use charge::{Charge, Refund, RefundOf};
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
@@ -23,7 +23,7 @@ pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
     AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
-    Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
+    LowBalanceReceipt, Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
 };
 
 use crate::credit::TenantPolicy;
@@ -132,6 +132,7 @@ pub enum Body {
     Refund(Refund),
     Settle(Settle),
     SetCreditLimit(SetCreditLimit),
+    SetLowBalance(SetLowBalance),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -226,6 +227,7 @@ bodies! {
     Refund(Refund) -> RefundReceipt,
     Settle(Settle) -> SettleReceipt,
     SetCreditLimit(SetCreditLimit) -> CreditLimitReceipt,
+    SetLowBalance(SetLowBalance) -> LowBalanceReceipt,
 }
 
 /// What each command says about itself.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Operate;
 use crate::amount::Amount;
-use crate::credit::HoldState;
+use crate::credit::{Band, HoldState, LowBalance};
 use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, PriceBasis, RefundId, TaskId, TemplateId};
 use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
 use crate::time::Timestamp;
@@ -80,6 +80,7 @@ impl Receipt {
             OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
             OperationKind::SetCreditLimit => json(serde_json::to_value(CreditLimitReceipt::new(self))),
+            OperationKind::SetLowBalance => json(serde_json::to_value(LowBalanceReceipt::new(self))),
         }
     }
 
@@ -122,6 +123,7 @@ impl Receipt {
             grant_id: main.and_then(|entry| entry.grant_id).unwrap_or_else(|| GrantId::from_uuid(operation.op_id.uuid())),
             reason: main.and_then(|entry| entry.text.reason.clone()),
             main_terms: main.and_then(|entry| entry.terms.clone()),
+            band: operation.band,
             policy_tag: operation.policy_tag.clone(),
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
@@ -142,6 +144,7 @@ struct Common {
     grant_id: GrantId,
     reason: Option<Arc<str>>,
     main_terms: Option<Terms>,
+    band: Option<Band>,
     policy_tag: Option<PolicyTag>,
     created_at: Timestamp,
     audit_id: AuditId,
@@ -163,6 +166,8 @@ macro_rules! receipt {
             pub balance_after: Amount,
             /// The frozen balance after the command.
             pub frozen_after: Amount,
+            /// The band that the balance went to with the command; none if it stayed in its band.
+            pub band: Option<Band>,
             /// The label of compliance.
             pub policy_tag: Option<PolicyTag>,
             /// When it was booked.
@@ -180,6 +185,7 @@ macro_rules! receipt {
                     $($field: $value,)*
                     balance_after: $common.balance_after,
                     frozen_after: $common.frozen_after,
+                    band: $common.band,
                     policy_tag: $common.policy_tag,
                     created_at: $common.created_at,
                     audit_id: $common.audit_id,
@@ -387,6 +393,19 @@ receipt! {
         credit_limit: Amount = match (&common.main_terms, receipt) {
             (Some(Terms::CreditLimit { credit_limit }), _) => *credit_limit,
             _ => Amount::ZERO,
+        },
+    }
+}
+
+receipt! {
+    /// Answers [`crate::SetLowBalance`].
+    LowBalanceReceipt from [Amend] as (receipt, common) {
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// When the balance counts as low from now on; none for never.
+        low_balance: Option<LowBalance> = match (&common.main_terms, receipt) {
+            (Some(Terms::LowBalance { low_balance }), _) => *low_balance,
+            _ => None,
         },
     }
 }

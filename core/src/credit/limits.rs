@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::grants::fits;
 use crate::amount::Amount;
-use crate::command::{SetCreditLimit, paying_account, shared_metadata};
+use crate::command::{SetCreditLimit, SetLowBalance, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
 use crate::denial::Denial;
 use crate::ledger::posting::{Line, Stop};
@@ -26,6 +26,22 @@ pub(crate) fn set_credit_limit<'a>(case: &Case<'a>, command: &SetCreditLimit) ->
         metadata: shared_metadata(command.metadata.as_ref()),
     };
     let terms = Terms::CreditLimit { credit_limit: command.credit_limit };
+    posting.post(Line::new(EntryKind::Amend, Draw::default(), case.now()).terms(terms).text(text))?;
+    Ok(Booking::of(posting))
+}
+
+/// Sets when the balance counts as low. The operation itself tells the band that the balance goes to by it.
+pub(crate) fn set_low_balance<'a>(case: &Case<'a>, command: &SetLowBalance) -> Result<Booking<'a>, Stop> {
+    let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
+    let mut posting = case.open(&key)?;
+    posting.account.standing.low_balance = command.low_balance;
+    let text = EntryText {
+        user_id: None,
+        operator: Some(command.operator.clone()),
+        reason: command.reason.clone(),
+        metadata: shared_metadata(command.metadata.as_ref()),
+    };
+    let terms = Terms::LowBalance { low_balance: command.low_balance };
     posting.post(Line::new(EntryKind::Amend, Draw::default(), case.now()).terms(terms).text(text))?;
     Ok(Booking::of(posting))
 }

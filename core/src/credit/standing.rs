@@ -28,6 +28,16 @@ impl Standing {
         let left = self.credit_limit.checked_sub(self.debt.owed).and_then(|left| left.checked_sub(self.debt.held));
         left.unwrap_or(Amount::ZERO).max(Amount::ZERO)
     }
+
+    /// Where a balance of this much stands, coming from the present band: between the two thresholds it stays there.
+    #[must_use]
+    pub fn band_at(&self, available: Amount) -> Band {
+        match self.low_balance {
+            Some(low) if available < low.below => Band::Low,
+            Some(low) if available < low.recovered_from => self.band,
+            _ => Band::Normal,
+        }
+    }
 }
 
 /// What was drawn on a credit limit. The available balance is what remains in effective grants, less both parts.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Engine;
 use crate::amount::Amount;
-use crate::credit::{self, Explanation, Grant, GrantState, Hold, HoldState};
+use crate::credit::{self, Band, Explanation, Grant, GrantState, Hold, HoldState};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::facts::{Account, AccountFacts, Task};
@@ -28,6 +28,8 @@ pub struct Balance {
     pub credit_limit: Option<Amount>,
     /// What was consumed on the credit limit and is not repaid. None at a past instant: what was booked by then does not tell.
     pub owed: Option<Amount>,
+    /// Where the balance stands by its low-balance threshold. None at a past instant: what was booked by then does not tell.
+    pub band: Option<Band>,
     /// What is counted.
     pub unit: Unit,
     /// The instant.
@@ -369,14 +371,21 @@ impl Engine {
 fn balance_of(account: Option<&Account>, key: &AccountKey, as_of: Timestamp) -> Balance {
     let (available, frozen) = account.map_or((Amount::ZERO, Amount::ZERO), |account| (account.available, account.frozen));
     let standing = account.map(|account| account.standing).unwrap_or_default();
-    let (credit_limit, owed) = (Some(standing.credit_limit), Some(standing.debt.owed));
-    Balance { available, frozen, credit_limit, owed, unit: key.unit.clone(), as_of }
+    Balance {
+        available,
+        frozen,
+        credit_limit: Some(standing.credit_limit),
+        owed: Some(standing.debt.owed),
+        band: Some(standing.band),
+        unit: key.unit.clone(),
+        as_of,
+    }
 }
 
 /// The balance after the last entry booked by `as_of`, moved by the settlements booked later that were effective by then.
 fn booked_balance(entries: &EntriesAt, key: &AccountKey, as_of: Timestamp) -> Result<Balance, Failure> {
     let last = entries.last.as_ref();
-    let mut balance = Balance { credit_limit: None, owed: None, ..balance_of(None, key, as_of) };
+    let mut balance = Balance { credit_limit: None, owed: None, band: None, ..balance_of(None, key, as_of) };
     balance.available = last.map_or(Amount::ZERO, |entry| entry.balance_after);
     balance.frozen = last.map_or(Amount::ZERO, |entry| entry.frozen_after);
     for entry in &entries.settlements {

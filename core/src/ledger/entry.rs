@@ -9,7 +9,7 @@ use super::chain::ChainHash;
 use super::draw::Draw;
 use crate::amount::Amount;
 use crate::credit::named_enum;
-use crate::credit::{GrantTerms, HoldTerms};
+use crate::credit::{GrantTerms, HoldTerms, LowBalance};
 use crate::id::{AppId, GrantId, HoldId, LedgerId, OpId, Operator, PriceBasis, TaskId, TemplateId, UserId};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
@@ -99,6 +99,11 @@ pub enum Terms {
     CreditLimit {
         /// From now on.
         credit_limit: Amount,
+    },
+    /// When the balance counts as low is set.
+    LowBalance {
+        /// From now on; none for never.
+        low_balance: Option<LowBalance>,
     },
 }
 

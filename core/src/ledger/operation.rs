@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use crate::amount::Amount;
 use crate::command::Fingerprint;
-use crate::credit::named_enum;
+use crate::credit::{Band, named_enum};
 use crate::id::{Actor, AuditId, IdempotencyKey, OpId, PolicyTag, RequestId, TenantId};
 use crate::owner::{AccountKey, Subject};
 use crate::time::Timestamp;
@@ -37,6 +37,8 @@ named_enum! {
         Settle = "settle",
         /// How far the balance may go below zero was set.
         SetCreditLimit = "set_credit_limit",
+        /// When the balance counts as low was set.
+        SetLowBalance = "set_low_balance",
     }
 }
 
@@ -73,6 +75,8 @@ pub struct Operation {
     pub created_at: Timestamp,
     /// What was refunded of its charge or capture so far; the only thing here that changes.
     pub refunded: Amount,
+    /// The band that the balance of its account went to; none if it stayed in its band.
+    pub band: Option<Band>,
     /// What of the answer the entries do not say, as JSON.
     pub answer: Option<Arc<str>>,
 }

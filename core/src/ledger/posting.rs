@@ -8,7 +8,7 @@ use super::chain::text_hash;
 use super::draw::{Draw, DrawLine};
 use super::entry::{Entry, EntryKind, EntryText, Terms};
 use crate::amount::Amount;
-use crate::credit::{Debt, Grant, GrantState, GrantType, Hold, HoldState};
+use crate::credit::{Band, Debt, Grant, GrantState, GrantType, Hold, HoldState};
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
 use crate::id::{AppId, GrantId, HoldId, OpId, TaskId, TemplateId};
@@ -297,6 +297,8 @@ impl<'a> Posting<'a> {
         self.account.due_at = self.due_at(settled || stale);
         self.account.open_grants = u32::try_from(self.open_grant_count()).unwrap_or(u32::MAX);
         self.account.last_at = self.now;
+        self.account.standing.band = self.account.standing.band_at(self.account.available);
+        let band = self.account.standing.band;
         let made_grants: Vec<Grant> = self.made_grants.iter().filter_map(|id| self.grants.remove(id)).collect();
         let made_holds: Vec<Hold> = self.made_holds.iter().filter_map(|id| self.holds.remove(id)).collect();
         let mut changed_grants: Vec<Grant> = self.grants.into_values().collect();
@@ -304,6 +306,7 @@ impl<'a> Posting<'a> {
         changed_grants.sort_unstable_by_key(|grant| grant.id);
         changed_holds.sort_unstable_by_key(|hold| hold.id);
         Booked {
+            band: (band != self.before.account.standing.band).then_some(band),
             account_is_new: self.before.account.seq == 0,
             account: Some(self.account),
             entries: self.entries,
@@ -320,6 +323,8 @@ impl<'a> Posting<'a> {
 pub(crate) struct Booked {
     pub(crate) account: Option<Account>,
     pub(crate) account_is_new: bool,
+    /// The band that the balance went to; none if it stayed in its band.
+    pub(crate) band: Option<Band>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) made_grants: Vec<Grant>,
     pub(crate) changed_grants: Vec<Grant>,

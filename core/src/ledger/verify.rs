@@ -10,10 +10,10 @@ use super::chain::{ChainHash, text_hash};
 use super::entry::{Entry, EntryKind, Terms};
 use super::posting::{Stop, book_entry, earliest, move_in_debt, move_in_grant};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState};
+use crate::credit::{Band, Grant, GrantState, GrantTerms, Hold, HoldState};
 use crate::facts::{Account, Totals};
-use crate::id::{GrantId, HoldId, LedgerId};
-use crate::ledger::Draw;
+use crate::id::{GrantId, HoldId, LedgerId, OpId};
+use crate::ledger::{Draw, StoredOperation};
 use crate::owner::AccountKey;
 use crate::store::AccountImage;
 
@@ -87,6 +87,9 @@ pub(crate) struct Rebuilt {
     /// What refunds gave back, as their entries say it, and as the operations of the charges do.
     refunded: Amount,
     noted_refunded: Amount,
+    /// Where the balance stood before the operation that is being read, and where operations took it.
+    band_before: Band,
+    crossings: HashMap<OpId, Band>,
     faults: Vec<Fault>,
 }
 
@@ -98,6 +101,8 @@ impl Rebuilt {
             holds: HashMap::new(),
             refunded: Amount::ZERO,
             noted_refunded: Amount::ZERO,
+            band_before: Band::default(),
+            crossings: HashMap::new(),
             faults: Vec::new(),
         }
     }
@@ -145,6 +150,37 @@ impl Rebuilt {
         {
             self.fault(FaultKind::WrongBalance, Some(entry.seq), Some(entry), message);
         }
+        self.read_band(entry);
+    }
+
+    /// The band that the balance is in if the operation ends with this entry.
+    fn read_band(&mut self, entry: &Entry) {
+        let standing = &mut self.account.standing;
+        if entry.ordinal == 1 {
+            self.band_before = standing.band;
+        }
+        standing.band = self.band_before;
+        standing.band = standing.band_at(self.account.available);
+        if standing.band == self.band_before {
+            self.crossings.remove(&entry.op_id);
+        } else {
+            self.crossings.insert(entry.op_id, standing.band);
+        }
+    }
+
+    /// What the operation that ends with this entry says wrongly about the band that it took the balance to. Once an entry is
+    /// wrong, bands are not known.
+    pub(crate) fn wrong_band(&mut self, stored: &StoredOperation, entry: &Entry) -> Option<String> {
+        let operation = &stored.operation;
+        if u32::from(entry.ordinal) != operation.entry_count || !self.is_clean() {
+            return None;
+        }
+        let crossing = self.crossings.remove(&entry.op_id);
+        let named = |band: Option<Band>| band.map_or("none", Band::as_str);
+        (operation.band != crossing).then(|| {
+            let (says, found) = (named(operation.band), named(crossing));
+            format!("the operation {} says that the balance went to the band {says}, its entries {found}", operation.op_id)
+        })
     }
 
     /// Adds what the operation of a charge or capture says was refunded of it.
@@ -186,6 +222,9 @@ impl Rebuilt {
         }
         if let Some(Terms::CreditLimit { credit_limit }) = &entry.terms {
             self.account.standing.credit_limit = *credit_limit;
+        }
+        if let Some(Terms::LowBalance { low_balance }) = &entry.terms {
+            self.account.standing.low_balance = *low_balance;
         }
         self.end_or_amend_grant(entry);
         self.rebuild_hold(entry);

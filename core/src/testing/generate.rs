@@ -7,8 +7,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{SetCreditLimit, Settle, VoidGrant};
-use crate::credit::{ConsumptionOrder, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy};
+use crate::command::{SetCreditLimit, SetLowBalance, Settle, VoidGrant};
+use crate::credit::{
+    ConsumptionOrder, ExpiredRefund, GrantType, LateCommit, LowBalance, OverCapture, Payer, Policies, Scope, TenantPolicy,
+};
 use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
 use crate::{Amount, Body, Command, Context, Receipt, Timestamp};
@@ -100,7 +102,13 @@ impl Step {
                     *id = made.ledger_id;
                 }
             }
-            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::SetCreditLimit(_) => {}
+            Body::Grant(_)
+            | Body::Adjust(_)
+            | Body::Hold(_)
+            | Body::Charge(_)
+            | Body::Settle(_)
+            | Body::SetCreditLimit(_)
+            | Body::SetLowBalance(_) => {}
         }
         command
     }
@@ -234,13 +242,18 @@ impl Generator {
             Body::Refund(body) => body.operator = self.operator(),
             Body::Settle(body) => body.owner = Owner::Pool,
             Body::SetCreditLimit(body) => body.credit_limit = more(body.credit_limit),
+            Body::SetLowBalance(body) => body.reason = Some(Arc::from("another")),
         }
     }
 
     fn command(&mut self, serial: u32) -> (Option<u32>, Command) {
         let tenant_id = self.tenant();
-        // A sequence begins with credit, or everything after it would be refused.
-        let kind = if serial < 6 { 0 } else { self.random.u32(..100) };
+        // A sequence begins with credit and a limit or two, or too much after it would be refused.
+        let kind = match serial {
+            0..6 => 0,
+            6..8 => 60,
+            _ => self.random.u32(..100),
+        };
         let (about, tenant_id, body) = match kind {
             0..24 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
@@ -248,7 +261,8 @@ impl Generator {
             52..57 => (None, tenant_id, self.adjust()),
             57..59 => (None, tenant_id, self.settle()),
             59..62 => (None, tenant_id, self.credit_limit()),
-            62..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
+            62..64 => (None, tenant_id, self.low_balance()),
+            64..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
             74..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
             80..83 => self.about(Kind::Hold, |own, _| own.extend()),
             83..87 => self.about(Kind::Grant, |own, _| own.void()),
@@ -313,6 +327,14 @@ impl Generator {
         let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
         let credit_limit = if self.chance(15) { Amount::ZERO } else { self.amount(15) };
         Body::SetCreditLimit(SetCreditLimit { owner, unit, credit_limit, operator, reason: Arc::from("trust"), metadata: None })
+    }
+
+    fn low_balance(&mut self) -> Body {
+        let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
+        let (below, more) = (self.amount(20), self.amount(10));
+        let recovered_from = below.checked_add(more).unwrap_or(below);
+        let low_balance = self.some(85, |_| Some(LowBalance { below, recovered_from }));
+        Body::SetLowBalance(SetLowBalance { owner, unit, low_balance, operator, reason: None, metadata: None })
     }
 
     fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {

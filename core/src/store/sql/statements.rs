@@ -66,7 +66,7 @@ macro_rules! operation {
         concat!(
             "SELECT o.position, o.tenant_id, o.subject, o.account_id, a.owner_kind, a.owner_id, a.unit, o.op_id, o.kind, o.first_seq, o.entry_count, ",
             "o.settled_count, o.refunded, o.created_at, o.fingerprint, o.idempotency_key, o.actor, o.request_id, o.policy_tag, ",
-            "o.answer FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
+            "o.band, o.answer FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
             $rest
         )
     };
@@ -172,8 +172,8 @@ statements! {
 
     OPERATION_INSERT =
         "INSERT INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, \
-         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, band) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
     OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
     ENTRY_INSERT =
         "INSERT INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, \

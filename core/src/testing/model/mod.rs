@@ -8,7 +8,7 @@
 mod rules;
 
 use crate::command::PlaceHold;
-use crate::credit::{GrantType, HoldState, Payer, Policies, Scope};
+use crate::credit::{Band, GrantType, HoldState, LowBalance, Payer, Policies, Scope};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId, Unit, UserId};
 use crate::ledger::EntryKind;
@@ -37,6 +37,7 @@ pub struct Effects {
     pub held: Option<i64>,
     pub status: Option<HoldState>,
     pub expires_at: Option<i64>,
+    pub band: Option<Band>,
 }
 
 /// What the model answers.
@@ -98,6 +99,8 @@ struct Purse {
     came: i64,
     gone: i64,
     limit: i64,
+    low: Option<LowBalance>,
+    band: Band,
     owed: i64,
     promised: i64,
 }
@@ -140,11 +143,22 @@ impl Model {
     /// What an account can draw, and what it has frozen, at this instant.
     #[must_use]
     pub fn balance(&self, key: &AccountKey, now: Timestamp) -> (i64, i64) {
-        let Some(purse) = self.purses.iter().position(|purse| purse.key == *key) else { return (0, 0) };
+        self.settled(key, now).map_or((0, 0), |(settled, purse)| settled.sums(purse))
+    }
+
+    /// What an account owes, and where its balance stands by its threshold, at this instant.
+    #[must_use]
+    pub fn owed_and_band(&self, key: &AccountKey, now: Timestamp) -> (i64, Band) {
+        let owed_and_band = |(settled, purse): (Model, usize)| (settled.purses[purse].owed, settled.band(purse));
+        self.settled(key, now).map_or((0, Band::Normal), owed_and_band)
+    }
+
+    fn settled(&self, key: &AccountKey, now: Timestamp) -> Option<(Model, usize)> {
+        let purse = self.purses.iter().position(|purse| purse.key == *key)?;
         let (purses, lots, freezes) = (self.purses.clone(), self.lots.clone(), self.freezes.clone());
         let mut settled = Model { purses, lots, freezes, ..Model::default() };
         settled.settle(purse, now.micros());
-        settled.sums(purse)
+        Some((settled, purse))
     }
 
     /// The accounts that were ever booked.
@@ -272,8 +286,16 @@ impl Model {
                 self.purses[purse].limit = ask.credit_limit.micros();
                 (purse, Effects::default())
             }
+            Body::SetLowBalance(ask) => {
+                let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                self.purses[purse].low = ask.low_balance;
+                (purse, Effects::default())
+            }
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
+        let band = self.band(purse);
+        effects.band = (band != self.purses[purse].band).then_some(band);
+        self.purses[purse].band = band;
         self.answers.push((command.clone(), effects.clone()));
         Ok(Verdict::Accepted(effects))
     }
@@ -300,7 +322,17 @@ impl Model {
         let key = AccountKey::new(tenant.clone(), owner, unit.unwrap_or(&policy.unit).clone());
         let known = self.purses.iter().position(|purse| purse.key == key);
         let purse = known.unwrap_or_else(|| {
-            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0, limit: 0, owed: 0, promised: 0 });
+            self.purses.push(Purse {
+                key,
+                last_at: i64::MIN,
+                came: 0,
+                gone: 0,
+                limit: 0,
+                low: None,
+                band: Band::Normal,
+                owed: 0,
+                promised: 0,
+            });
             self.purses.len() - 1
         });
         Ok((purse, self.present(clock, purse, task)))
@@ -356,6 +388,17 @@ impl Model {
             if lot.purse == purse && !lot.pending && lot.ended(now) {
                 self.purses[purse].gone += std::mem::take(&mut lot.left);
             }
+        }
+    }
+
+    /// Low from below the one threshold on until the other is reached.
+    fn band(&self, purse: usize) -> Band {
+        let (available, _) = self.sums(purse);
+        let Purse { low: Some(low), band, .. } = self.purses[purse] else { return Band::Normal };
+        match () {
+            () if available < low.below.micros() => Band::Low,
+            () if available >= low.recovered_from.micros() => Band::Normal,
+            () => band,
         }
     }
 

@@ -25,6 +25,7 @@ CREATE TABLE operations (
     actor           TEXT,
     request_id      TEXT,
     policy_tag      TEXT,
+    band            TEXT,             -- where it took the balance; NULL: it stayed in its band
     answer          TEXT
 ) STRICT;
 CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
@@ -186,6 +187,7 @@ SELECT tenant_id,
            AS consumed,
        printf('%d.%06d', credit_limit / 1000000, credit_limit % 1000000) AS credit_limit,
        printf('%d.%06d', owed / 1000000, owed % 1000000) AS owed,
+       band,
        seq AS entries,
        open_grants,
        open_holds,
