@@ -54,6 +54,7 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         Body::Refund(body) => refund::refund(&case, body),
         Body::Settle(body) => settle_account(&case, body),
         Body::SetCreditLimit(body) => limits::set_credit_limit(&case, body),
+        Body::Import(body) => grants::import(&case, body),
         Body::SetLowBalance(body) => limits::set_low_balance(&case, body),
     };
     match booking {

@@ -75,9 +75,9 @@ mod time;
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Body, CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, Context,
-    CreditLimitReceipt, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, LowBalanceReceipt,
-    Metadata, Operate, PlaceHold, Receipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, SetCreditLimit,
-    SetLowBalance, Settle, SettleReceipt, VoidGrant, VoidReceipt,
+    CreditLimitReceipt, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance,
+    ImportReceipt, LowBalanceReceipt, Metadata, Operate, PlaceHold, Receipt, Refund, RefundOf, RefundReceipt, ReleaseHold,
+    ReleaseReceipt, Request, SetCreditLimit, SetLowBalance, Settle, SettleReceipt, VoidGrant, VoidReceipt, legacy_balance,
 };
 pub use credit::{
     Band, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType,

@@ -180,6 +180,7 @@ impl Bank {
                         let amount = match command {
                             "capture" => "actual_cost",
                             "set_credit_limit" => "credit_limit",
+                            "import" => "balance",
                             _ => "amount",
                         };
                         fields.insert(amount.to_owned(), word.into());
@@ -289,7 +290,7 @@ impl Bank {
 fn defaults(command: &str) -> Map<String, Value> {
     let mut fields = json!({"command": command, "tenant_id": "acme"});
     match command {
-        "grant" | "adjust" | "settle" | "set_credit_limit" | "set_low_balance" => fields["owner"] = "user:u1".into(),
+        "grant" | "adjust" | "settle" | "set_credit_limit" | "set_low_balance" | "import" => fields["owner"] = "user:u1".into(),
         "hold" | "charge" | "refund" => fields["payer"] = "user:u1".into(),
         _ => {}
     }

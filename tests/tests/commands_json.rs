@@ -40,6 +40,8 @@ fn full_commands() -> Vec<Value> {
             "reason": "trust", "metadata": {}}),
         json!({"command": "set_low_balance", "owner": "user:u1", "unit": "UC", "low_balance": {"below": "5", "recovered_from": "8"},
             "operator": "ops", "reason": "a warning", "metadata": {}}),
+        json!({"command": "import", "owner": "user:u1", "unit": "UC", "balance": "12", "expires_at": "2027-01-01T00:00:00Z",
+            "operator": "ops", "reason": "moved", "policy_tag": "p", "metadata": {}}),
     ];
     bodies.into_iter().map(|body| merged(&context, &body)).collect()
 }
@@ -91,7 +93,7 @@ fn every_field_of_every_command_is_checked() {
                 }
                 let refused = read(&with(&json, name, wrong.clone())).unwrap_err();
                 let expected = match name.as_str() {
-                    "amount" | "actual_cost" | "credit_limit" => "amount_invalid",
+                    "amount" | "actual_cost" | "credit_limit" | "balance" => "amount_invalid",
                     "owner" | "payer" if wrong.is_string() => "owner_invalid",
                     _ => "payload_invalid",
                 };
@@ -120,6 +122,7 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("settle", &["owner"]),
         ("set_credit_limit", &["owner", "credit_limit", "operator", "reason"]),
         ("set_low_balance", &["owner", "operator"]),
+        ("import", &["owner", "balance"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

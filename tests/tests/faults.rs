@@ -11,8 +11,8 @@ use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
     AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure, GrantCredit,
-    GrantType, LateCommit, LowBalance, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund, ReleaseHold,
-    SetCreditLimit, SetLowBalance, Settle, Timestamp, VoidGrant,
+    GrantType, ImportBalance, LateCommit, LowBalance, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund,
+    ReleaseHold, SetCreditLimit, SetLowBalance, Settle, Timestamp, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -162,6 +162,7 @@ fn charging() -> Vec<Step> {
                 SetLowBalance::new(user(), Some(low), "ops").unwrap()
             })
         },
+        Step { tenant: "t2", ..step("moved", 300, Some("i1"), |_| ImportBalance::new(user(), amount("1.5"))) },
         Step { tenant: "t2", ..step("on credit", 300, None, move |_| pay("3")) },
         step("settled", 600, None, settle),
         step("nothing due", 600, None, settle),

@@ -22,7 +22,7 @@ const HISTORY: &str = "grant 10 type=trial expires_at=+60 operator=ops reason=we
     charge 5 idempotency_key=k5 price_basis=b; hold 6 task_id=v over_capture=draw late_commit=draw user_id=u1 as=open;
     grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex;
     set_credit_limit 20 owner=pool; set_low_balance owner=pool low_balance.below=0 low_balance.recovered_from=1;
-    charge 9 payer=pool; hold 2 payer=pool";
+    import 1 owner=pool; charge 9 payer=pool; hold 2 payer=pool";
 
 /// The books of [`HISTORY`], and a hand that changes them.
 struct Books {

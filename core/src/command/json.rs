@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::import::legacy_balance;
 use super::{Body, Command, Context, Metadata, Request};
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind, shown};
@@ -63,7 +64,7 @@ impl Request<Body> {
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, \
-                             set_credit_limit, set_low_balance";
+                             set_credit_limit, set_low_balance, import";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -76,6 +77,9 @@ impl Request<Body> {
         }
         let context: Context = read(Value::Object(context))?;
         read_amounts(&mut fields)?;
+        if let Some(balance) = fields.get_mut("balance").filter(|_| kind == "import") {
+            *balance = Value::String(legacy_balance(balance)?.to_string());
+        }
         check_owners(&fields)?;
         let fields = Value::Object(fields);
         let body = match kind.as_str() {
@@ -92,6 +96,7 @@ impl Request<Body> {
             "settle" => Body::Settle(read(fields)?),
             "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
             "set_low_balance" => Body::SetLowBalance(read(fields)?),
+            "import" => Body::Import(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -114,6 +119,7 @@ impl Request<Body> {
             Body::Settle(body) => serde_json::to_value(body),
             Body::SetCreditLimit(body) => serde_json::to_value(body),
             Body::SetLowBalance(body) => serde_json::to_value(body),
+            Body::Import(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());

@@ -5,6 +5,7 @@ mod charge;
 mod fingerprint;
 mod grant;
 mod hold;
+mod import;
 mod json;
 mod receipt;
 mod shape;
@@ -20,10 +21,11 @@ pub use charge::{Charge, Refund, RefundOf};
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
+pub use import::{ImportBalance, legacy_balance};
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
     AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
-    LowBalanceReceipt, Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
+    ImportReceipt, LowBalanceReceipt, Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
 };
 
 use crate::credit::TenantPolicy;
@@ -133,6 +135,7 @@ pub enum Body {
     Settle(Settle),
     SetCreditLimit(SetCreditLimit),
     SetLowBalance(SetLowBalance),
+    Import(ImportBalance),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -228,6 +231,7 @@ bodies! {
     Settle(Settle) -> SettleReceipt,
     SetCreditLimit(SetCreditLimit) -> CreditLimitReceipt,
     SetLowBalance(SetLowBalance) -> LowBalanceReceipt,
+    Import(ImportBalance) -> ImportReceipt,
 }
 
 /// What each command says about itself.

@@ -81,6 +81,7 @@ impl Receipt {
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
             OperationKind::SetCreditLimit => json(serde_json::to_value(CreditLimitReceipt::new(self))),
             OperationKind::SetLowBalance => json(serde_json::to_value(LowBalanceReceipt::new(self))),
+            OperationKind::Import => json(serde_json::to_value(ImportReceipt::new(self))),
         }
     }
 
@@ -407,6 +408,20 @@ receipt! {
             (Some(Terms::LowBalance { low_balance }), _) => *low_balance,
             _ => None,
         },
+    }
+}
+
+receipt! {
+    /// Answers [`crate::ImportBalance`].
+    ImportReceipt from [Import] as (receipt, common) {
+        /// The grant; none for a balance of 0.
+        grant_id: Option<GrantId> = common.main_terms.is_some().then_some(common.grant_id),
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The change of the balance.
+        change: Amount = receipt.change(),
+        /// What of it repaid at once what was owed on the credit limit.
+        repaid: Amount = common.draw.debt(),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::MAX_OPEN_GRANTS;
-use super::grant::{Grant, GrantState, GrantTerms};
+use super::grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
 use crate::amount::Amount;
-use crate::command::{AmendGrant, GrantCredit, VoidGrant, paying_account, shared_metadata};
+use crate::command::{AmendGrant, GrantCredit, ImportBalance, VoidGrant, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
 use crate::denial::{Denial, DenialKind};
 use crate::id::GrantId;
@@ -44,6 +44,38 @@ pub(crate) fn give<'a>(case: &Case<'a>, command: &GrantCredit) -> Result<Booking
     Ok(Booking { policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
 }
 
+/// Takes over a balance. Nothing is noted too: an entry of amount 0, without a grant.
+pub(crate) fn import<'a>(case: &Case<'a>, command: &ImportBalance) -> Result<Booking<'a>, Stop> {
+    let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
+    let mut posting = case.open(&key)?;
+    if let Some(expires_at) = command.expires_at.filter(|at| *at <= case.now()) {
+        return Err(Denial::invalid("expires_at", expires_at, "a time to come").into());
+    }
+    let text = EntryText {
+        user_id: None,
+        operator: command.operator.clone(),
+        reason: command.reason.clone(),
+        metadata: shared_metadata(command.metadata.as_ref()),
+    };
+    if command.balance.is_zero() {
+        posting.post(Line::new(EntryKind::Import, Draw::default(), case.now()).text(text))?;
+    } else {
+        let terms = GrantTerms {
+            grant_type: GrantType::Import,
+            amount: command.balance,
+            effective_at: case.now(),
+            scope: Scope::default(),
+            priority: 0,
+            reissue_of: None,
+            policy_tag: command.policy_tag.clone(),
+            reason: text.reason.clone(),
+            metadata: text.metadata.clone(),
+        };
+        make_grant(&mut posting, EntryKind::Import, terms, command.expires_at, text)?;
+    }
+    Ok(Booking { policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
+}
+
 /// Makes a grant and books it. One that is effective later is booked with change 0: it is issued when it begins.
 pub(super) fn make_grant(
     posting: &mut Posting<'_>,
@@ -56,8 +88,9 @@ pub(super) fn make_grant(
         return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
     if kind != EntryKind::Reissue && !fits(posting, terms.amount, posting.account.standing.credit_limit) {
+        let field = if kind == EntryKind::Import { "balance" } else { "amount" };
         return Err(Denial::amount(
-            "amount",
+            field,
             terms.amount,
             "an amount with which all that was given to the account stays at most 9223372036854.775807",
         )

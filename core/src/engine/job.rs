@@ -225,6 +225,7 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Refund(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Settle(_) => (None, None),
         Body::SetCreditLimit(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::Import(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::SetLowBalance(body) => (body.reason.as_deref(), body.metadata.as_ref()),
     };
     COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)

@@ -39,6 +39,8 @@ named_enum! {
         SetCreditLimit = "set_credit_limit",
         /// When the balance counts as low was set.
         SetLowBalance = "set_low_balance",
+        /// A balance was taken over from a system before.
+        Import = "import",
     }
 }
 

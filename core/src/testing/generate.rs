@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{SetCreditLimit, SetLowBalance, Settle, VoidGrant};
+use crate::command::{ImportBalance, SetCreditLimit, SetLowBalance, Settle, VoidGrant};
 use crate::credit::{
     ConsumptionOrder, ExpiredRefund, GrantType, LateCommit, LowBalance, OverCapture, Payer, Policies, Scope, TenantPolicy,
 };
@@ -108,7 +108,8 @@ impl Step {
             | Body::Charge(_)
             | Body::Settle(_)
             | Body::SetCreditLimit(_)
-            | Body::SetLowBalance(_) => {}
+            | Body::SetLowBalance(_)
+            | Body::Import(_) => {}
         }
         command
     }
@@ -242,6 +243,7 @@ impl Generator {
             Body::Refund(body) => body.operator = self.operator(),
             Body::Settle(body) => body.owner = Owner::Pool,
             Body::SetCreditLimit(body) => body.credit_limit = more(body.credit_limit),
+            Body::Import(body) => body.balance = more(body.balance),
             Body::SetLowBalance(body) => body.reason = Some(Arc::from("another")),
         }
     }
@@ -262,7 +264,8 @@ impl Generator {
             57..59 => (None, tenant_id, self.settle()),
             59..62 => (None, tenant_id, self.credit_limit()),
             62..64 => (None, tenant_id, self.low_balance()),
-            64..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
+            64..66 => (None, tenant_id, self.import()),
+            66..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
             74..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
             80..83 => self.about(Kind::Hold, |own, _| own.extend()),
             83..87 => self.about(Kind::Grant, |own, _| own.void()),
@@ -335,6 +338,12 @@ impl Generator {
         let recovered_from = below.checked_add(more).unwrap_or(below);
         let low_balance = self.some(85, |_| Some(LowBalance { below, recovered_from }));
         Body::SetLowBalance(SetLowBalance { owner, unit, low_balance, operator, reason: None, metadata: None })
+    }
+
+    fn import(&mut self) -> Body {
+        let (owner, unit, balance) = (self.owner(), self.unit(), self.amount(20));
+        let expires_at = self.some(40, |own| own.instant(-100, 8_000));
+        Body::Import(ImportBalance { unit, expires_at, ..ImportBalance::new(owner, balance) })
     }
 
     fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {

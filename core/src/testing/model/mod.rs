@@ -286,6 +286,10 @@ impl Model {
                 self.purses[purse].limit = ask.credit_limit.micros();
                 (purse, Effects::default())
             }
+            Body::Import(ask) => {
+                let (purse, now) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                (purse, self.import(purse, now, ask)?)
+            }
             Body::SetLowBalance(ask) => {
                 let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
                 self.purses[purse].low = ask.low_balance;

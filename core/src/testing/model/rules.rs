@@ -2,7 +2,9 @@
 
 use super::{DAY, DEBT, Effects, Freeze, Lines, Lot, MICROS, Model, Use};
 use crate::Timestamp;
-use crate::command::{AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
+use crate::command::{
+    AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, ImportBalance, PlaceHold, Refund, RefundOf, ReleaseHold,
+};
 use crate::credit::{ExpiredRefund, GrantType, HoldState, LateCommit, OverCapture, Scope};
 use crate::credit::{MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES};
 use crate::denial::DenialKind::{self, *};
@@ -22,6 +24,18 @@ impl Model {
         let change = if from > now { 0 } else { amount };
         self.purses[purse].came += change;
         Ok(Effects { change: Some(change), expires_at: until, ..Effects::default() })
+    }
+
+    pub(super) fn import(&mut self, purse: usize, now: i64, ask: &ImportBalance) -> Result<Effects, DenialKind> {
+        let (until, amount) = (ask.expires_at.map(Timestamp::micros), ask.balance.micros());
+        if until.is_some_and(|until| until <= now) {
+            return Err(PayloadInvalid);
+        }
+        if amount > 0 {
+            self.add_lot(purse, now, GrantType::Import, Scope::default(), 0, (now, until), amount)?;
+        }
+        self.purses[purse].came += amount;
+        Ok(Effects { change: Some(amount), ..Effects::default() })
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a lot is made of")]
