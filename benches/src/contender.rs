@@ -20,7 +20,7 @@ pub(crate) trait Contender {
 }
 
 /// Which accounts are charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Spread {
     /// One.
     Hot,

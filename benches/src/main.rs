@@ -16,6 +16,7 @@ mod pure;
 mod rivals;
 mod size;
 mod table;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,12 +50,18 @@ enum Part {
     /// Charges a file for a time and prints how often and the longest wait: the other process of the row about two.
     #[command(hide = true)]
     Rival { file: PathBuf, name: String, millis: u64 },
+    /// Lets one contender take turns: for tools that count instructions.
+    #[command(hide = true)]
+    Work { who: work::Who, how: work::How, spread: contender::Spread, turns: u64 },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.part {
         Some(Part::Rival { file, name, millis }) => rivals::run(file, name, Duration::from_millis(*millis)),
+        Some(Part::Work { who, how, spread, turns }) => {
+            folder(&arguments).and_then(|folder| work::run(folder.path(), *who, *how, *spread, *turns))
+        }
         None => measure(&arguments),
     };
     match outcome {
@@ -66,11 +73,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: &Arguments) -> Outcome<()> {
-    let folder = match &arguments.folder {
+fn folder(arguments: &Arguments) -> Outcome<tempfile::TempDir> {
+    Ok(match &arguments.folder {
         Some(folder) => tempfile::tempdir_in(folder)?,
         None => tempfile::tempdir()?,
-    };
+    })
+}
+
+fn measure(arguments: &Arguments) -> Outcome<()> {
+    let folder = folder(arguments)?;
     let time = Duration::from_millis(arguments.millis);
     let before = probe::syncs_per_second(folder.path(), time.min(Duration::from_secs(1)))?;
     let mut table = Table::default();

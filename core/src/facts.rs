@@ -1,12 +1,12 @@
 //! What a batch of commands is decided from.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::amount::Amount;
 use crate::credit::{Grant, Hold, Standing};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
+pub use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -40,20 +40,20 @@ pub struct Facts {
     /// The instant at which the batch is decided.
     pub now: Timestamp,
     /// Operations by key.
-    pub replays: HashMap<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
+    pub replays: Map<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
     /// Accounts that exist, with all that can be drawn or has become due.
-    pub accounts: HashMap<AccountKey, AccountFacts>,
+    pub accounts: Map<AccountKey, AccountFacts>,
     /// Tasks that exist.
-    pub tasks: HashMap<(TenantId, TaskId), Task>,
+    pub tasks: Map<(TenantId, TaskId), Task>,
     /// Holds by id, open or not, with their account.
-    pub holds: HashMap<HoldId, (Arc<AccountKey>, Hold)>,
+    pub holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     /// Grants by id, open or not, with their account. An open grant stands here only if it was named; the state that
     /// counts is the one in its account.
-    pub grants: HashMap<GrantId, (Arc<AccountKey>, Grant)>,
+    pub grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     /// Charges and captures by the name of their entry.
-    pub charges: HashMap<LedgerId, ChargeFact>,
+    pub charges: Map<LedgerId, ChargeFact>,
     /// The charges and captures of a task in an account, the first booked first.
-    pub task_charges: HashMap<(AccountKey, TaskId), Vec<LedgerId>>,
+    pub task_charges: Map<(AccountKey, TaskId), Vec<LedgerId>>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -62,10 +62,10 @@ pub struct AccountFacts {
     /// Its row.
     pub account: Account,
     /// All open grants.
-    pub grants: HashMap<GrantId, Grant>,
+    pub grants: Map<GrantId, Grant>,
     /// The frozen holds whose expiry is not after the batch's `now`. Loaded only when [`Account::hold_due_at`] is not after
     /// `now`.
-    pub due_holds: HashMap<HoldId, Hold>,
+    pub due_holds: Map<HoldId, Hold>,
     /// The earliest expiry after `now` of a frozen hold. Loaded together with `due_holds`.
     pub next_hold_at: Option<Timestamp>,
 }
@@ -164,7 +164,7 @@ impl AccountFacts {
     /// An account before its first entry.
     #[must_use]
     pub fn new(key: Arc<AccountKey>) -> AccountFacts {
-        AccountFacts { account: Account::new(key), grants: HashMap::new(), due_holds: HashMap::new(), next_hold_at: None }
+        AccountFacts { account: Account::new(key), grants: Map::default(), due_holds: Map::default(), next_hold_at: None }
     }
 }
 

@@ -64,6 +64,7 @@ mod error;
 pub mod facts;
 mod id;
 pub mod ledger;
+mod map;
 mod owner;
 mod settle;
 pub mod store;
@@ -86,12 +87,17 @@ pub use credit::{
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
+#[cfg(feature = "sqlite")]
+pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
     PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner, Subject};
+#[cfg(feature = "sqlite")]
+/// The version of `rusqlite` whose transactions an engine joins.
+pub use rusqlite;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 

@@ -29,15 +29,15 @@ pub(crate) fn draw(
     app: Option<&AppId>,
     template: Option<&TemplateId>,
 ) -> Result<Draw, Stop> {
-    let drawn = from_grants(posting, policy, amount, app, template);
-    let mut draw = drawn.within_capacity()?;
-    let standing = &posting.account.standing;
-    if drawn.missing > standing.credit_left() {
-        return Err(insufficient(amount, draw.total(), posting.account.available, standing.credit_left()).into());
+    let (mut draw, missing) = from_grants(posting, policy, amount, app, template).within_capacity()?;
+    if missing.is_zero() {
+        return Ok(draw);
     }
-    if drawn.missing.is_positive() {
-        draw.push(DrawLine::debt(drawn.missing));
+    let credit_left = posting.account.standing.credit_left();
+    if missing > credit_left {
+        return Err(insufficient(amount, draw.total(), posting.account.available, credit_left).into());
     }
+    draw.push(DrawLine::debt(missing));
     Ok(draw)
 }
 
@@ -47,8 +47,7 @@ pub(crate) fn draw(
 /// # Errors
 /// `capacity_exceeded` when more than 256 grants would be needed, `insufficient_balance` when they do not cover it.
 pub(crate) fn draw_granted(posting: &Posting<'_>, policy: &TenantPolicy, amount: Amount) -> Result<Draw, Stop> {
-    let drawn = from_grants(posting, policy, amount, None, None);
-    let draw = drawn.within_capacity()?;
+    let (draw, _) = from_grants(posting, policy, amount, None, None).within_capacity()?;
     let available = draw.total().min(posting.account.available).max(Amount::ZERO);
     if amount > available {
         return Err(insufficient(amount, available, posting.account.available, Amount::ZERO).into());
@@ -76,8 +75,9 @@ struct FromGrants {
 }
 
 impl FromGrants {
-    fn within_capacity(&self) -> Result<Draw, Denial> {
-        if self.is_capped { Err(Denial::capacity("grants_per_draw", MAX_DRAW_GRANTS)) } else { Ok(self.draw.clone()) }
+    /// The draw, and what is missing of the amount.
+    fn within_capacity(self) -> Result<(Draw, Amount), Denial> {
+        if self.is_capped { Err(Denial::capacity("grants_per_draw", MAX_DRAW_GRANTS)) } else { Ok((self.draw, self.missing)) }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a tenant decides about its credit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::order::ConsumptionOrder;
 use crate::id::{Operator, TenantId, Unit};
+use crate::map::Map;
 
 named_enum! {
     /// Who pays for a call that names no payer itself.
@@ -75,14 +76,14 @@ fn default_unit() -> Unit {
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     default: Arc<TenantPolicy>,
-    tenants: HashMap<TenantId, Arc<TenantPolicy>>,
+    tenants: Map<TenantId, Arc<TenantPolicy>>,
 }
 
 impl Policies {
     /// The same policy for every tenant.
     #[must_use]
     pub fn new(default: TenantPolicy) -> Policies {
-        Policies { default: Arc::new(default), tenants: HashMap::new() }
+        Policies { default: Arc::new(default), tenants: Map::default() }
     }
 
     /// Gives one tenant a policy of its own.

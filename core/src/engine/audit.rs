@@ -1,6 +1,5 @@
 //! Reading the whole of the books: verification and statements.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::ledger::{
     Entry, EntryFilter, EntryKind, EntryPage, EntryQuery, EntryScope, FaultKind, PageOrder, StatementFormat, StoredOperation,
     VerifyReport,
 };
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::{Answer, Query};
 
@@ -223,14 +223,14 @@ impl Engine {
     }
 
     /// Operations by their ids. Where some cannot be read, each is asked for alone, so that the others can.
-    fn operations(&self, account: &AccountKey, ids: Vec<OpId>) -> Result<HashMap<OpId, ReadOperation>, Failure> {
+    fn operations(&self, account: &AccountKey, ids: Vec<OpId>) -> Result<Map<OpId, ReadOperation>, Failure> {
         let ask = |ids: Vec<OpId>| ask!(self, Operations, Query::Operations(account.tenant_id.clone(), ids));
         let by_id = |found: Vec<Arc<StoredOperation>>| found.into_iter().map(|stored| (stored.operation.op_id, Ok(stored)));
         match ask(ids.clone()) {
             Err(Failure::Failed(Error::Corrupt(_))) => {}
             found => return Ok(by_id(found?).collect()),
         }
-        let mut operations = HashMap::new();
+        let mut operations = Map::default();
         for id in ids {
             match ask(vec![id]) {
                 Err(Failure::Failed(Error::Corrupt(what))) => {

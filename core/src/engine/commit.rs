@@ -1,6 +1,5 @@
 //! One batch against the store: tried until it is committed, refused, or out of time; and every job answered.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +11,7 @@ use crate::error::Error;
 use crate::facts::{Facts, Needs};
 use crate::id::OpId;
 use crate::ledger::StoredOperation;
+use crate::map::Map;
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
 use crate::time::Clock;
 
@@ -80,7 +80,7 @@ impl Bench {
     }
 
     /// Answers the jobs whose operations were found, and gives back the others.
-    fn take_found(&self, jobs: Vec<Job>, found: &HashMap<OpId, Arc<StoredOperation>>) -> Vec<Job> {
+    fn take_found(&self, jobs: Vec<Job>, found: &Map<OpId, Arc<StoredOperation>>) -> Vec<Job> {
         let left = jobs.into_iter().filter_map(|job| job.answer_found(found));
         left.map(|job| job.rename(found, || self.pause.random())).collect()
     }
@@ -107,11 +107,11 @@ impl Bench {
     }
 
     /// Those operations of the jobs that are in the store. Asked until the deadline.
-    fn find(&self, jobs: &[Job]) -> Result<HashMap<OpId, Arc<StoredOperation>>, Error> {
+    fn find(&self, jobs: &[Job]) -> Result<Map<OpId, Arc<StoredOperation>>, Error> {
         let deadline = jobs.iter().map(Job::deadline).max().unwrap_or_else(|| self.pause.now());
-        let mut op_ids = HashMap::new();
+        let mut op_ids = Map::default();
         jobs.iter().for_each(|job| job.add_op_ids(&mut op_ids));
-        let mut found = HashMap::new();
+        let mut found = Map::default();
         for (tenant_id, op_ids) in op_ids {
             let answer =
                 self.ask(&Query::Operations(tenant_id, op_ids), deadline).map_err(|error| Error::Unknown(error.message))?;
@@ -171,14 +171,14 @@ fn settled_error(mut error: StoreError, in_doubt: bool) -> Error {
 }
 
 /// The jobs as a store sees them.
-struct DecideBatch<'a> {
+pub(super) struct DecideBatch<'a> {
     jobs: &'a mut [Job],
     needs: Needs,
     clock: &'a dyn Clock,
 }
 
 impl<'a> DecideBatch<'a> {
-    fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
+    pub(super) fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
         let mut needs = Needs::default();
         for job in &mut *jobs {
             job.begin_try();

@@ -1,6 +1,5 @@
 //! Commands on their way: checked, named, and bound to the ticket that waits for them.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +17,7 @@ use crate::error::{Error, Failure};
 use crate::facts::{Facts, Needs};
 use crate::id::{OpId, TenantId};
 use crate::ledger::StoredOperation;
+use crate::map::Map;
 use crate::time::Timestamp;
 
 /// A command whose shape is right, with the id that it takes effect under however often it is tried.
@@ -38,7 +38,7 @@ impl Prepared {
     }
 
     /// Its own operation among those found. An operation that has its id by chance is another command's.
-    fn own<'a>(&self, found: &'a HashMap<OpId, Arc<StoredOperation>>) -> Option<&'a Arc<StoredOperation>> {
+    fn own<'a>(&self, found: &'a Map<OpId, Arc<StoredOperation>>) -> Option<&'a Arc<StoredOperation>> {
         found.get(&self.op_id).filter(|stored| {
             let operation = &stored.operation;
             operation.key == self.command.context.idempotency_key && operation.fingerprint == self.command.fingerprint()
@@ -118,7 +118,7 @@ impl Job {
     }
 
     /// Adds the ids of its operations, by tenant.
-    pub(super) fn add_op_ids(&self, op_ids: &mut HashMap<TenantId, Vec<OpId>>) {
+    pub(super) fn add_op_ids(&self, op_ids: &mut Map<TenantId, Vec<OpId>>) {
         for item in &self.items {
             op_ids.entry(item.command.context.tenant_id.clone()).or_default().push(item.op_id);
         }
@@ -157,8 +157,14 @@ impl Job {
         self.answer.send(Err(error.into()));
     }
 
+    /// Gives its commands other ids: nothing was committed under those that they have.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn draw_ids(&mut self, random: impl Fn() -> u64) {
+        self.items.iter_mut().for_each(|item| item.op_id = item.op_id.with_random(random()));
+    }
+
     /// Gives a command another id when its own was found to be another command's: then it never took effect under it.
-    pub(super) fn rename(mut self, found: &HashMap<OpId, Arc<StoredOperation>>, random: impl Fn() -> u64) -> Job {
+    pub(super) fn rename(mut self, found: &Map<OpId, Arc<StoredOperation>>, random: impl Fn() -> u64) -> Job {
         for item in &mut self.items {
             if found.contains_key(&item.op_id) && item.own(found).is_none() {
                 item.op_id = item.op_id.with_random(random());
@@ -168,7 +174,7 @@ impl Job {
     }
 
     /// Answers from operations that were found in the store. Gives itself back when there is none of its own among them.
-    pub(super) fn answer_found(self, found: &HashMap<OpId, Arc<StoredOperation>>) -> Option<Job> {
+    pub(super) fn answer_found(self, found: &Map<OpId, Arc<StoredOperation>>) -> Option<Job> {
         if !self.items.iter().any(|item| item.own(found).is_some()) {
             return Some(self);
         }

@@ -1,7 +1,6 @@
 //! Booking: the one place where balances, grants and holds change, entry by entry.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::chain::text_hash;
@@ -12,6 +11,7 @@ use crate::credit::{Band, Debt, Grant, GrantState, GrantType, Hold, HoldState};
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
 use crate::id::{AppId, GrantId, HoldId, OpId, TaskId, TemplateId};
+use crate::map::Map;
 use crate::time::Timestamp;
 
 /// Why a command is not booked.
@@ -108,9 +108,9 @@ pub(crate) struct Posting<'a> {
     pub(crate) entries: Vec<Entry>,
     before: Cow<'a, AccountFacts>,
     named: Option<&'a Facts>,
-    grants: HashMap<GrantId, Grant>,
+    grants: Map<GrantId, Grant>,
     made_grants: Vec<GrantId>,
-    holds: HashMap<HoldId, Hold>,
+    holds: Map<HoldId, Hold>,
     made_holds: Vec<HoldId>,
     settled: usize,
 }
@@ -125,9 +125,9 @@ impl<'a> Posting<'a> {
             entries: Vec::with_capacity(2),
             before,
             named,
-            grants: HashMap::new(),
+            grants: Map::default(),
             made_grants: Vec::new(),
-            holds: HashMap::new(),
+            holds: Map::default(),
             made_holds: Vec::new(),
             settled: 0,
         }

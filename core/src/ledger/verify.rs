@@ -1,6 +1,5 @@
 //! Verification: the ledger read again from its first entry, and compared with what the books say now.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::credit::{Band, Grant, GrantState, GrantTerms, Hold, HoldState};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId, LedgerId, OpId};
 use crate::ledger::{Draw, StoredOperation};
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::AccountImage;
 
@@ -82,14 +82,14 @@ super::super::credit::named_enum! {
 /// An account rebuilt from its entries.
 pub(crate) struct Rebuilt {
     account: Account,
-    grants: HashMap<GrantId, Grant>,
-    holds: HashMap<HoldId, Hold>,
+    grants: Map<GrantId, Grant>,
+    holds: Map<HoldId, Hold>,
     /// What refunds gave back, as their entries say it, and as the operations of the charges do.
     refunded: Amount,
     noted_refunded: Amount,
     /// Where the balance stood before the operation that is being read, and where operations took it.
     band_before: Band,
-    crossings: HashMap<OpId, Band>,
+    crossings: Map<OpId, Band>,
     faults: Vec<Fault>,
 }
 
@@ -97,12 +97,12 @@ impl Rebuilt {
     pub(crate) fn new(key: Arc<AccountKey>) -> Rebuilt {
         Rebuilt {
             account: Account::new(key),
-            grants: HashMap::new(),
-            holds: HashMap::new(),
+            grants: Map::default(),
+            holds: Map::default(),
             refunded: Amount::ZERO,
             noted_refunded: Amount::ZERO,
             band_before: Band::default(),
-            crossings: HashMap::new(),
+            crossings: Map::default(),
             faults: Vec::new(),
         }
     }
@@ -357,7 +357,7 @@ impl Rebuilt {
 
     fn compare_grants(&mut self, image: &AccountImage) {
         let grants = std::mem::take(&mut self.grants);
-        let rebuilt: HashMap<GrantId, &Grant> =
+        let rebuilt: Map<GrantId, &Grant> =
             grants.values().filter(|grant| grant.is_open()).map(|grant| (grant.id, grant)).collect();
         if row_count_differs(image.facts.account.open_grants, rebuilt.len()) {
             let message = format!("the row counts {} open grants, its entries {}", image.facts.account.open_grants, rebuilt.len());
@@ -376,8 +376,8 @@ impl Rebuilt {
     fn compare_holds(&mut self, image: &AccountImage) {
         let frozen = |hold: &&Hold| hold.state == HoldState::Frozen;
         let holds = std::mem::take(&mut self.holds);
-        let rebuilt: HashMap<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
-        let stored: HashMap<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
+        let rebuilt: Map<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
+        let stored: Map<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
         if row_count_differs(image.facts.account.open_holds, rebuilt.len()) {
             let message = format!("the row counts {} open holds, its entries {}", image.facts.account.open_holds, rebuilt.len());
             self.fault(FaultKind::WrongAccount, None, None, message);

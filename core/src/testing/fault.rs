@@ -190,6 +190,11 @@ impl Store for FaultStore {
             Some((_, kind)) => Err(StoreError::new(kind, "a fault before the answer")),
         }
     }
+
+    #[cfg(feature = "sqlite")]
+    fn sqlite(&self) -> Option<&crate::store::sqlite::SqliteStore> {
+        self.inner.sqlite()
+    }
 }
 
 /// A batch that is decided with everything locked and loaded, and of which nothing is written: what a rollback leaves.

@@ -1,12 +1,13 @@
 //! The rows, and how they are found.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::credit::{Grant, Hold};
 use crate::facts::{Account, Task};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, TaskId, TenantId};
 use crate::ledger::{Entry, StoredOperation};
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -14,15 +15,15 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub(super) accounts: BTreeMap<Arc<AccountKey>, AccountRow>,
-    pub(super) grants: HashMap<GrantId, (Arc<AccountKey>, Grant)>,
-    pub(super) holds: HashMap<HoldId, (Arc<AccountKey>, Hold)>,
-    pub(super) tasks: HashMap<(TenantId, TaskId), Task>,
+    pub(super) grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
+    pub(super) holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
+    pub(super) tasks: Map<(TenantId, TaskId), Task>,
     /// In the order of the feed: the position of an operation is its index and 1.
     pub(super) operations: Vec<Arc<StoredOperation>>,
-    pub(super) by_op_id: HashMap<OpId, usize>,
-    pub(super) by_key: HashMap<(TenantId, IdempotencyKey), usize>,
-    pub(super) by_tenant: HashMap<TenantId, TenantIndex>,
-    pub(super) by_task: HashMap<(TenantId, TaskId), Vec<Place>>,
+    pub(super) by_op_id: Map<OpId, usize>,
+    pub(super) by_key: Map<(TenantId, IdempotencyKey), usize>,
+    pub(super) by_tenant: Map<TenantId, TenantIndex>,
+    pub(super) by_task: Map<(TenantId, TaskId), Vec<Place>>,
     /// Accounts in which something becomes due.
     pub(super) due: BTreeSet<(Timestamp, Arc<AccountKey>)>,
 }

@@ -1,6 +1,5 @@
 //! Checks the changes of a batch, then puts them in their place.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::{StoreError, StoreErrorKind};
@@ -10,16 +9,17 @@ use crate::credit::{Grant, Hold, HoldState};
 use crate::facts::Account;
 use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, TenantId};
 use crate::ledger::StoredOperation;
+use crate::map::{Map, Set};
 use crate::owner::AccountKey;
 
 /// What the changes checked so far would add.
 #[derive(Default)]
 struct Ahead<'a> {
-    op_ids: HashSet<OpId>,
-    keys: HashSet<(&'a TenantId, &'a IdempotencyKey)>,
-    seqs: HashMap<&'a AccountKey, u64>,
-    grants: HashSet<GrantId>,
-    holds: HashSet<HoldId>,
+    op_ids: Set<OpId>,
+    keys: Set<(&'a TenantId, &'a IdempotencyKey)>,
+    seqs: Map<&'a AccountKey, u64>,
+    grants: Set<GrantId>,
+    holds: Set<HoldId>,
 }
 
 impl Books {

@@ -4,24 +4,25 @@
 //! columns; each is asked once. When no lookup is left all anchors are known, so the present is: then follow the holds that
 //! are due, the decision, and the writes.
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::codec;
 use super::statements as sql;
-use super::write::{Loaded, Writes};
+use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, corrupt, count, params};
 use crate::changes::Changes;
 use crate::facts::{AccountFacts, Facts, Needs, batch_now};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
 use crate::ledger::StoredOperation;
+use crate::map::{Map, Set};
 use crate::owner::AccountKey;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
 /// What a driver does next.
-pub(crate) enum Step {
+pub(crate) enum Step<'a> {
     /// Runs these, in order, and hands what each gave to [`BatchMachine::rows`].
-    Run(Vec<Statement>),
+    Run(Vec<Statement<'a>>),
     /// Has the batch decided, and hands what changes to [`BatchMachine::changes`].
     Decide(Box<Facts>),
     /// Commits.
@@ -37,16 +38,15 @@ pub(crate) struct BatchMachine {
     queued: Vec<Lookup>,
     /// Lookups whose rows come next.
     asked: Vec<Lookup>,
-    seen: HashSet<Lookup>,
-    account_ids: HashMap<AccountKey, i64>,
+    /// Lookups that several handles can lead to.
+    seen: Set<Lookup>,
+    known: Known,
+    /// Some account has no row.
+    account_is_new: bool,
     /// Operations found under a key, until their entries are read.
-    replays: HashMap<(TenantId, IdempotencyKey), codec::OperationRow>,
+    replays: Map<(TenantId, IdempotencyKey), codec::OperationRow>,
     facts: Facts,
-    last_position: i64,
-    last_account: i64,
     writes: usize,
-    /// Accounts as they were read.
-    loaded: HashMap<AccountKey, Loaded>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,16 +96,14 @@ impl BatchMachine {
             phase: Phase::Anchors,
             queued: Vec::new(),
             asked: Vec::new(),
-            seen: HashSet::new(),
-            account_ids: HashMap::new(),
-            replays: HashMap::new(),
+            seen: Set::default(),
+            known: Known::default(),
+            account_is_new: false,
+            replays: Map::default(),
             facts: Facts::default(),
-            last_position: 0,
-            last_account: 0,
             writes: 0,
-            loaded: HashMap::new(),
         };
-        needs.keys.iter().for_each(|(tenant, key)| machine.ask(Lookup::Key(tenant.clone(), key.clone())));
+        needs.keys.iter().for_each(|(tenant, key)| machine.queued.push(Lookup::Key(tenant.clone(), key.clone())));
         needs.accounts.iter().for_each(|key| machine.ask(Lookup::Account(key.clone())));
         needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
         needs.holds.iter().for_each(|(tenant, hold)| machine.ask(Lookup::Hold(tenant.clone(), *hold, Closure::Named)));
@@ -116,12 +114,12 @@ impl BatchMachine {
     }
 
     /// The first step.
-    pub(crate) fn begin(&mut self) -> Result<Step, StoreError> {
+    pub(crate) fn begin(&mut self) -> Result<Step<'_>, StoreError> {
         self.advance()
     }
 
     /// Takes what the statements of the last step gave, in their order.
-    pub(crate) fn rows(&mut self, answers: Vec<Rows>) -> Result<Step, StoreError> {
+    pub(crate) fn rows(&mut self, answers: &[Rows]) -> Result<Step<'_>, StoreError> {
         if self.phase == Phase::Writing {
             let written = answers.iter().filter(|answer| answer.written == 1).count();
             return if written == self.writes { Ok(Step::Done) } else { Err(corrupt("a row to be changed is not there")) };
@@ -131,27 +129,27 @@ impl BatchMachine {
             return Err(corrupt("not every statement was answered"));
         }
         for (lookup, answer) in asked.into_iter().zip(answers) {
-            self.take(lookup, answer.rows)?;
+            self.take(lookup, answer)?;
         }
         self.advance()
     }
 
     /// Takes what was decided.
-    pub(crate) fn changes(&mut self, changes: &[Changes]) -> Result<Step, StoreError> {
+    pub(crate) fn changes<'a>(&'a mut self, changes: &'a [Changes]) -> Result<Step<'a>, StoreError> {
         if changes.is_empty() {
             return Ok(Step::Done);
         }
-        let mut writes = Writes::new(self.last_position, self.last_account, &mut self.account_ids, &self.loaded);
+        let mut writes = Writes::new(&mut self.known);
         for changes in changes {
             writes.add(changes)?;
         }
-        let statements = writes.finish();
+        let statements = writes.finish()?;
         self.phase = Phase::Writing;
         self.writes = statements.len();
         Ok(Step::Run(statements))
     }
 
-    /// Asks once.
+    /// Asks once, whatever leads there.
     fn ask(&mut self, lookup: Lookup) {
         if self.seen.insert(lookup.clone()) {
             self.queued.push(lookup);
@@ -159,7 +157,7 @@ impl BatchMachine {
     }
 
     /// Runs what is queued; when nothing is, goes on to the next phase.
-    fn advance(&mut self) -> Result<Step, StoreError> {
+    fn advance(&mut self) -> Result<Step<'_>, StoreError> {
         if self.queued.is_empty() && self.phase == Phase::Anchors {
             self.ask_due()?;
         }
@@ -179,22 +177,18 @@ impl BatchMachine {
         let now = batch_now(self.clock, accounts.chain(tasks)).map_err(clock_behind)?;
         self.facts.now = now;
         self.phase = Phase::Due;
-        let loaded = |facts: &AccountFacts| Loaded { due_at: facts.account.due_at, standing: facts.account.standing };
-        self.loaded = self.facts.accounts.iter().map(|(key, facts)| (key.clone(), loaded(facts))).collect();
         let due = self.facts.accounts.iter().filter(|(_, facts)| facts.account.hold_due_at.is_some_and(|at| at <= now));
-        for key in due.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            self.ask(Lookup::DueHolds(key.clone()));
-            self.ask(Lookup::NextHold(key));
+        for (key, _) in due {
+            self.queued.extend([Lookup::DueHolds(key.clone()), Lookup::NextHold(key.clone())]);
         }
-        self.ask(Lookup::LastPosition);
-        let is_new = |lookup: &Lookup| matches!(lookup, Lookup::Account(key) if !self.account_ids.contains_key(key));
-        if self.seen.iter().any(is_new) {
-            self.ask(Lookup::LastAccount);
+        self.queued.push(Lookup::LastPosition);
+        if self.account_is_new {
+            self.queued.push(Lookup::LastAccount);
         }
         Ok(())
     }
 
-    fn statement(&self, lookup: &Lookup) -> Result<Statement, StoreError> {
+    fn statement<'a>(&self, lookup: &'a Lookup) -> Result<Statement<'a>, StoreError> {
         let statement = match lookup {
             Lookup::Key(tenant, key) => Statement::new(sql::OPERATION_BY_KEY, params![tenant.as_str(), key.as_str()]),
             Lookup::EntriesOf(tenant, key) => {
@@ -225,42 +219,48 @@ impl BatchMachine {
     }
 
     fn account_id(&self, key: &AccountKey) -> Result<i64, StoreError> {
-        self.account_ids.get(key).copied().ok_or_else(|| corrupt(format!("the account {key} has no row")))
+        self.known.account_id(key).ok_or_else(|| corrupt(format!("the account {key} has no row")))
     }
 
     /// Puts what a lookup found into the facts, and asks for what follows from it.
-    fn take(&mut self, lookup: Lookup, rows: Vec<Row>) -> Result<(), StoreError> {
+    fn take(&mut self, lookup: Lookup, rows: &Rows) -> Result<(), StoreError> {
         match lookup {
             Lookup::Key(tenant, key) => {
-                if let Some(row) = rows.into_iter().next() {
+                if let Some(row) = rows.first() {
                     self.replays.insert((tenant.clone(), key.clone()), codec::operation(row)?);
-                    self.ask(Lookup::EntriesOf(tenant, key));
+                    self.queued.push(Lookup::EntriesOf(tenant, key));
                 }
             }
             Lookup::EntriesOf(tenant, key) => self.take_replay((tenant, key), rows)?,
             Lookup::Account(key) => {
-                if let Some(row) = rows.into_iter().next() {
-                    let (account_id, account) = codec::account(row)?;
-                    self.account_ids.insert(key.clone(), account_id);
-                    let facts = AccountFacts { account, grants: HashMap::new(), due_holds: HashMap::new(), next_hold_at: None };
+                if let Some(row) = rows.first() {
+                    let (account_id, account) = codec::account(Arc::new(key.clone()), row)?;
+                    self.known.add_account(account_id, &account);
+                    let facts = AccountFacts { account, grants: Map::default(), due_holds: Map::default(), next_hold_at: None };
                     self.facts.accounts.insert(key.clone(), facts);
-                    self.ask(Lookup::OpenGrants(key));
+                    self.queued.push(Lookup::OpenGrants(key));
+                } else {
+                    self.account_is_new = true;
                 }
             }
             Lookup::OpenGrants(key) => {
-                let grants = rows.into_iter().map(|row| codec::grant(row).map(|(_, grant)| (grant.id, grant)));
-                self.account_facts(&key)?.grants = grants.collect::<Result<_, _>>()?;
+                let facts = account_facts(&mut self.facts, &key)?;
+                for row in rows.iter() {
+                    let (grant_row, grant) = codec::open_grant(row)?;
+                    self.known.grant_rows.insert(grant.id, grant_row);
+                    facts.grants.insert(grant.id, grant);
+                }
             }
             Lookup::DueHolds(key) => {
-                let holds = rows.into_iter().map(|row| codec::hold(row).map(|(_, hold)| (hold.id, hold)));
-                self.account_facts(&key)?.due_holds = holds.collect::<Result<_, _>>()?;
+                let holds = rows.iter().map(|row| codec::hold(row).map(|(_, hold)| (hold.id, hold)));
+                account_facts(&mut self.facts, &key)?.due_holds = holds.collect::<Result<_, _>>()?;
             }
             Lookup::NextHold(key) => {
                 let next = codec::next_time("holds", "expires_at", rows)?;
-                self.account_facts(&key)?.next_hold_at = next;
+                account_facts(&mut self.facts, &key)?.next_hold_at = next;
             }
             Lookup::Task(tenant, task_id) => {
-                if let Some(row) = rows.into_iter().next() {
+                if let Some(row) = rows.first() {
                     let task = codec::task(&task_id, row)?;
                     if let Some(hold_id) = task.hold_id {
                         self.ask(Lookup::Hold(tenant.clone(), hold_id, Closure::OfTask));
@@ -269,7 +269,7 @@ impl BatchMachine {
                 }
             }
             Lookup::Hold(tenant, hold_id, closure) => {
-                if let Some(row) = rows.into_iter().next() {
+                if let Some(row) = rows.first() {
                     let (key, hold) = codec::hold(row)?;
                     if closure == Closure::Named {
                         self.ask(Lookup::Account((*key).clone()));
@@ -281,38 +281,35 @@ impl BatchMachine {
                 }
             }
             Lookup::Grant(_, grant_id) => {
-                if let Some(row) = rows.into_iter().next() {
-                    let (key, grant) = codec::grant(row)?;
+                if let Some(row) = rows.first() {
+                    let (grant_row, key, grant) = codec::grant(row)?;
+                    self.known.grant_rows.insert(grant_id, grant_row);
                     self.ask(Lookup::Account((*key).clone()));
                     self.facts.grants.insert(grant_id, (key, grant));
                 }
             }
             Lookup::Charge(..) => {
-                rows.into_iter().try_for_each(|row| self.take_charge(row).map(drop))?;
+                rows.iter().try_for_each(|row| self.take_charge(row).map(drop))?;
             }
             Lookup::TaskCharges(key, task_id) => {
-                let charges = rows.into_iter().map(|row| self.take_charge(row)).collect::<Result<_, _>>()?;
+                let charges = rows.iter().map(|row| self.take_charge(row)).collect::<Result<_, _>>()?;
                 self.facts.task_charges.insert((key.clone(), task_id), charges);
                 self.ask(Lookup::Account(key));
             }
-            Lookup::LastPosition => self.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
-            Lookup::LastAccount => self.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),
+            Lookup::LastPosition => self.known.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
+            Lookup::LastAccount => self.known.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),
         }
         Ok(())
     }
 
-    fn account_facts(&mut self, key: &AccountKey) -> Result<&mut AccountFacts, StoreError> {
-        self.facts.accounts.get_mut(key).ok_or_else(|| corrupt(format!("the account {key} has no row")))
-    }
-
-    fn take_replay(&mut self, key: (TenantId, IdempotencyKey), rows: Vec<Row>) -> Result<(), StoreError> {
+    fn take_replay(&mut self, key: (TenantId, IdempotencyKey), rows: &Rows) -> Result<(), StoreError> {
         if let Some(found) = self.replays.remove(&key) {
-            self.facts.replays.insert(key, std::sync::Arc::new(stored(found, rows)?));
+            self.facts.replays.insert(key, Arc::new(stored(found, rows)?));
         }
         Ok(())
     }
 
-    fn take_charge(&mut self, row: Row) -> Result<LedgerId, StoreError> {
+    fn take_charge(&mut self, row: Row<'_>) -> Result<LedgerId, StoreError> {
         let charge = codec::charge(row)?;
         let ledger_id = charge.entry.ledger_id();
         let tenant_id = &charge.entry.account.tenant_id;
@@ -325,17 +322,21 @@ impl BatchMachine {
     }
 }
 
+fn account_facts<'a>(facts: &'a mut Facts, key: &AccountKey) -> Result<&'a mut AccountFacts, StoreError> {
+    facts.accounts.get_mut(key).ok_or_else(|| corrupt(format!("the account {key} has no row")))
+}
+
 /// The statement that reads the entries of an operation.
-pub(super) fn entries_of(found: &codec::OperationRow) -> Statement {
+pub(super) fn entries_of(found: &codec::OperationRow) -> Statement<'static> {
     let first = found.operation.first_seq;
     let end = first.saturating_add(u64::from(found.operation.entry_count));
     Statement::new(sql::ENTRIES_OF_OPERATION, params![found.account_id, count(first), count(end)])
 }
 
 /// An operation with its entries.
-pub(super) fn stored(found: codec::OperationRow, rows: Vec<Row>) -> Result<StoredOperation, StoreError> {
+pub(super) fn stored(found: codec::OperationRow, rows: &Rows) -> Result<StoredOperation, StoreError> {
     let codec::OperationRow { position, operation, .. } = found;
-    let entries = rows.into_iter().map(codec::entry).collect::<Result<Vec<_>, _>>()?;
+    let entries = rows.iter().map(codec::entry).collect::<Result<Vec<_>, _>>()?;
     if entries.len() != usize::try_from(operation.entry_count).unwrap_or(usize::MAX) {
         return Err(corrupt(format!("row {position} of `operations` has not all of its entries")));
     }

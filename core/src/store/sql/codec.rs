@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::row::Columns;
-use super::{Row, Value, count, params};
+use super::{Row, Rows, Value, count, params};
 use crate::amount::Amount;
 use crate::command::Fingerprint;
 use crate::credit::{
@@ -20,11 +20,10 @@ use crate::owner::{AccountKey, Subject};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// An account with the number of its row.
-pub(super) fn account(row: Row) -> Result<(i64, Account), StoreError> {
+/// The account of this name, with the number of its row.
+pub(super) fn account(key: Arc<AccountKey>, row: Row<'_>) -> Result<(i64, Account), StoreError> {
     let mut columns = Columns::of("accounts", row);
     let account_id = columns.integer("account_id")?;
-    let key = columns.account_key()?;
     let account = Account {
         key,
         seq: columns.number("seq")?,
@@ -49,7 +48,7 @@ pub(super) fn account(row: Row) -> Result<(i64, Account), StoreError> {
     Ok((account_id, account))
 }
 
-fn standing(columns: &mut Columns) -> Result<Standing, StoreError> {
+fn standing(columns: &mut Columns<'_>) -> Result<Standing, StoreError> {
     let credit_limit = columns.amount("credit_limit")?;
     let debt = Debt { owed: columns.amount("owed")?, held: columns.amount("owed_held")? };
     let below = columns.optional_integer("low_below")?;
@@ -67,7 +66,7 @@ fn standing(columns: &mut Columns) -> Result<Standing, StoreError> {
 }
 
 /// The columns of [`Standing`], after the number of the account's row.
-pub(super) fn standing_params(account_id: i64, standing: &Standing) -> Vec<Value> {
+pub(super) fn standing_params(account_id: i64, standing: &Standing) -> Vec<Value<'_>> {
     params![
         account_id,
         standing.credit_limit,
@@ -82,21 +81,33 @@ pub(super) fn standing_params(account_id: i64, standing: &Standing) -> Vec<Value
 }
 
 /// The name of an account.
-pub(super) fn account_name(row: Row) -> Result<AccountKey, StoreError> {
+pub(super) fn account_name(row: Row<'_>) -> Result<AccountKey, StoreError> {
     let mut columns = Columns::of("accounts", row);
     columns.integer("account_id")?;
     columns.account_key().map(Arc::unwrap_or_clone)
 }
 
-fn hash(columns: &mut Columns, column: &str) -> Result<ChainHash, StoreError> {
+fn hash(columns: &mut Columns<'_>, column: &str) -> Result<ChainHash, StoreError> {
     let bytes = columns.bytes(column)?;
     bytes.try_into().map(ChainHash).map_err(|_| columns.unreadable(column))
 }
 
-pub(super) fn grant(row: Row) -> Result<(Arc<AccountKey>, Grant), StoreError> {
+/// A grant with the number of its row and its account.
+pub(super) fn grant(row: Row<'_>) -> Result<(i64, Arc<AccountKey>, Grant), StoreError> {
     let mut columns = Columns::of("grants", row);
-    columns.integer("grant_row")?;
+    let grant_row = columns.integer("grant_row")?;
     let key = columns.account_key()?;
+    Ok((grant_row, key, grant_columns(&mut columns)?))
+}
+
+/// A grant of an account that is known, with the number of its row.
+pub(super) fn open_grant(row: Row<'_>) -> Result<(i64, Grant), StoreError> {
+    let mut columns = Columns::of("grants", row);
+    let grant_row = columns.integer("grant_row")?;
+    Ok((grant_row, grant_columns(&mut columns)?))
+}
+
+fn grant_columns(columns: &mut Columns<'_>) -> Result<Grant, StoreError> {
     let id = GrantId::from_uuid(columns.uuid("grant_id")?);
     let grant_type = columns.word("type", GrantType::from_name)?;
     let state = columns.word("state", GrantState::from_name)?;
@@ -120,10 +131,10 @@ pub(super) fn grant(row: Row) -> Result<(Arc<AccountKey>, Grant), StoreError> {
         reason: columns.optional_text("reason")?.map(Arc::from),
         metadata: columns.optional_json("metadata")?.map(Arc::new),
     };
-    Ok((key, Grant { id, terms: Arc::new(terms), expires_at, state, remaining, held }))
+    Ok(Grant { id, terms: Arc::new(terms), expires_at, state, remaining, held })
 }
 
-pub(super) fn hold(row: Row) -> Result<(Arc<AccountKey>, Hold), StoreError> {
+pub(super) fn hold(row: Row<'_>) -> Result<(Arc<AccountKey>, Hold), StoreError> {
     let mut columns = Columns::of("holds", row);
     columns.integer("hold_row")?;
     let key = columns.account_key()?;
@@ -152,8 +163,8 @@ pub(super) fn hold(row: Row) -> Result<(Arc<AccountKey>, Hold), StoreError> {
     Ok((key, Hold { id, terms: Arc::new(terms), state, expires_at, draw, captured }))
 }
 
-pub(super) fn task(task_id: &TaskId, row: Row) -> Result<Task, StoreError> {
-    let mut columns = Columns::named("tasks", task_id.to_string(), row);
+pub(super) fn task(task_id: &TaskId, row: Row<'_>) -> Result<Task, StoreError> {
+    let mut columns = Columns::named("tasks", task_id.as_str(), row);
     Ok(Task {
         charges: columns.number("charges")?,
         last_at: columns.time("last_at")?,
@@ -168,7 +179,7 @@ pub(super) struct OperationRow {
     pub(super) operation: Operation,
 }
 
-pub(super) fn operation(row: Row) -> Result<OperationRow, StoreError> {
+pub(super) fn operation(row: Row<'_>) -> Result<OperationRow, StoreError> {
     let mut columns = Columns::of("operations", row);
     let position = columns.number("position")?;
     let tenant_id = columns.id("tenant_id", TenantId::new)?;
@@ -187,7 +198,7 @@ pub(super) fn operation(row: Row) -> Result<OperationRow, StoreError> {
     let refunded = columns.amount("refunded")?;
     let created_at = columns.time("created_at")?;
     let fingerprint = columns.bytes("fingerprint")?;
-    let fingerprint = Fingerprint::from_bytes(&fingerprint).ok_or_else(|| columns.unreadable("fingerprint"))?;
+    let fingerprint = Fingerprint::from_bytes(fingerprint).ok_or_else(|| columns.unreadable("fingerprint"))?;
     let operation = Operation {
         op_id,
         kind,
@@ -210,17 +221,17 @@ pub(super) fn operation(row: Row) -> Result<OperationRow, StoreError> {
     Ok(OperationRow { position, account_id, operation })
 }
 
-fn optional_band(columns: &mut Columns) -> Result<Option<Band>, StoreError> {
+fn optional_band(columns: &mut Columns<'_>) -> Result<Option<Band>, StoreError> {
     let band = columns.optional_text("band")?;
-    band.map(|text| Band::from_name(&text).ok_or_else(|| columns.unreadable("band"))).transpose()
+    band.map(|text| Band::from_name(text).ok_or_else(|| columns.unreadable("band"))).transpose()
 }
 
-pub(super) fn entry(row: Row) -> Result<Entry, StoreError> {
+pub(super) fn entry(row: Row<'_>) -> Result<Entry, StoreError> {
     entry_columns(&mut Columns::of("entries", row))
 }
 
 /// An entry, and whether it booked what had become due before the command of its operation.
-pub(super) fn settlement(row: Row) -> Result<(Entry, bool), StoreError> {
+pub(super) fn settlement(row: Row<'_>) -> Result<(Entry, bool), StoreError> {
     let mut columns = Columns::of("entries", row);
     let entry = entry_columns(&mut columns)?;
     let is_settlement = columns.integer("settled_count")? >= i64::from(entry.ordinal);
@@ -228,7 +239,7 @@ pub(super) fn settlement(row: Row) -> Result<(Entry, bool), StoreError> {
 }
 
 /// An entry with what stands behind its columns: what was refunded, and the label.
-pub(super) fn charge(row: Row) -> Result<ChargeFact, StoreError> {
+pub(super) fn charge(row: Row<'_>) -> Result<ChargeFact, StoreError> {
     let mut columns = Columns::of("entries", row);
     Ok(ChargeFact {
         entry: entry_columns(&mut columns)?,
@@ -237,7 +248,7 @@ pub(super) fn charge(row: Row) -> Result<ChargeFact, StoreError> {
     })
 }
 
-fn entry_columns(columns: &mut Columns) -> Result<Entry, StoreError> {
+fn entry_columns(columns: &mut Columns<'_>) -> Result<Entry, StoreError> {
     columns.integer("entry_row")?;
     columns.integer("position")?;
     let account = columns.account_key()?;
@@ -281,48 +292,48 @@ fn entry_columns(columns: &mut Columns) -> Result<Entry, StoreError> {
 }
 
 /// Where an entry stands.
-pub(super) struct CursorRow {
+pub(super) struct CursorRow<'a> {
     pub(super) entry_row: i64,
     pub(super) position: i64,
     pub(super) account_id: i64,
     pub(super) seq: i64,
-    pub(super) task_id: Value,
+    pub(super) task_id: Option<&'a str>,
 }
 
-pub(super) fn cursor(row: Row) -> Result<CursorRow, StoreError> {
+pub(super) fn cursor(row: Row<'_>) -> Result<CursorRow<'_>, StoreError> {
     let mut columns = Columns::of("entries", row);
     Ok(CursorRow {
         entry_row: columns.integer("entry_row")?,
         position: columns.integer("position")?,
         account_id: columns.integer("account_id")?,
         seq: columns.integer("seq")?,
-        task_id: columns.optional_text("task_id")?.into(),
+        task_id: columns.optional_text("task_id")?,
     })
 }
 
 /// The one number of a row: a greatest or least value, none over an empty table.
-pub(super) fn single(table: &'static str, column: &str, rows: Vec<Row>) -> Result<Option<i64>, StoreError> {
-    match rows.into_iter().next() {
+pub(super) fn single(table: &'static str, column: &str, rows: &Rows) -> Result<Option<i64>, StoreError> {
+    match rows.first() {
         None => Ok(None),
         Some(row) => Columns::of(table, row).optional_integer(column),
     }
 }
 
 /// The one instant of a row.
-pub(super) fn next_time(table: &'static str, column: &str, rows: Vec<Row>) -> Result<Option<Timestamp>, StoreError> {
-    match rows.into_iter().next() {
+pub(super) fn next_time(table: &'static str, column: &str, rows: &Rows) -> Result<Option<Timestamp>, StoreError> {
+    match rows.first() {
         None => Ok(None),
         Some(row) => Columns::of(table, row).optional_time(column),
     }
 }
 
 /// The parameters by which an account is found.
-pub(super) fn key_params(key: &AccountKey) -> Vec<Value> {
+pub(super) fn key_params(key: &AccountKey) -> Vec<Value<'_>> {
     params![key.tenant_id.as_str(), i64::from(key.owner.kind_code()), key.owner.id().unwrap_or_default(), key.unit.as_str()]
 }
 
 /// All columns but the name.
-pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value> {
+pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value<'_>> {
     let totals = &account.totals;
     params![
         account_id,
@@ -337,13 +348,13 @@ pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value> {
         totals.adjusted_out,
         i64::from(account.open_grants),
         i64::from(account.open_holds),
-        account.head.0.to_vec(),
+        &account.head.0,
         account.last_at,
         account.hold_due_at,
     ]
 }
 
-pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> Vec<Value> {
+pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> Vec<Value<'_>> {
     params![
         position,
         operation.op_id.uuid(),
@@ -366,7 +377,7 @@ pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation
     ]
 }
 
-pub(super) fn entry_params(position: i64, account_id: i64, entry: &Entry) -> Vec<Value> {
+pub(super) fn entry_params(position: i64, account_id: i64, entry: &Entry) -> Vec<Value<'_>> {
     params![
         position,
         entry.account.tenant_id.as_str(),
@@ -380,7 +391,7 @@ pub(super) fn entry_params(position: i64, account_id: i64, entry: &Entry) -> Vec
         entry.frozen_after,
         entry.created_at,
         (entry.effective_at != entry.created_at).then_some(entry.effective_at),
-        entry.hash.0.to_vec(),
+        &entry.hash.0,
         draw(&entry.draw),
         json(entry.terms.as_ref()),
         entry.hold_id.map(HoldId::uuid),
@@ -395,13 +406,13 @@ pub(super) fn entry_params(position: i64, account_id: i64, entry: &Entry) -> Vec
     ]
 }
 
-/// The columns of a grant that change, after its id.
-pub(super) fn grant_params(grant: &Grant) -> Vec<Value> {
-    params![grant.id.uuid(), grant.state.as_str(), grant.expires_at, grant.remaining, grant.held]
+/// The columns of a grant that change, after its id or the number of its row.
+pub(super) fn grant_params<'a>(name: Value<'a>, grant: &'a Grant) -> Vec<Value<'a>> {
+    params![name, grant.state.as_str(), grant.expires_at, grant.remaining, grant.held]
 }
 
 /// The columns of a grant that stay.
-pub(super) fn grant_terms_params(account_id: i64, terms: &GrantTerms) -> Vec<Value> {
+pub(super) fn grant_terms_params(account_id: i64, terms: &GrantTerms) -> Vec<Value<'_>> {
     params![
         account_id,
         terms.grant_type.as_str(),
@@ -418,12 +429,12 @@ pub(super) fn grant_terms_params(account_id: i64, terms: &GrantTerms) -> Vec<Val
 }
 
 /// The columns of a hold that change, after its id.
-pub(super) fn hold_params(hold: &Hold) -> Vec<Value> {
+pub(super) fn hold_params(hold: &Hold) -> Vec<Value<'_>> {
     params![hold.id.uuid(), hold.state.as_str(), hold.expires_at, draw(&hold.draw), hold.captured]
 }
 
 /// The columns of a hold that stay.
-pub(super) fn hold_terms_params(account_id: i64, terms: &HoldTerms) -> Vec<Value> {
+pub(super) fn hold_terms_params(account_id: i64, terms: &HoldTerms) -> Vec<Value<'_>> {
     params![
         account_id,
         terms.amount,

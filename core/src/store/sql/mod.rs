@@ -8,60 +8,54 @@ mod codec;
 mod page;
 mod query;
 mod row;
+mod rows;
 mod statements;
 mod write;
 
 pub(crate) use batch::{BatchMachine, Step};
 pub(crate) use query::answer;
+pub(crate) use rows::{Row, Rows};
 pub(crate) use statements::ALL;
+
+use std::borrow::Cow;
 
 use super::{StoreError, StoreErrorKind};
 
-/// A value in a row, or bound to a parameter.
+/// A value in a row, or bound to a parameter. Borrowed where it can be: most of them are read once and dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum Value<'a> {
     Null,
     Integer(i64),
-    Text(String),
-    Blob(Vec<u8>),
+    Text(Cow<'a, str>),
+    Blob(Cow<'a, [u8]>),
+    /// A blob of 16 bytes: most blobs are ids.
+    Id([u8; 16]),
 }
 
-/// The values of one row, in the order of the statement's columns.
-pub(crate) type Row = Vec<Value>;
+/// The text of a statement, and its number among all of them, by which a driver finds it prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sql {
+    pub(crate) number: usize,
+    pub(crate) text: &'static str,
+}
 
 /// A statement and what is bound to its parameters, the first to `?1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Statement {
-    pub(crate) sql: &'static str,
-    pub(crate) params: Vec<Value>,
+pub(crate) struct Statement<'a> {
+    pub(crate) sql: Sql,
+    pub(crate) params: Vec<Value<'a>>,
 }
 
-impl Statement {
-    pub(crate) const fn new(sql: &'static str, params: Vec<Value>) -> Statement {
+impl<'a> Statement<'a> {
+    pub(crate) const fn new(sql: Sql, params: Vec<Value<'a>>) -> Statement<'a> {
         Statement { sql, params }
-    }
-}
-
-/// What a statement gave.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rows {
-    /// The rows that it found.
-    pub(crate) rows: Vec<Row>,
-    /// How many rows it wrote; means nothing after one that only reads.
-    pub(crate) written: u64,
-}
-
-impl Rows {
-    /// Rows of a statement that only reads.
-    pub(crate) const fn read(rows: Vec<Row>) -> Rows {
-        Rows { rows, written: 0 }
     }
 }
 
 /// Where a question finds its rows: one consistent state.
 pub(crate) trait Source {
     /// The rows of a statement that only reads.
-    fn rows(&mut self, statement: Statement) -> Result<Vec<Row>, StoreError>;
+    fn rows(&mut self, statement: &Statement<'_>) -> Result<Rows, StoreError>;
 }
 
 /// The rows contradict themselves, or each other.
@@ -69,56 +63,62 @@ pub(crate) fn corrupt(message: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
 }
 
-impl From<i64> for Value {
-    fn from(integer: i64) -> Value {
+impl From<i64> for Value<'_> {
+    fn from(integer: i64) -> Self {
         Value::Integer(integer)
     }
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::Text(text.to_owned())
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Value<'a> {
+        Value::Text(Cow::Borrowed(text))
     }
 }
 
-impl From<String> for Value {
-    fn from(text: String) -> Value {
-        Value::Text(text)
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Value::Text(Cow::Owned(text))
     }
 }
 
-impl From<Vec<u8>> for Value {
-    fn from(bytes: Vec<u8>) -> Value {
-        Value::Blob(bytes)
+impl<'a> From<&'a [u8; 32]> for Value<'a> {
+    fn from(bytes: &'a [u8; 32]) -> Value<'a> {
+        Value::Blob(Cow::Borrowed(bytes))
     }
 }
 
-impl From<crate::Amount> for Value {
-    fn from(amount: crate::Amount) -> Value {
+impl From<Vec<u8>> for Value<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Value::Blob(Cow::Owned(bytes))
+    }
+}
+
+impl From<crate::Amount> for Value<'_> {
+    fn from(amount: crate::Amount) -> Self {
         Value::Integer(amount.micros())
     }
 }
 
-impl From<crate::Timestamp> for Value {
-    fn from(instant: crate::Timestamp) -> Value {
+impl From<crate::Timestamp> for Value<'_> {
+    fn from(instant: crate::Timestamp) -> Self {
         Value::Integer(instant.micros())
     }
 }
 
-impl From<uuid::Uuid> for Value {
-    fn from(id: uuid::Uuid) -> Value {
-        Value::Blob(id.as_bytes().to_vec())
+impl From<uuid::Uuid> for Value<'_> {
+    fn from(id: uuid::Uuid) -> Self {
+        Value::Id(id.into_bytes())
     }
 }
 
-impl<T: Into<Value>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Value {
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Value<'a> {
         value.map_or(Value::Null, Into::into)
     }
 }
 
 /// A count as SQL keeps it. No count of rows comes near the limit.
-pub(crate) fn count(count: u64) -> Value {
+pub(crate) fn count(count: u64) -> Value<'static> {
     Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
 }
 

@@ -1,9 +1,9 @@
 //! Pages of entries. A page reads chunks of bounded size along one index, and keeps what the filter admits.
 
-use super::query::{first, rows_limit};
+use super::query::{account_row, rows_limit};
 use super::statements as sql;
 use super::{Row, Source, Statement, Value, codec, params};
-use crate::id::{LedgerId, TenantId};
+use crate::id::{LedgerId, TaskId, TenantId};
 use crate::ledger::{Entry, EntryFilter, EntryPage, EntryQuery, EntryScope, PageOrder};
 use crate::store::StoreError;
 
@@ -61,17 +61,17 @@ fn is_behind(query: &EntryQuery, entry: &Entry) -> bool {
 type Placed = Result<(Place, Entry), StoreError>;
 
 /// Where a walk over entries stands.
-struct Walk {
-    path: Path,
+struct Walk<'a> {
+    path: Path<'a>,
     order: PageOrder,
     place: Place,
 }
 
 /// Along what.
-enum Path {
+enum Path<'a> {
     Account(i64),
-    Task(Value, Value),
-    Tenant(Value),
+    Task(&'a TenantId, &'a TaskId),
+    Tenant(&'a TenantId),
 }
 
 /// After which entry: its number along an account, its row along a task, or its row and its operation along a tenant.
@@ -81,18 +81,18 @@ struct Place {
     number: i64,
 }
 
-impl Walk {
+impl<'a> Walk<'a> {
     /// Stands before the first entry of the page; none where nothing can be found.
-    fn begin(source: &mut dyn Source, query: &EntryQuery) -> Result<Option<Walk>, StoreError> {
+    fn begin(source: &mut dyn Source, query: &'a EntryQuery) -> Result<Option<Walk<'a>>, StoreError> {
         let order = query.order;
         let tenant_id = query.tenant_id();
         let path = match &query.scope {
-            EntryScope::Account(key) => match first(source, sql::ACCOUNT, codec::key_params(key), codec::account)? {
+            EntryScope::Account(key) => match account_row(source, key)? {
                 Some((account_id, _)) => Path::Account(account_id),
                 None => return Ok(None),
             },
-            EntryScope::Task(tenant, task) => Path::Task(tenant.as_str().into(), task.as_str().into()),
-            EntryScope::Tenant(tenant) => Path::Tenant(tenant.as_str().into()),
+            EntryScope::Task(tenant, task) => Path::Task(tenant, task),
+            EntryScope::Tenant(tenant) => Path::Tenant(tenant),
         };
         let place = match query.cursor {
             None if order == PageOrder::Asc => Some(Place { position: 0, number: 0 }),
@@ -114,20 +114,19 @@ impl Walk {
             }
             Path::Task(tenant, task) => {
                 let sql = if ascending { sql::TASK_ENTRIES_ASC } else { sql::TASK_ENTRIES_DESC };
-                Statement::new(sql, vec![tenant.clone(), task.clone(), number.into(), limit])
+                Statement::new(sql, vec![tenant.as_str().into(), task.as_str().into(), number.into(), limit])
             }
             Path::Tenant(tenant) => {
                 let sql = if ascending { sql::TENANT_ENTRIES_ASC } else { sql::TENANT_ENTRIES_DESC };
-                Statement::new(sql, vec![tenant.clone(), position.into(), number.into(), limit])
+                Statement::new(sql, vec![tenant.as_str().into(), position.into(), number.into(), limit])
             }
         };
-        Ok(source.rows(statement)?.into_iter().map(|row| self.placed(row)).collect())
+        Ok(source.rows(&statement)?.iter().map(|row| self.placed(row)).collect())
     }
 
-    fn placed(&self, row: Row) -> Placed {
-        let mut numbers = row.iter().map(|value| if let Value::Integer(number) = value { *number } else { 0 });
-        let (entry_row, position) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        drop(numbers);
+    fn placed(&self, row: Row<'_>) -> Placed {
+        let number = |column| if let Value::Integer(number) = row.value(column) { number } else { 0 };
+        let (entry_row, position) = (number(0), number(1));
         let entry = codec::entry(row)?;
         let number = match &self.path {
             Path::Account(_) => i64::try_from(entry.seq).unwrap_or(i64::MAX),
@@ -138,13 +137,14 @@ impl Walk {
 }
 
 /// Where an entry stands on the path; none if it does not.
-fn place_of(source: &mut dyn Source, tenant_id: &TenantId, path: &Path, cursor: LedgerId) -> Result<Option<Place>, StoreError> {
+fn place_of(source: &mut dyn Source, tenant_id: &TenantId, path: &Path<'_>, cursor: LedgerId) -> Result<Option<Place>, StoreError> {
     let (op_id, ordinal) = cursor.operation();
     let bound = params![tenant_id.as_str(), op_id.uuid(), i64::from(ordinal)];
-    let Some(found) = first(source, sql::CURSOR, bound, codec::cursor)? else { return Ok(None) };
+    let rows = source.rows(&Statement::new(sql::CURSOR, bound))?;
+    let Some(found) = rows.first().map(codec::cursor).transpose()? else { return Ok(None) };
     let number = match path {
         Path::Account(account_id) => (found.account_id == *account_id).then_some(found.seq),
-        Path::Task(_, task) => (found.task_id == *task).then_some(found.entry_row),
+        Path::Task(_, task) => (found.task_id == Some(task.as_str())).then_some(found.entry_row),
         Path::Tenant(_) => Some(found.entry_row),
     };
     Ok(number.map(|number| Place { position: found.position, number }))

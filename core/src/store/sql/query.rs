@@ -1,15 +1,15 @@
 //! Questions, answered over rows of one consistent state.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::batch::{BatchMachine, Step, entries_of, stored};
 use super::page;
 use super::statements as sql;
-use super::{Rows, Source, Statement, Value, codec, corrupt, count, params};
-use crate::facts::{AccountFacts, Facts, Needs};
+use super::{Row, Source, Sql, Statement, Value, codec, corrupt, count, params};
+use crate::facts::{Account, AccountFacts, Facts, Needs};
 use crate::id::OpId;
 use crate::ledger::{Entry, StoredOperation};
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use crate::time::Timestamp;
@@ -26,11 +26,11 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
         }
         Query::Grant(tenant, id) => {
             let bound = params![id.uuid(), tenant.as_str()];
-            Answer::Grant(first(source, sql::GRANT, bound, codec::grant)?)
+            Answer::Grant(first(source, sql::GRANT, bound, codec::grant)?.map(|(_, key, grant)| (key, grant)))
         }
         Query::Task(tenant, id) => {
-            let rows = source.rows(Statement::new(sql::TASK, params![tenant.as_str(), id.as_str()]))?;
-            Answer::Task(rows.into_iter().next().map(|row| codec::task(id, row)).transpose()?)
+            let rows = source.rows(&Statement::new(sql::TASK, params![tenant.as_str(), id.as_str()]))?;
+            Answer::Task(rows.first().map(|row| codec::task(id, row)).transpose()?)
         }
         Query::OperationByKey(tenant, key) => {
             let found = operations(source, sql::OPERATION_BY_KEY, params![tenant.as_str(), key.as_str()])?;
@@ -46,8 +46,8 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             Answer::DueAccounts(all(source, sql::ACCOUNTS_DUE, params![*at, rows_limit(*limit)], codec::account_name)?)
         }
         Query::NextDue => {
-            let rows = source.rows(Statement::new(sql::NEXT_DUE, Vec::new()))?;
-            Answer::NextDue(codec::next_time("accounts", "due_at", rows)?)
+            let rows = source.rows(&Statement::new(sql::NEXT_DUE, Vec::new()))?;
+            Answer::NextDue(codec::next_time("accounts", "due_at", &rows)?)
         }
         Query::Accounts(after, limit) => Answer::Accounts(accounts_after(source, after.as_ref(), *limit)?),
         Query::Feed { tenant_id: None, after, limit } => {
@@ -67,8 +67,8 @@ fn facts(source: &mut dyn Source, needs: &Needs, clock: Timestamp) -> Result<Box
     loop {
         step = match step {
             Step::Run(statements) => {
-                let read = statements.into_iter().map(|statement| source.rows(statement).map(Rows::read));
-                machine.rows(read.collect::<Result<_, _>>()?)?
+                let read = statements.iter().map(|statement| source.rows(statement)).collect::<Result<Vec<_>, _>>()?;
+                machine.rows(&read)?
             }
             Step::Decide(facts) => return Ok(facts),
             Step::Done => return Err(corrupt("a batch ended before its decision")),
@@ -77,35 +77,35 @@ fn facts(source: &mut dyn Source, needs: &Needs, clock: Timestamp) -> Result<Box
 }
 
 /// At most so many rows.
-pub(super) fn rows_limit(limit: usize) -> Value {
+pub(super) fn rows_limit(limit: usize) -> Value<'static> {
     Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 /// All rows of a statement, read.
 pub(super) fn all<T>(
     source: &mut dyn Source,
-    sql: &'static str,
-    bound: Vec<Value>,
-    read: fn(super::Row) -> Result<T, StoreError>,
+    sql: Sql,
+    bound: Vec<Value<'_>>,
+    read: impl Fn(Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    source.rows(Statement::new(sql, bound))?.into_iter().map(read).collect()
+    source.rows(&Statement::new(sql, bound))?.iter().map(read).collect()
 }
 
 /// The first row of a statement, read.
 pub(super) fn first<T>(
     source: &mut dyn Source,
-    sql: &'static str,
-    bound: Vec<Value>,
-    read: fn(super::Row) -> Result<T, StoreError>,
+    sql: Sql,
+    bound: Vec<Value<'_>>,
+    read: impl Fn(Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
-    source.rows(Statement::new(sql, bound))?.into_iter().next().map(read).transpose()
+    source.rows(&Statement::new(sql, bound))?.first().map(read).transpose()
 }
 
-fn operations(source: &mut dyn Source, sql: &'static str, bound: Vec<Value>) -> Result<Vec<Arc<StoredOperation>>, StoreError> {
+fn operations(source: &mut dyn Source, sql: Sql, bound: Vec<Value<'_>>) -> Result<Vec<Arc<StoredOperation>>, StoreError> {
     let found = all(source, sql, bound, codec::operation)?;
     let with_entries = found.into_iter().map(|found| {
-        let rows = source.rows(entries_of(&found))?;
-        stored(found, rows).map(Arc::new)
+        let rows = source.rows(&entries_of(&found))?;
+        stored(found, &rows).map(Arc::new)
     });
     with_entries.collect()
 }
@@ -119,8 +119,8 @@ fn account(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<O
     if facts.account.hold_due_at.is_some_and(|due| due <= at) {
         let holds = all(source, sql::DUE_HOLDS, params![account_id, at], codec::hold)?;
         facts.due_holds = holds.into_iter().map(|(_, hold)| (hold.id, hold)).collect();
-        let next = source.rows(Statement::new(sql::NEXT_HOLD, params![account_id, at]))?;
-        facts.next_hold_at = codec::next_time("holds", "expires_at", next)?;
+        let next = source.rows(&Statement::new(sql::NEXT_HOLD, params![account_id, at]))?;
+        facts.next_hold_at = codec::next_time("holds", "expires_at", &next)?;
     }
     Ok(Some(facts))
 }
@@ -132,12 +132,17 @@ fn account_image(source: &mut dyn Source, key: &AccountKey) -> Result<Option<Acc
 }
 
 fn account_and_grants(source: &mut dyn Source, key: &AccountKey) -> Result<Option<(i64, AccountFacts)>, StoreError> {
-    let Some((account_id, account)) = first(source, sql::ACCOUNT, codec::key_params(key), codec::account)? else {
+    let Some((account_id, account)) = account_row(source, key)? else {
         return Ok(None);
     };
-    let grants = all(source, sql::OPEN_GRANTS, params![account_id], codec::grant)?;
+    let grants = all(source, sql::OPEN_GRANTS, params![account_id], codec::open_grant)?;
     let grants = grants.into_iter().map(|(_, grant)| (grant.id, grant)).collect();
-    Ok(Some((account_id, AccountFacts { account, grants, due_holds: HashMap::new(), next_hold_at: None })))
+    Ok(Some((account_id, AccountFacts { account, grants, due_holds: Map::default(), next_hold_at: None })))
+}
+
+/// The row of an account, with its number.
+pub(super) fn account_row(source: &mut dyn Source, key: &AccountKey) -> Result<Option<(i64, Account)>, StoreError> {
+    first(source, sql::ACCOUNT, codec::key_params(key), |row| codec::account(Arc::new(key.clone()), row))
 }
 
 fn accounts_after(source: &mut dyn Source, after: Option<&AccountKey>, limit: usize) -> Result<Vec<AccountKey>, StoreError> {
@@ -147,7 +152,7 @@ fn accounts_after(source: &mut dyn Source, after: Option<&AccountKey>, limit: us
 }
 
 fn entries_at(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<Option<EntriesAt>, StoreError> {
-    let Some((account_id, account)) = first(source, sql::ACCOUNT, codec::key_params(key), codec::account)? else {
+    let Some((account_id, account)) = account_row(source, key)? else {
         return Ok(None);
     };
     let seq = last_booked(source, account_id, account.seq, at)?;
@@ -161,8 +166,8 @@ fn last_booked(source: &mut dyn Source, account_id: i64, newest: u64, at: Timest
     let (mut booked, mut later) = (0, newest.saturating_add(1));
     while later - booked > 1 {
         let middle = booked + (later - booked) / 2;
-        let rows = source.rows(Statement::new(sql::BOOKED_AT, params![account_id, count(middle)]))?;
-        let created_at = codec::next_time("entries", "created_at", rows)?
+        let rows = source.rows(&Statement::new(sql::BOOKED_AT, params![account_id, count(middle)]))?;
+        let created_at = codec::next_time("entries", "created_at", &rows)?
             .ok_or_else(|| super::corrupt(format!("account {account_id} has no entry {middle}")))?;
         if created_at <= at { booked = middle } else { later = middle }
     }

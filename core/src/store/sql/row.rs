@@ -1,5 +1,6 @@
 //! Reading a row, column by column: what cannot be read is said with table, row and column.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -13,41 +14,46 @@ use crate::owner::{AccountKey, Owner};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// The columns of a row, taken from the first to the last. The first is the number of the row.
-pub(super) struct Columns {
+/// The columns of a row, taken from the first to the last.
+pub(super) struct Columns<'a> {
     table: &'static str,
-    row: String,
-    values: std::vec::IntoIter<Value>,
+    name: Option<&'a str>,
+    row: Row<'a>,
+    at: usize,
 }
 
-impl Columns {
-    pub(super) fn of(table: &'static str, row: Row) -> Columns {
-        let name = match row.first() {
-            Some(Value::Integer(number)) => number.to_string(),
-            _ => "?".to_owned(),
-        };
-        Columns { table, row: name, values: row.into_iter() }
+impl<'a> Columns<'a> {
+    /// The columns of a row; the first is its number.
+    pub(super) const fn of(table: &'static str, row: Row<'a>) -> Columns<'a> {
+        Columns { table, name: None, row, at: 0 }
     }
 
     /// The columns of a row that is known by a name; its number is not among them.
-    pub(super) fn named(table: &'static str, name: String, row: Row) -> Columns {
-        Columns { table, row: name, values: row.into_iter() }
+    pub(super) const fn named(table: &'static str, name: &'a str, row: Row<'a>) -> Columns<'a> {
+        Columns { table, name: Some(name), row, at: 0 }
     }
 
     /// The error for a column whose value means nothing.
     pub(super) fn unreadable(&self, column: &str) -> StoreError {
-        corrupt(format!("`{column}` of row {} of `{}` cannot be read", self.row, self.table))
+        let row = match (self.name, self.row.value(0)) {
+            (Some(name), _) => name.to_owned(),
+            (None, Value::Integer(number)) => number.to_string(),
+            (None, _) => "?".to_owned(),
+        };
+        corrupt(format!("`{column}` of row {row} of `{}` cannot be read", self.table))
     }
 
-    fn next(&mut self) -> Value {
-        self.values.next().unwrap_or(Value::Null)
+    fn next(&mut self) -> Value<'a> {
+        let value = self.row.value(self.at);
+        self.at += 1;
+        value
     }
 
     pub(super) fn optional_integer(&mut self, column: &str) -> Result<Option<i64>, StoreError> {
         match self.next() {
             Value::Null => Ok(None),
             Value::Integer(integer) => Ok(Some(integer)),
-            Value::Text(_) | Value::Blob(_) => Err(self.unreadable(column)),
+            Value::Text(_) | Value::Blob(_) | Value::Id(_) => Err(self.unreadable(column)),
         }
     }
 
@@ -75,53 +81,53 @@ impl Columns {
         self.optional_time(column)?.ok_or_else(|| self.unreadable(column))
     }
 
-    pub(super) fn optional_text(&mut self, column: &str) -> Result<Option<String>, StoreError> {
+    pub(super) fn optional_text(&mut self, column: &str) -> Result<Option<&'a str>, StoreError> {
         match self.next() {
             Value::Null => Ok(None),
-            Value::Text(text) => Ok(Some(text)),
-            Value::Integer(_) | Value::Blob(_) => Err(self.unreadable(column)),
+            Value::Text(Cow::Borrowed(text)) => Ok(Some(text)),
+            Value::Integer(_) | Value::Text(_) | Value::Blob(_) | Value::Id(_) => Err(self.unreadable(column)),
         }
     }
 
-    pub(super) fn text(&mut self, column: &str) -> Result<String, StoreError> {
+    pub(super) fn text(&mut self, column: &str) -> Result<&'a str, StoreError> {
         self.optional_text(column)?.ok_or_else(|| self.unreadable(column))
     }
 
     /// A text id, checked as it was when it came.
-    pub(super) fn optional_id<I>(&mut self, column: &str, new: fn(String) -> Result<I, Denial>) -> Result<Option<I>, StoreError> {
+    pub(super) fn optional_id<I>(&mut self, column: &str, new: fn(&'a str) -> Result<I, Denial>) -> Result<Option<I>, StoreError> {
         self.optional_text(column)?.map(new).transpose().map_err(|_| self.unreadable(column))
     }
 
-    pub(super) fn id<I>(&mut self, column: &str, new: fn(String) -> Result<I, Denial>) -> Result<I, StoreError> {
+    pub(super) fn id<I>(&mut self, column: &str, new: fn(&'a str) -> Result<I, Denial>) -> Result<I, StoreError> {
         self.optional_id(column, new)?.ok_or_else(|| self.unreadable(column))
     }
 
     /// A word of a closed list.
     pub(super) fn word<W>(&mut self, column: &str, from_name: fn(&str) -> Option<W>) -> Result<W, StoreError> {
         let text = self.text(column)?;
-        from_name(&text).ok_or_else(|| self.unreadable(column))
+        from_name(text).ok_or_else(|| self.unreadable(column))
     }
 
     pub(super) fn optional_json<J: serde::de::DeserializeOwned>(&mut self, column: &str) -> Result<Option<J>, StoreError> {
         let text = self.optional_text(column)?;
-        text.map(|text| serde_json::from_str(&text)).transpose().map_err(|_| self.unreadable(column))
+        text.map(serde_json::from_str).transpose().map_err(|_| self.unreadable(column))
     }
 
-    pub(super) fn optional_bytes(&mut self, column: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn optional_bytes(&mut self, column: &str) -> Result<Option<&'a [u8]>, StoreError> {
         match self.next() {
             Value::Null => Ok(None),
-            Value::Blob(bytes) => Ok(Some(bytes)),
-            Value::Integer(_) | Value::Text(_) => Err(self.unreadable(column)),
+            Value::Blob(Cow::Borrowed(bytes)) => Ok(Some(bytes)),
+            Value::Integer(_) | Value::Text(_) | Value::Blob(_) | Value::Id(_) => Err(self.unreadable(column)),
         }
     }
 
-    pub(super) fn bytes(&mut self, column: &str) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn bytes(&mut self, column: &str) -> Result<&'a [u8], StoreError> {
         self.optional_bytes(column)?.ok_or_else(|| self.unreadable(column))
     }
 
     pub(super) fn optional_uuid(&mut self, column: &str) -> Result<Option<Uuid>, StoreError> {
         let bytes = self.optional_bytes(column)?;
-        bytes.map(|bytes| Uuid::from_slice(&bytes)).transpose().map_err(|_| self.unreadable(column))
+        bytes.map(Uuid::from_slice).transpose().map_err(|_| self.unreadable(column))
     }
 
     pub(super) fn uuid(&mut self, column: &str) -> Result<Uuid, StoreError> {
@@ -131,7 +137,7 @@ impl Columns {
     pub(super) fn draw(&mut self, column: &str) -> Result<Draw, StoreError> {
         match self.optional_bytes(column)? {
             None => Ok(Draw::default()),
-            Some(bytes) => Draw::from_bytes(&bytes).ok_or_else(|| self.unreadable(column)),
+            Some(bytes) => Draw::from_bytes(bytes).ok_or_else(|| self.unreadable(column)),
         }
     }
 

@@ -1,12 +1,19 @@
 //! Every statement of the SQL stores. None reads more of a growing table than a page of it.
 
-/// Declares statements, and the list of all of them.
+use super::Sql;
+
+/// Declares statements, their numbers, and the list of all of them.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:expr;)+) => {
-        $($(#[$doc])* pub(super) const $name: &str = $sql;)+
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "counts the statements below")]
+        enum Number {
+            $($name),+
+        }
 
-        /// All of them, for a test that reads their plans.
-        pub(crate) const ALL: &[&str] = &[$($name),+];
+        $($(#[$doc])* pub(super) const $name: Sql = Sql { number: Number::$name as usize, text: $sql };)+
+
+        /// All of them, by their numbers.
+        pub(crate) const ALL: &[&str] = &[$($name.text),+];
     };
 }
 
@@ -19,9 +26,7 @@ macro_rules! account_key {
 macro_rules! account {
     ($rest:literal) => {
         concat!(
-            "SELECT a.account_id, ",
-            account_key!(),
-            ", a.seq, a.available, a.frozen, a.issued, a.adjusted_in, a.consumed, ",
+            "SELECT a.account_id, a.seq, a.available, a.frozen, a.issued, a.adjusted_in, a.consumed, ",
             "a.expired, a.forfeited, a.adjusted_out, a.open_grants, a.open_holds, a.head, a.last_at, a.hold_due_at, a.due_at, ",
             "a.credit_limit, a.owed, a.owed_held, a.low_below, a.low_recovered_from, a.band, a.blocked, a.rules FROM accounts a ",
             $rest
@@ -36,13 +41,13 @@ macro_rules! account_names {
 }
 
 macro_rules! grant {
-    ($rest:literal) => {
+    ($before:expr, $rest:literal) => {
         concat!(
             "SELECT g.grant_row, ",
-            account_key!(),
-            ", g.grant_id, g.type, g.state, g.amount, g.remaining, g.held, g.priority, ",
+            $before,
+            "g.grant_id, g.type, g.state, g.amount, g.remaining, g.held, g.priority, ",
             "g.effective_at, g.expires_at, g.scope_app_id, g.scope_template_id, g.reissue_of, g.policy_tag, g.reason, g.metadata ",
-            "FROM grants g CROSS JOIN accounts a ON a.account_id = g.account_id ",
+            "FROM grants g ",
             $rest
         )
     };
@@ -118,8 +123,12 @@ statements! {
     NEXT_DUE = "SELECT min(due_at) FROM accounts WHERE due_at IS NOT NULL";
     LAST_ACCOUNT = "SELECT max(account_id) FROM accounts";
 
-    GRANT = grant!("WHERE g.grant_id = ?1 AND a.tenant_id = ?2");
-    OPEN_GRANTS = grant!("WHERE g.account_id = ?1 AND (g.state = 'pending' OR g.remaining > 0 OR g.held > 0)");
+    GRANT = grant!(
+        concat!(account_key!(), ", "),
+        "CROSS JOIN accounts a ON a.account_id = g.account_id WHERE g.grant_id = ?1 AND a.tenant_id = ?2"
+    );
+    // The account is known.
+    OPEN_GRANTS = grant!("", "WHERE g.account_id = ?1 AND (g.state = 'pending' OR g.remaining > 0 OR g.held > 0)");
 
     HOLD = hold!("WHERE h.hold_id = ?1 AND a.tenant_id = ?2");
     DUE_HOLDS = hold!("WHERE h.account_id = ?1 AND h.state = 'frozen' AND h.expires_at <= ?2");
@@ -201,7 +210,7 @@ statements! {
         "INSERT INTO grants (grant_id, state, expires_at, remaining, held, account_id, type, amount, priority, effective_at, \
          scope_app_id, scope_template_id, reissue_of, policy_tag, reason, metadata) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-    GRANT_UPDATE = "UPDATE grants SET state = ?2, expires_at = ?3, remaining = ?4, held = ?5 WHERE grant_id = ?1";
+    GRANT_UPDATE = "UPDATE grants SET state = ?2, expires_at = ?3, remaining = ?4, held = ?5 WHERE grant_row = ?1";
     HOLD_INSERT =
         "INSERT INTO holds (hold_id, state, expires_at, draw, captured, account_id, amount, created_at, over_capture, \
          late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag) \

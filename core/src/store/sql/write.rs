@@ -1,46 +1,63 @@
 //! What a batch writes: each new operation and entry, and the last state of each row that it changed.
 
-use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use super::statements as sql;
-use super::{Statement, codec, corrupt, params};
+use super::{Statement, Value, codec, corrupt, params};
 use crate::amount::Amount;
 use crate::changes::Changes;
 use crate::credit::{Grant, Hold, Standing};
 use crate::facts::{Account, Task};
 use crate::id::{GrantId, HoldId, OpId, TaskId, TenantId};
+use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// Collects the changes of a batch. A row that changes several times is written once.
-pub(super) struct Writes<'a> {
-    position: i64,
-    last_account: i64,
-    account_ids: &'a mut HashMap<AccountKey, i64>,
-    /// Accounts as they were read.
-    loaded: &'a HashMap<AccountKey, Loaded>,
-    appended: Vec<Statement>,
-    accounts: Latest<i64, Account>,
-    grants: Latest<GrantId, Grant>,
-    holds: Latest<HoldId, Hold>,
-    tasks: Latest<(TenantId, TaskId), Task>,
-    refunded: Latest<(TenantId, OpId), Amount>,
+/// What was read of the rows that a batch can change.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) last_position: i64,
+    pub(super) last_account: i64,
+    accounts: Map<AccountKey, KnownAccount>,
+    pub(super) grant_rows: Map<GrantId, i64>,
 }
 
-/// What of an account is written only when it changes: an index stands on `due_at`, and the standing hardly ever does.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Loaded {
-    pub(super) due_at: Option<Timestamp>,
-    pub(super) standing: Standing,
+struct KnownAccount {
+    account_id: i64,
+    /// As it was read: an index stands on it.
+    due_at: Option<Timestamp>,
+    /// As it was read: it hardly ever changes.
+    standing: Standing,
+}
+
+impl Known {
+    pub(super) fn add_account(&mut self, account_id: i64, account: &Account) {
+        self.accounts
+            .insert((*account.key).clone(), KnownAccount { account_id, due_at: account.due_at, standing: account.standing });
+    }
+
+    /// The number of the account's row.
+    pub(super) fn account_id(&self, key: &AccountKey) -> Option<i64> {
+        self.accounts.get(key).map(|known| known.account_id)
+    }
+}
+
+/// Collects the changes of a batch. A row that changes several times is written once.
+pub(super) struct Writes<'a> {
+    known: &'a mut Known,
+    appended: Vec<Statement<'a>>,
+    accounts: Latest<i64, &'a Account>,
+    grants: Latest<GrantId, &'a Grant>,
+    holds: Latest<HoldId, &'a Hold>,
+    tasks: Latest<(&'a TenantId, &'a TaskId), &'a Task>,
+    refunded: Latest<(&'a TenantId, OpId), Amount>,
 }
 
 /// The last state of each row, in the order in which they were first touched.
 struct Latest<K, R> {
     order: Vec<K>,
-    rows: HashMap<K, Pending<R>>,
+    rows: Map<K, Pending<R>>,
 }
 
 /// A row to be written.
@@ -52,7 +69,7 @@ struct Pending<R> {
 
 impl<K: Clone + Eq + Hash, R> Latest<K, R> {
     fn new() -> Latest<K, R> {
-        Latest { order: Vec::new(), rows: HashMap::new() }
+        Latest { order: Vec::new(), rows: Map::default() }
     }
 
     fn put(&mut self, key: K, is_new: bool, account_id: i64, row: R) {
@@ -70,17 +87,9 @@ impl<K: Clone + Eq + Hash, R> Latest<K, R> {
 }
 
 impl<'a> Writes<'a> {
-    pub(super) fn new(
-        last_position: i64,
-        last_account: i64,
-        account_ids: &'a mut HashMap<AccountKey, i64>,
-        loaded: &'a HashMap<AccountKey, Loaded>,
-    ) -> Writes<'a> {
+    pub(super) fn new(known: &'a mut Known) -> Writes<'a> {
         Writes {
-            position: last_position,
-            last_account,
-            account_ids,
-            loaded,
+            known,
             appended: Vec::new(),
             accounts: Latest::new(),
             grants: Latest::new(),
@@ -91,11 +100,12 @@ impl<'a> Writes<'a> {
     }
 
     /// Adds the changes of one accepted command.
-    pub(super) fn add(&mut self, changes: &Changes) -> Result<(), StoreError> {
+    pub(super) fn add(&mut self, changes: &'a Changes) -> Result<(), StoreError> {
         let account_id = changes.account.as_ref().map(|account| self.account_id(account, changes.account_is_new)).transpose()?;
         if changes.is_recorded() {
-            self.position = self.position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
-            let operation = codec::operation_params(self.position, account_id, changes.operation());
+            let position = self.known.last_position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
+            self.known.last_position = position;
+            let operation = codec::operation_params(position, account_id, changes.operation());
             self.appended.push(Statement::new(sql::OPERATION_INSERT, operation));
         }
         if let (Some(account), Some(account_id)) = (&changes.account, account_id) {
@@ -103,51 +113,54 @@ impl<'a> Writes<'a> {
         }
         let tenant_id = changes.tenant_id();
         if let Some((task_id, task)) = &changes.task {
-            self.tasks.put((tenant_id.clone(), task_id.clone()), false, 0, task.clone());
+            self.tasks.put((tenant_id, task_id), false, 0, task);
         }
         for (ledger_id, refunded) in &changes.refunded {
             let (op_id, _) = ledger_id.operation();
-            self.refunded.put((tenant_id.clone(), op_id), false, 0, *refunded);
+            self.refunded.put((tenant_id, op_id), false, 0, *refunded);
         }
         Ok(())
     }
 
     /// Adds what an operation booked in its account.
-    fn add_account(&mut self, changes: &Changes, account: &Account, account_id: i64) {
+    fn add_account(&mut self, changes: &'a Changes, account: &'a Account, account_id: i64) {
         for entry in changes.entries() {
-            let entry = codec::entry_params(self.position, account_id, entry);
+            let entry = codec::entry_params(self.known.last_position, account_id, entry);
             self.appended.push(Statement::new(sql::ENTRY_INSERT, entry));
         }
-        self.accounts.put(account_id, changes.account_is_new, account_id, account.clone());
+        self.accounts.put(account_id, changes.account_is_new, account_id, account);
         for (grants, is_new) in [(&changes.new_grants, true), (&changes.changed_grants, false)] {
-            grants.iter().for_each(|grant| self.grants.put(grant.id, is_new, account_id, grant.clone()));
+            grants.iter().for_each(|grant| self.grants.put(grant.id, is_new, account_id, grant));
         }
         for (holds, is_new) in [(&changes.new_holds, true), (&changes.changed_holds, false)] {
-            holds.iter().for_each(|hold| self.holds.put(hold.id, is_new, account_id, hold.clone()));
+            holds.iter().for_each(|hold| self.holds.put(hold.id, is_new, account_id, hold));
         }
     }
 
     /// The number of the account's row; a new one if the account is new.
     fn account_id(&mut self, account: &Account, is_new: bool) -> Result<i64, StoreError> {
-        let key: &Arc<AccountKey> = &account.key;
-        if let Some(account_id) = self.account_ids.get(&**key) {
-            return Ok(*account_id);
+        let key = &*account.key;
+        if let Some(account_id) = self.known.account_id(key) {
+            return Ok(account_id);
         }
         if !is_new {
             return Err(corrupt(format!("the account {key} has no row")));
         }
-        self.last_account = self.last_account.checked_add(1).ok_or_else(|| corrupt("no account can be added"))?;
-        self.account_ids.insert((**key).clone(), self.last_account);
-        Ok(self.last_account)
+        let account_id = self.known.last_account.checked_add(1).ok_or_else(|| corrupt("no account can be added"))?;
+        self.known.last_account = account_id;
+        self.known.accounts.insert(key.clone(), KnownAccount { account_id, due_at: None, standing: Standing::default() });
+        Ok(account_id)
     }
 
     /// The statements, in the order in which they run. Each writes one row.
-    pub(super) fn finish(self) -> Vec<Statement> {
+    pub(super) fn finish(self) -> Result<Vec<Statement<'a>>, StoreError> {
         let mut statements = self.appended;
         for (account_id, pending) in self.accounts.into_rows() {
-            add_account_statements(&mut statements, account_id, &pending, self.loaded);
+            add_account_statements(&mut statements, account_id, &pending, self.known);
         }
-        statements.extend(self.grants.into_rows().map(|(_, pending)| grant(&pending)));
+        for (grant_id, pending) in self.grants.into_rows() {
+            statements.push(grant(&pending, self.known.grant_rows.get(&grant_id).copied())?);
+        }
         statements.extend(self.holds.into_rows().map(|(_, pending)| hold(&pending)));
         for ((tenant_id, task_id), Pending { row: task, .. }) in self.tasks.into_rows() {
             let hold_id = task.hold_id.map(HoldId::uuid);
@@ -158,20 +171,15 @@ impl<'a> Writes<'a> {
             let bound = params![tenant_id.as_str(), op_id.uuid(), pending.row];
             statements.push(Statement::new(sql::OPERATION_REFUNDED, bound));
         }
-        statements
+        Ok(statements)
     }
 }
 
-fn add_account_statements(
-    statements: &mut Vec<Statement>,
-    account_id: i64,
-    pending: &Pending<Account>,
-    loaded: &HashMap<AccountKey, Loaded>,
-) {
-    let account = &pending.row;
-    let before = loaded.get(&*account.key).copied().unwrap_or_default();
+fn add_account_statements<'a>(statements: &mut Vec<Statement<'a>>, account_id: i64, pending: &Pending<&'a Account>, known: &Known) {
+    let account = pending.row;
+    let before = known.accounts.get(&*account.key);
     let mut bound = codec::account_params(account_id, account);
-    if !pending.is_new && before.due_at == account.due_at {
+    if !pending.is_new && before.is_some_and(|before| before.due_at == account.due_at) {
         statements.push(Statement::new(sql::ACCOUNT_UPDATE, bound));
     } else {
         bound.extend(params![account.due_at]);
@@ -180,22 +188,24 @@ fn add_account_statements(
         }
         statements.push(Statement::new(if pending.is_new { sql::ACCOUNT_INSERT } else { sql::ACCOUNT_UPDATE_DUE }, bound));
     }
-    if before.standing != account.standing {
+    if before.map_or_else(Standing::default, |before| before.standing) != account.standing {
         statements.push(Statement::new(sql::ACCOUNT_STANDING, codec::standing_params(account_id, &account.standing)));
     }
 }
 
-fn grant(pending: &Pending<Grant>) -> Statement {
-    let mut bound = codec::grant_params(&pending.row);
-    if !pending.is_new {
-        return Statement::new(sql::GRANT_UPDATE, bound);
+fn grant<'a>(pending: &Pending<&'a Grant>, grant_row: Option<i64>) -> Result<Statement<'a>, StoreError> {
+    let grant = pending.row;
+    if pending.is_new {
+        let mut bound = codec::grant_params(Value::from(grant.id.uuid()), grant);
+        bound.extend(codec::grant_terms_params(pending.account_id, &grant.terms));
+        return Ok(Statement::new(sql::GRANT_INSERT, bound));
     }
-    bound.extend(codec::grant_terms_params(pending.account_id, &pending.row.terms));
-    Statement::new(sql::GRANT_INSERT, bound)
+    let grant_row = grant_row.ok_or_else(|| corrupt(format!("the grant {} is to be changed and was not read", grant.id)))?;
+    Ok(Statement::new(sql::GRANT_UPDATE, codec::grant_params(Value::from(grant_row), grant)))
 }
 
-fn hold(pending: &Pending<Hold>) -> Statement {
-    let mut bound = codec::hold_params(&pending.row);
+fn hold<'a>(pending: &Pending<&'a Hold>) -> Statement<'a> {
+    let mut bound = codec::hold_params(pending.row);
     if !pending.is_new {
         return Statement::new(sql::HOLD_UPDATE, bound);
     }

@@ -4,7 +4,9 @@
 //! transaction. SQLite's own waiting is off: a locked file is tried again after a short random pause, until a deadline.
 
 mod error;
+mod joined;
 mod open;
+mod prepared;
 mod readers;
 mod retry;
 #[cfg(test)]
@@ -15,12 +17,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::sql::{self, BatchMachine, Rows, Source, Statement, Step, Value};
+use super::sql::{self, BatchMachine, Step};
 use super::{Answer, Batch, Query, Store, StoreError};
 use open::OpenedFile;
+use prepared::PreparedStatements;
 use readers::Readers;
 
 /// How much a commit waits for the disk.
@@ -145,7 +147,11 @@ impl Store for SqliteStore {
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
-        self.readers.read(|connection| sql::answer(&mut Reading(connection), query))
+        self.readers.read(|connection| sql::answer(&mut PreparedStatements::new(connection), query))
+    }
+
+    fn sqlite(&self) -> Option<&SqliteStore> {
+        Some(self)
     }
 }
 
@@ -154,64 +160,21 @@ fn decide_and_write(connection: &Connection, batch: &mut dyn Batch) -> Result<()
     // The needs are copied into lookups; the clock is read once the file is locked, as it is by now.
     let now = batch.clock().now();
     let mut machine = BatchMachine::new(batch.needs(), now);
+    let mut prepared = PreparedStatements::new(connection);
+    let mut changes;
     let mut step = machine.begin()?;
     loop {
         step = match step {
-            Step::Run(statements) => machine.rows(run_all(connection, &statements)?)?,
-            Step::Decide(facts) => machine.changes(&batch.decide(*facts))?,
+            Step::Run(statements) => {
+                let answers = prepared.run_all(&statements)?;
+                drop(statements);
+                machine.rows(&answers)?
+            }
+            Step::Decide(facts) => {
+                changes = batch.decide(*facts);
+                machine.changes(&changes)?
+            }
             Step::Done => return Ok(()),
         };
-    }
-}
-
-fn run_all(connection: &Connection, statements: &[Statement]) -> Result<Vec<Rows>, StoreError> {
-    statements.iter().map(|statement| run_one(connection, statement).map_err(error::store_error)).collect()
-}
-
-fn run_one(connection: &Connection, statement: &Statement) -> rusqlite::Result<Rows> {
-    let mut prepared = connection.prepare_cached(statement.sql)?;
-    for (at, value) in statement.params.iter().enumerate() {
-        prepared.raw_bind_parameter(at + 1, bound(value))?;
-    }
-    let columns = prepared.column_count();
-    let mut found = prepared.raw_query();
-    let mut rows = Vec::new();
-    while let Some(row) = found.next()? {
-        rows.push((0..columns).map(|at| row.get_ref(at).map(value)).collect::<rusqlite::Result<_>>()?);
-    }
-    drop(found);
-    Ok(Rows { rows, written: connection.changes() })
-}
-
-fn bound(value: &Value) -> ToSqlOutput<'_> {
-    ToSqlOutput::Borrowed(match value {
-        Value::Null => ValueRef::Null,
-        Value::Integer(integer) => ValueRef::Integer(*integer),
-        Value::Text(text) => ValueRef::Text(text.as_bytes()),
-        Value::Blob(bytes) => ValueRef::Blob(bytes),
-    })
-}
-
-/// A value as it was read. Text that is no UTF-8, and numbers with a fraction, reach the reader of the row as bytes that mean
-/// nothing there, so that it can say which row they are in.
-fn value(found: ValueRef<'_>) -> Value {
-    match found {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(integer) => Value::Integer(integer),
-        ValueRef::Real(_) => Value::Blob(Vec::new()),
-        ValueRef::Text(text) => match std::str::from_utf8(text) {
-            Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => Value::Blob(text.to_vec()),
-        },
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-    }
-}
-
-/// A connection inside a transaction that reads.
-struct Reading<'a>(&'a Connection);
-
-impl Source for Reading<'_> {
-    fn rows(&mut self, statement: Statement) -> Result<Vec<sql::Row>, StoreError> {
-        run_one(self.0, &statement).map(|found| found.rows).map_err(error::store_error)
     }
 }
