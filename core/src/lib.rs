@@ -1,7 +1,7 @@
 //! An embeddable credits engine: grants, holds, charges and refunds on an idempotent, verifiable ledger.
 //!
 //! The engine runs inside your process and keeps its books in a SQLite file, or in memory. Every command takes effect at most
-//! once under its key, never spends what is not there, and leaves entries that can be verified.
+//! once under its key, never spends what is neither there nor agreed as a credit limit, and leaves entries that can be verified.
 //!
 //! ```
 //! use drawdown::{AccountKey, CaptureHold, Context, Engine, GrantCredit, GrantType, Owner, PlaceHold};

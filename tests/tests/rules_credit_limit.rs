@@ -377,6 +377,11 @@ fn the_type_of_a_debt_is_nobodys_to_name() {
     assert_eq!(why.details()["given"], "debt");
     assert!(!why.details()["allowed"].as_str().unwrap().contains("debt"));
     assert!("debt".parse::<GrantType>().is_err());
+    for word in ["debt", "loan"] {
+        let policy = serde_json::from_value::<TenantPolicy>(json!({"consumption_order": ["trial", word]}));
+        let why = policy.unwrap_err().to_string();
+        assert!(why.contains("one of trial") && why.matches("debt").count() == usize::from(word == "debt"), "{why}");
+    }
 }
 
 #[test]
