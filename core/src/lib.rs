@@ -77,13 +77,15 @@ pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Body, CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, Context,
     CreditLimitReceipt, ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance,
-    ImportReceipt, LowBalanceReceipt, Metadata, Operate, PlaceHold, Receipt, Refund, RefundOf, RefundReceipt, ReleaseHold,
-    ReleaseReceipt, Request, SetCreditLimit, SetLowBalance, Settle, SettleReceipt, VoidGrant, VoidReceipt, legacy_balance,
+    ImportReceipt, LowBalanceReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf,
+    RefundReceipt, ReleaseHold, ReleaseReceipt, Request, SetCreditLimit, SetLowBalance, Settle, SettleReceipt, StopRule,
+    StopRuleReceipt, VoidGrant, VoidReceipt, legacy_balance,
 };
 pub use credit::{
-    Band, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType,
-    Hold, HoldState, HoldTerms, LateCommit, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES,
-    MAX_TEXT_BYTES, OverCapture, Payer, Policies, Scope, Standing, TenantPolicy, Unusable, UnusableGrant,
+    Band, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms,
+    GrantType, Hold, HoldState, HoldTerms, LateCommit, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_RULES,
+    MAX_TASK_CHARGES, MAX_TEXT_BYTES, OverCapture, Payer, Policies, Recurrence, Rule, RuleState, RuleTerms, Scope, Standing,
+    TenantPolicy, Unusable, UnusableGrant, Zone,
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
@@ -92,7 +94,7 @@ pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
-    PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
+    PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner, Subject};
 #[cfg(feature = "sqlite")]

@@ -10,9 +10,9 @@ use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, ExtendHold, Failure, GrantCredit,
-    GrantType, ImportBalance, LateCommit, LowBalance, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, Refund,
-    ReleaseHold, SetCreditLimit, SetLowBalance, Settle, Timestamp, VoidGrant,
+    AccountKey, Adjust, AmendGrant, Amount, Body, CaptureHold, Charge, Context, Engine, Every, ExtendHold, Failure, GrantCredit,
+    GrantType, ImportBalance, LateCommit, LowBalance, ManualClock, OpId, OverCapture, Owner, PlaceHold, Receipt, RecurGrant,
+    Refund, ReleaseHold, SetCreditLimit, SetLowBalance, Settle, StopRule, Timestamp, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -163,6 +163,14 @@ fn charging() -> Vec<Step> {
             })
         },
         Step { tenant: "t2", ..step("moved", 300, Some("i1"), |_| ImportBalance::new(user(), amount("1.5"))) },
+        Step {
+            tenant: "t3",
+            ..step("recurring", 300, Some("c1"), |_| RecurGrant::new(user(), GrantType::Plan, amount("2"), Every::Days(1)))
+        },
+        Step {
+            tenant: "t3",
+            ..step("stopped", 300, None, |got| StopRule::new(of(got, "recurring", "rule_id"), "ops", "no more").unwrap())
+        },
         Step { tenant: "t2", ..step("on credit", 300, None, move |_| pay("3")) },
         step("settled", 600, None, settle),
         step("nothing due", 600, None, settle),

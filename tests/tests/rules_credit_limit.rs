@@ -148,6 +148,36 @@ fn what_is_granted_next_repays_first() {
 }
 
 #[test]
+fn what_a_rule_gives_repays_first() {
+    table(&[
+        ("the instance in force", "set_credit_limit 9; charge 5", "recur 7", "ok change=7 balance_after=2; balance 2 owed 0"),
+        ("at a boundary", "recur 2 starts_at=+60; set_credit_limit 9; charge 5; wait 60", "settle", "ok; balance -3 owed 3"),
+        (
+            "period by period until nothing is owed",
+            "recur 2 starts_at=+60; set_credit_limit 9; charge 5; at +2d; wait 60",
+            "settle",
+            "ok; balance 1 owed 0",
+        ),
+        (
+            "then the periods are whole again",
+            "recur 2 starts_at=+60; set_credit_limit 9; charge 5; at +400d; wait 60",
+            "settle",
+            "ok; balance 2 owed 0",
+        ),
+        (
+            "what is carried over is no new credit",
+            "grant 1 scope.app_id=x; recur 2 rollover_cap=2 as=r; set_credit_limit 9; charge 4; at +1d",
+            "settle",
+            "ok; balance 1 owed 0",
+        ),
+        ("a limit beyond a thousand periods", "recur 0.001", "set_credit_limit 1.001", "denied amount_invalid field=credit_limit"),
+        ("a limit of a thousand periods", "recur 0.001", "set_credit_limit 1", "ok credit_limit=1"),
+        ("a rule too small for the limit", "set_credit_limit 2", "recur 0.001", "denied amount_invalid field=amount"),
+        ("a type that is nobody's", "wait 0", "recur 1 type=debt", "denied payload_invalid field=type"),
+    ]);
+}
+
+#[test]
 fn a_hold_on_credit_takes_its_course() {
     table(&[
         ("captured", "set_credit_limit 5; hold 3 as=h", "capture h 3", "ok draw=debt:3; balance -3 owed 3"),

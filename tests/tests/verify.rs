@@ -99,6 +99,7 @@ fn other(column: &str) -> String {
     let blob = format!("CAST(substr({column}, 1, length({column}) - 1) || x'7f' AS BLOB)");
     let word = match column {
         "metadata" => "'{\"other\":true}'",
+        "recurrence" => "'{}'",
         "kind" => "CASE kind WHEN 'release' THEN 'hold' ELSE 'release' END",
         "state" => "CASE state WHEN 'active' THEN 'voided' WHEN 'frozen' THEN 'cancelled' ELSE 'active' END",
         "over_capture" | "late_commit" => return format!("CASE {column} WHEN 'draw' THEN 'reject' ELSE 'draw' END"),

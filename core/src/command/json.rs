@@ -16,7 +16,7 @@ use crate::owner::Owner;
 const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
-const AMOUNT_FIELDS: [&str; 3] = ["amount", "actual_cost", "credit_limit"];
+const AMOUNT_FIELDS: [&str; 4] = ["amount", "actual_cost", "rollover_cap", "credit_limit"];
 
 /// The fields of `low_balance`, which hold amounts too.
 const LOW_BALANCE_FIELDS: [&str; 2] = ["below", "recovered_from"];
@@ -63,8 +63,8 @@ impl Request<Body> {
     /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
-        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, \
-                             set_credit_limit, set_low_balance, import";
+        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, \
+                             stop_rule, set_credit_limit, set_low_balance, import";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -94,6 +94,8 @@ impl Request<Body> {
             "charge" => Body::Charge(read(fields)?),
             "refund" => Body::Refund(read(fields)?),
             "settle" => Body::Settle(read(fields)?),
+            "recur" => Body::Recur(read(fields)?),
+            "stop_rule" => Body::StopRule(read(fields)?),
             "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
             "set_low_balance" => Body::SetLowBalance(read(fields)?),
             "import" => Body::Import(read(fields)?),
@@ -117,6 +119,8 @@ impl Request<Body> {
             Body::Charge(body) => serde_json::to_value(body),
             Body::Refund(body) => serde_json::to_value(body),
             Body::Settle(body) => serde_json::to_value(body),
+            Body::Recur(body) => serde_json::to_value(body),
+            Body::StopRule(body) => serde_json::to_value(body),
             Body::SetCreditLimit(body) => serde_json::to_value(body),
             Body::SetLowBalance(body) => serde_json::to_value(body),
             Body::Import(body) => serde_json::to_value(body),
@@ -195,7 +199,10 @@ fn allowed(field: &str) -> &'static str {
         "final" => "true or false",
         "metadata" => "an object",
         "low_balance" => "the amounts `below` and `recovered_from`",
-        "effective_at" | "expires_at" => "an ISO 8601 instant with an offset and at most 6 digits after the second",
+        "every" => "one of `days`, `weeks`, `months` and `years`, with a whole number from 1 to 1000",
+        "effective_at" | "expires_at" | "starts_at" | "ends_at" => {
+            "an ISO 8601 instant with an offset and at most 6 digits after the second"
+        }
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",
         _ if OWNER_FIELDS.contains(&field) => "`pool`, `user:<id>` or `organization:<id>`",
         _ => "a value of the field's type; unknown fields are refused",

@@ -8,6 +8,7 @@ mod hold;
 mod import;
 mod json;
 mod receipt;
+mod recur;
 mod shape;
 
 use std::collections::BTreeMap;
@@ -25,8 +26,10 @@ pub use import::{ImportBalance, legacy_balance};
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
     AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,
-    ImportReceipt, LowBalanceReceipt, Receipt, RefundReceipt, ReleaseReceipt, SettleReceipt, VoidReceipt,
+    ImportReceipt, LowBalanceReceipt, Receipt, RecurReceipt, RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt,
+    VoidReceipt,
 };
+pub use recur::{RecurGrant, StopRule};
 
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
@@ -133,6 +136,8 @@ pub enum Body {
     Charge(Charge),
     Refund(Refund),
     Settle(Settle),
+    Recur(RecurGrant),
+    StopRule(StopRule),
     SetCreditLimit(SetCreditLimit),
     SetLowBalance(SetLowBalance),
     Import(ImportBalance),
@@ -229,6 +234,8 @@ bodies! {
     Charge(Charge) -> ChargeReceipt,
     Refund(Refund) -> RefundReceipt,
     Settle(Settle) -> SettleReceipt,
+    Recur(RecurGrant) -> RecurReceipt,
+    StopRule(StopRule) -> StopRuleReceipt,
     SetCreditLimit(SetCreditLimit) -> CreditLimitReceipt,
     SetLowBalance(SetLowBalance) -> LowBalanceReceipt,
     Import(ImportBalance) -> ImportReceipt,
@@ -286,13 +293,15 @@ impl Request<Body> {
     }
 
     /// The id for this command, which begins at `now`, with `random` bits from the host. It leads to the same place as the
-    /// account that the command is about: the one that it needs, or that of the hold or grant that it names.
+    /// account that the command is about: the one that it needs, or that of the hold, grant or rule that it
+    /// names.
     #[must_use]
     pub fn op_id(&self, needs: &Needs, now: Timestamp, random: u64) -> OpId {
         if let Some(account) = needs.accounts.first() {
             return OpId::new(now, &account.tenant_id, Some(&account.owner), random);
         }
         let named = needs.holds.first().map(|(_, id)| id.uuid()).or_else(|| needs.grants.first().map(|(_, id)| id.uuid()));
+        let named = named.or_else(|| needs.rules.first().map(|(_, id)| id.uuid()));
         match named {
             Some(id) => OpId::beside(now, id, random),
             None => OpId::new(now, &self.context.tenant_id, None, random),

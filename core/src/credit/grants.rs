@@ -36,6 +36,7 @@ pub(crate) fn give<'a>(case: &Case<'a>, command: &GrantCredit) -> Result<Booking
         scope: command.scope.clone(),
         priority: command.priority,
         reissue_of: None,
+        recurrence: None,
         policy_tag: command.policy_tag.clone(),
         reason: text.reason.clone(),
         metadata: text.metadata.clone(),
@@ -67,6 +68,7 @@ pub(crate) fn import<'a>(case: &Case<'a>, command: &ImportBalance) -> Result<Boo
             scope: Scope::default(),
             priority: 0,
             reissue_of: None,
+            recurrence: None,
             policy_tag: command.policy_tag.clone(),
             reason: text.reason.clone(),
             metadata: text.metadata.clone(),
@@ -87,14 +89,9 @@ pub(super) fn make_grant(
     if posting.open_grant_count() >= MAX_OPEN_GRANTS {
         return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
-    if kind != EntryKind::Reissue && !fits(posting, terms.amount, posting.account.standing.credit_limit) {
+    if kind != EntryKind::Reissue {
         let field = if kind == EntryKind::Import { "balance" } else { "amount" };
-        return Err(Denial::amount(
-            field,
-            terms.amount,
-            "an amount with which all that was given to the account stays at most 9223372036854.775807",
-        )
-        .into());
+        refuse_overflow(posting, field, terms.amount)?;
     }
     let id = GrantId::derive(posting.op_id, posting.next_ordinal()?);
     let pending = terms.effective_at > posting.now;
@@ -112,17 +109,21 @@ pub(super) fn make_grant(
     posting.post(Line::new(kind, draw, posting.now).about_grant(id).terms(Terms::Grant { expires_at, terms }).text(text))
 }
 
+/// Refuses an amount that would take all that is given to the account out of range, now or when pending grants begin.
+pub(super) fn refuse_overflow(posting: &Posting<'_>, field: &str, amount: Amount) -> Result<(), Denial> {
+    if fits(posting, amount, posting.account.standing.reserved()) {
+        return Ok(());
+    }
+    let allowed = "an amount with which all that was given to the account stays at most 9223372036854.775807";
+    Err(Denial::amount(field, amount, allowed))
+}
+
 /// All that was ever issued, all that will be when pending grants begin, and the credit limit must fit together: else a grant
 /// that begins or a hold that is captured could not be booked, and the account would be stuck.
-pub(super) fn fits(posting: &Posting<'_>, amount: Amount, credit_limit: Amount) -> bool {
-    let (totals, debt) = (posting.account.totals, posting.account.standing.debt);
+pub(super) fn fits(posting: &Posting<'_>, amount: Amount, reserved: Amount) -> bool {
+    let totals = posting.account.totals;
     let pending = posting.open_grants().filter(|grant| grant.state == GrantState::Pending).map(|grant| grant.remaining);
-    let credit = debt.owed.checked_add(debt.held).map(|debt| debt.max(credit_limit));
-    pending
-        .chain([totals.issued, totals.adjusted_in, amount])
-        .try_fold(Amount::ZERO, Amount::checked_add)
-        .zip(credit)
-        .is_some_and(|(given, credit)| given.checked_add(credit).is_some())
+    pending.chain([totals.issued, totals.adjusted_in, amount, reserved]).try_fold(Amount::ZERO, Amount::checked_add).is_some()
 }
 
 pub(crate) fn void<'a>(case: &Case<'a>, command: &VoidGrant) -> Result<Booking<'a>, Stop> {
@@ -159,6 +160,10 @@ pub(crate) fn amend<'a>(case: &Case<'a>, command: &AmendGrant) -> Result<Booking
         return Err(
             Denial::invalid("expires_at", command.expires_at, &format!("a time after the present expiry {expires_at}")).into()
         );
+    }
+    // What a rule made is over with its period, and its rule goes on: one that lasts longer counts like one that is given.
+    if grant.terms.recurrence.is_some() && posting.open_grant_count() > MAX_OPEN_GRANTS {
+        return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
     grant.expires_at = Some(command.expires_at);
     posting.put_grant(grant);

@@ -1,6 +1,7 @@
 //! Grants and holds, and the rules by which credit is granted, drawn, held, captured, charged and refunded.
 
 pub(crate) mod adjust;
+mod calendar;
 pub(crate) mod charge;
 pub(crate) mod draw;
 #[macro_use]
@@ -11,7 +12,9 @@ pub(crate) mod holds;
 pub(crate) mod limits;
 mod order;
 mod policy;
+pub(crate) mod recur;
 pub(crate) mod refund;
+mod rule;
 mod standing;
 
 pub(crate) use draw::explain;
@@ -21,6 +24,7 @@ pub(crate) use grant::{named_enum, not_among};
 pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
+pub use rule::{Every, Recurrence, Rule, RuleState, RuleTerms, Zone};
 pub use standing::{Band, Debt, LowBalance, Standing};
 
 /// Open grants that an account can have.
@@ -31,5 +35,7 @@ pub const MAX_DRAW_GRANTS: usize = 256;
 pub const MAX_OPEN_HOLDS: usize = 10_000;
 /// Charges and captures that can be booked under one task.
 pub const MAX_TASK_CHARGES: usize = 1_000;
+/// Rules that can run in an account.
+pub const MAX_RULES: usize = 16;
 /// Bytes of text and metadata that a command can carry.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;

@@ -164,6 +164,7 @@ fn reissue_repaid(posting: &mut Posting<'_>, amount: Amount, text: &EntryText) -
         scope: Scope::default(),
         priority: 0,
         reissue_of: None,
+        recurrence: None,
         policy_tag: None,
         reason: text.reason.clone(),
         metadata: text.metadata.clone(),
@@ -178,6 +179,7 @@ fn reissue(case: &Case<'_>, posting: &mut Posting<'_>, line: &DrawLine, text: &E
         amount: line.amount,
         effective_at: posting.now,
         reissue_of: Some(ended.id),
+        recurrence: None,
         reason: text.reason.clone(),
         metadata: text.metadata.clone(),
         ..(*ended.terms).clone()

@@ -29,6 +29,13 @@ impl Standing {
         left.unwrap_or(Amount::ZERO).max(Amount::ZERO)
     }
 
+    /// What can be owed at most: the credit limit, or the debt where it is more.
+    #[must_use]
+    pub fn reserved(&self) -> Amount {
+        let debt = self.debt.owed.checked_add(self.debt.held).unwrap_or(Amount::MAX);
+        self.credit_limit.max(debt)
+    }
+
     /// Where a balance of this much stands, coming from the present band: between the two thresholds it stays there.
     #[must_use]
     pub fn band_at(&self, available: Amount) -> Band {

@@ -26,6 +26,7 @@ pub fn check(image: &AccountImage) -> Result<(), String> {
     same("debt by holds", sum(on_credit), sum([debt.held]))?;
     same("frozen by holds", sum(image.open_holds.iter().map(|hold| hold.held())), sum([account.frozen]))?;
     same("open grants", u32::try_from(grants.len()), Ok(account.open_grants))?;
+    same("running rules", u32::try_from(image.facts.rules.len()), Ok(account.standing.rules))?;
     same("open holds", u32::try_from(image.open_holds.len()), Ok(account.open_holds))?;
     let parts = grants.values().flat_map(|grant| [grant.remaining, grant.held]);
     let debts = [account.frozen, account.standing.credit_limit, debt.owed, debt.held];

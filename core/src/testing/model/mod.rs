@@ -5,13 +5,14 @@
 //! [`Model::pair`] learns from a receipt which of the engine's ids belong to them.
 #![expect(clippy::indexing_slicing, reason = "the numbers of lots, freezes, uses and purses are the model's own")]
 
+mod recur;
 mod rules;
 
 use crate::command::PlaceHold;
 use crate::credit::{Band, GrantType, HoldState, LowBalance, Payer, Policies, Scope};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId, Unit, UserId};
-use crate::ledger::EntryKind;
+use crate::ledger::{EntryKind, Terms};
 use crate::owner::{AccountKey, Owner};
 use crate::{Body, Command, Receipt, Timestamp};
 
@@ -65,6 +66,15 @@ struct Lot {
     pending: bool,
     voided: bool,
     id: Option<GrantId>,
+    period: Option<Period>,
+}
+
+/// Of which rule a lot is, and of which of its periods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Period {
+    rule: usize,
+    k: u32,
+    carried: bool,
 }
 
 /// A hold.
@@ -112,6 +122,7 @@ pub struct Model {
     purses: Vec<Purse>,
     lots: Vec<Lot>,
     freezes: Vec<Freeze>,
+    rhythms: Vec<recur::Rhythm>,
     uses: Vec<Use>,
     tasks: Vec<(TenantId, TaskId, i64)>,
     answers: Vec<(Command, Effects)>,
@@ -156,7 +167,7 @@ impl Model {
     fn settled(&self, key: &AccountKey, now: Timestamp) -> Option<(Model, usize)> {
         let purse = self.purses.iter().position(|purse| purse.key == *key)?;
         let (purses, lots, freezes) = (self.purses.clone(), self.lots.clone(), self.freezes.clone());
-        let mut settled = Model { purses, lots, freezes, ..Model::default() };
+        let mut settled = Model { purses, lots, freezes, rhythms: self.rhythms.clone(), ..Model::default() };
         settled.settle(purse, now.micros());
         Some((settled, purse))
     }
@@ -171,7 +182,8 @@ impl Model {
     pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         let lots = self.lots.iter().flat_map(|lot| [Some(lot.from), lot.until]).flatten();
         let freezes = self.freezes.iter().filter(|freeze| freeze.state == HoldState::Frozen).map(|freeze| freeze.until);
-        lots.chain(freezes).filter(|at| *at > after.micros()).min().and_then(Timestamp::from_micros)
+        let rhythms = self.rhythms.iter().filter(|rhythm| !rhythm.ended).map(|rhythm| rhythm.next_at);
+        lots.chain(freezes).chain(rhythms).filter(|at| *at > after.micros()).min().and_then(Timestamp::from_micros)
     }
 
     /// Whether in every account what came is what is there and what went, and nothing is below zero.
@@ -188,9 +200,11 @@ impl Model {
     /// Learns the engine's ids for what the last accepted command made.
     pub fn pair(&mut self, receipt: &Receipt) {
         for entry in receipt.entries() {
+            self.pair_rule(entry);
             if let (Some(id), true) = (entry.grant_id, entry.terms.is_some())
                 && !self.lots.iter().any(|lot| lot.id == Some(id))
-                && let Some(lot) = self.lots.iter_mut().find(|lot| lot.id.is_none())
+                && !matches!(&entry.terms, Some(Terms::Grant { terms, .. }) if terms.recurrence.is_some())
+                && let Some(lot) = self.lots.iter_mut().find(|lot| lot.id.is_none() && lot.period.is_none())
             {
                 lot.id = Some(id);
             }
@@ -283,6 +297,7 @@ impl Model {
             }
             Body::SetCreditLimit(ask) => {
                 let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                self.refuse_beyond_rules(purse, ask.credit_limit.micros())?;
                 self.purses[purse].limit = ask.credit_limit.micros();
                 (purse, Effects::default())
             }
@@ -295,6 +310,11 @@ impl Model {
                 self.purses[purse].low = ask.low_balance;
                 (purse, Effects::default())
             }
+            Body::Recur(ask) => {
+                let (purse, now) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                (purse, self.recur(purse, now, ask)?)
+            }
+            Body::StopRule(ask) => (self.stop(clock, tenant, ask.rule_id)?, Effects::default()),
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
         let band = self.band(purse);
@@ -370,8 +390,17 @@ impl Model {
         now
     }
 
-    /// Books what is due: pending grants become effective, holds past their time are released, grants past theirs expire.
+    /// Books what is due, boundary by boundary.
     fn settle(&mut self, purse: usize, now: i64) {
+        while let Some((at, rhythm)) = self.next_boundary(purse, now) {
+            self.settle_between(purse, at);
+            self.boundary(rhythm);
+        }
+        self.settle_between(purse, now);
+    }
+
+    /// Pending grants become effective, holds past their time are released, grants past theirs expire.
+    fn settle_between(&mut self, purse: usize, now: i64) {
         let begins = |lot: &Lot| lot.purse == purse && lot.pending && lot.from <= now;
         let mut begun: Vec<usize> = (0..self.lots.len()).filter(|lot| begins(&self.lots[*lot])).collect();
         begun.sort_by_key(|lot| (self.lots[*lot].from, self.lots[*lot].id));
@@ -388,8 +417,11 @@ impl Model {
                 self.unfreeze(purse, &lines, self.freezes[freeze].until);
             }
         }
-        for lot in &mut self.lots {
-            if lot.purse == purse && !lot.pending && lot.ended(now) {
+        for lot in 0..self.lots.len() {
+            // A rule goes on at the end of its present instance, whatever is left of it.
+            let goes_on = self.goes_on(lot);
+            let lot = &mut self.lots[lot];
+            if lot.purse == purse && !lot.pending && lot.ended(now) && !goes_on {
                 self.purses[purse].gone += std::mem::take(&mut lot.left);
             }
         }
