@@ -169,7 +169,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_rules,
     } = booked;
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-    let first_seq = account.as_ref().map_or(0, |account| account.seq + 1 - u64::from(entry_count));
+    let first_seq = account.as_ref().map_or(0, |account| account.seq.saturating_sub(u64::from(entry_count)).saturating_add(1));
     let operation = Operation {
         op_id: case.op_id,
         kind,

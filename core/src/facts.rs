@@ -1,7 +1,10 @@
 //! What a batch of commands is decided from.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::credit::{Grant, Hold, Rule, Standing};
@@ -38,38 +41,50 @@ pub struct Needs {
 ///
 /// A store fills it after it has locked the anchors. What a handle does not find is simply absent, a foreign tenant's
 /// rows included.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The instant at which the batch is decided.
     pub now: Timestamp,
     /// Operations by key.
+    #[serde(with = "crate::pairs")]
     pub replays: Map<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
     /// Accounts that exist, with all that can be drawn or has become due.
+    #[serde(with = "crate::pairs")]
     pub accounts: Map<AccountKey, AccountFacts>,
     /// Tasks that exist.
+    #[serde(with = "crate::pairs")]
     pub tasks: Map<(TenantId, TaskId), Task>,
     /// Holds by id, open or not, with their account.
+    #[serde(with = "crate::pairs")]
     pub holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     /// Grants by id, open or not, with their account. An open grant stands here only if it was named; the state that
     /// counts is the one in its account.
+    #[serde(with = "crate::pairs")]
     pub grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     /// Charges and captures by the name of their entry.
+    #[serde(with = "crate::pairs")]
     pub charges: Map<LedgerId, ChargeFact>,
     /// The charges and captures of a task in an account, the first booked first.
+    #[serde(with = "crate::pairs")]
     pub task_charges: Map<(AccountKey, TaskId), Vec<LedgerId>>,
     /// Rules by id, running or not, with their account. Of one that runs, the state that counts is the one in its account.
+    #[serde(with = "crate::pairs")]
     pub rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AccountFacts {
     /// Its row.
     pub account: Account,
     /// All open grants.
+    #[serde(with = "crate::pairs")]
     pub grants: Map<GrantId, Grant>,
     /// The frozen holds whose expiry is not after the batch's `now`. Loaded only when [`Account::hold_due_at`] is not after
     /// `now`.
+    #[serde(with = "crate::pairs")]
     pub due_holds: Map<HoldId, Hold>,
     /// The earliest expiry after `now` of a frozen hold. Loaded together with `due_holds`.
     pub next_hold_at: Option<Timestamp>,
@@ -78,7 +93,8 @@ pub struct AccountFacts {
 }
 
 /// The row of an account: an anchor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     /// Its name.
     pub key: Arc<AccountKey>,
@@ -108,7 +124,8 @@ pub struct Account {
 
 /// What went through an account, each from its opening. They balance after every operation:
 /// `issued + adjusted_in = available + frozen + consumed + expired + forfeited + adjusted_out`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Totals {
     /// Granted, imported.
     pub issued: Amount,
@@ -125,7 +142,8 @@ pub struct Totals {
 }
 
 /// A task: an anchor, unique in its tenant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Task {
     /// The hold that blocks it if any does: its captured one, else its latest.
     pub hold_id: Option<HoldId>,
@@ -136,7 +154,8 @@ pub struct Task {
 }
 
 /// A charge or capture that a refund may be about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ChargeFact {
     /// The entry; its kind is `charge` or `capture`.
     pub entry: Entry,
@@ -144,6 +163,61 @@ pub struct ChargeFact {
     pub refunded: Amount,
     /// The label of compliance of its operation.
     pub policy_tag: Option<crate::id::PolicyTag>,
+}
+
+impl Facts {
+    /// The part of these facts that handles lead to: what one command of a batch is decided from.
+    #[must_use]
+    pub fn part(&self, needs: &Needs) -> Facts {
+        let mut part = Facts { now: self.now, ..Facts::default() };
+        keep(&mut part.replays, &self.replays, &needs.keys);
+        keep(&mut part.accounts, &self.accounts, &needs.accounts);
+        keep(&mut part.tasks, &self.tasks, &needs.tasks);
+        let of_tasks: Vec<HoldId> = part.tasks.values().filter_map(|task| task.hold_id).collect();
+        keep(&mut part.holds, &self.holds, &of_tasks);
+        for (key, hold) in needs.holds.iter().filter_map(|(_, id)| self.holds.get(id)) {
+            part.holds.insert(hold.id, (Arc::clone(key), hold.clone()));
+            keep(&mut part.accounts, &self.accounts, [&**key]);
+            let task = hold.terms.task_id.iter().map(|task_id| (key.tenant_id.clone(), task_id.clone()));
+            keep(&mut part.tasks, &self.tasks, &task.collect::<Vec<_>>());
+        }
+        for (_, id) in &needs.grants {
+            self.keep_grant(&mut part, *id);
+        }
+        for (key, rule) in needs.rules.iter().filter_map(|(_, id)| self.rules.get(id)) {
+            part.rules.insert(rule.id, (Arc::clone(key), rule.clone()));
+            keep(&mut part.accounts, &self.accounts, [&**key]);
+        }
+        for (_, id) in &needs.charges {
+            self.keep_charge(&mut part, *id);
+        }
+        keep(&mut part.task_charges, &self.task_charges, &needs.task_charges);
+        for (account, task_id) in &needs.task_charges {
+            keep(&mut part.accounts, &self.accounts, [account]);
+            let listed = self.task_charges.get(&(account.clone(), task_id.clone()));
+            listed.into_iter().flatten().for_each(|id| self.keep_charge(&mut part, *id));
+        }
+        part
+    }
+
+    fn keep_grant(&self, part: &mut Facts, id: GrantId) {
+        keep(&mut part.grants, &self.grants, [&id]);
+        if let Some((key, _)) = self.grants.get(&id) {
+            keep(&mut part.accounts, &self.accounts, [&**key]);
+        }
+    }
+
+    fn keep_charge(&self, part: &mut Facts, id: LedgerId) {
+        keep(&mut part.charges, &self.charges, [&id]);
+        let Some(charge) = self.charges.get(&id) else { return };
+        keep(&mut part.accounts, &self.accounts, [&*charge.entry.account]);
+        charge.entry.draw.lines().iter().for_each(|line| self.keep_grant(part, line.grant_id));
+    }
+}
+
+/// Copies what stands under these keys.
+fn keep<'a, K: Clone + Eq + Hash + 'a, V: Clone>(to: &mut Map<K, V>, from: &Map<K, V>, keys: impl IntoIterator<Item = &'a K>) {
+    to.extend(keys.into_iter().filter_map(|key| Some((key.clone(), from.get(key)?.clone()))));
 }
 
 impl Account {

@@ -77,6 +77,29 @@ impl fmt::Display for OpId {
     }
 }
 
+impl FromStr for OpId {
+    type Err = Denial;
+
+    fn from_str(text: &str) -> Result<OpId, Denial> {
+        let uuid = text.strip_prefix("op_").and_then(|uuid| Uuid::try_parse(uuid).ok());
+        let id = uuid.map(OpId).filter(|id| id.to_string() == text);
+        id.ok_or_else(|| Denial::invalid("op_id", text, "`op_` and a UUID in lower case"))
+    }
+}
+
+impl Serialize for OpId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for OpId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OpId, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse().map_err(|denial: Denial| de::Error::custom(denial.message()))
+    }
+}
+
 impl fmt::Debug for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")

@@ -66,6 +66,8 @@ mod id;
 pub mod ledger;
 mod map;
 mod owner;
+mod pairs;
+mod recording;
 mod settle;
 pub mod store;
 mod surface;
@@ -88,7 +90,10 @@ pub use credit::{
     TenantPolicy, Unusable, UnusableGrant, Zone,
 };
 pub use denial::{Denial, DenialKind};
-pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
+pub use engine::{
+    Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, GroupFailure, Health, HealthReason, HealthStatus,
+    SweepReport, Ticket,
+};
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
@@ -97,6 +102,7 @@ pub use id::{
     PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner, Subject};
+pub use recording::Recording;
 #[cfg(feature = "sqlite")]
 /// The version of `rusqlite` whose transactions an engine joins.
 pub use rusqlite;

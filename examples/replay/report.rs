@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
-use drawdown::ledger::{Entry, EntryKind, EntryQuery, EntryScope, PageOrder, Terms, VerifyReport};
+use drawdown::ledger::{Entry, EntryKind, EntryQuery, EntryScope, PageOrder, Terms, VerifyOptions, VerifyReport};
 use drawdown::{Amount, GrantId, GrantType};
 
 use crate::Outcome;
@@ -89,7 +89,7 @@ fn increase(sum: &mut Amount, by: Amount) -> Outcome<()> {
 /// Verifies the books.
 pub(crate) fn verify(replay: &Replay) -> Outcome<VerifyReport> {
     let life = Life::of("verifying", Some(replay.accounts.len()));
-    Ok(replay.engine.verify_with(&mut |report| life.reach(report.accounts))?)
+    Ok(replay.engine.verify_with(&VerifyOptions::default(), &mut |report| life.reach(report.accounts))?)
 }
 
 /// Writes the report.

@@ -142,6 +142,9 @@ fn a_refused_command_leaves_the_transaction_usable_and_the_hosts_rows_in_it() {
     transaction.commit().unwrap();
     assert_eq!((available(&engine).as_str(), orders(&path)), ("0", 2));
     load::assert_clean(&engine);
+    let stats = engine.stats();
+    assert_eq!((stats.staged.accepted, stats.staged.denied.values().sum::<u64>()), (1, 2));
+    assert_eq!((stats.commands.accepted, stats.batch_size.count), (1, 1), "the grant");
 }
 
 /// Fails in the midst of what is written.
@@ -173,6 +176,7 @@ fn a_transaction_that_sqlite_rolls_back_is_said_to_have_ended() {
     assert!(failed.ends_with("; the whole transaction was rolled back"), "{failed}");
     let failed = joined.stage(charge("order-1", 1)).unwrap_err().to_string();
     assert_eq!(failed, "the store failed: the transaction that was joined has ended");
+    assert_eq!(engine.stats().staged.failed.values().sum::<u64>(), 2);
     transaction.commit().unwrap_err();
     assert_eq!((available(&engine).as_str(), orders(&path)), ("100", 0));
     load::assert_clean(&engine);

@@ -178,7 +178,11 @@ fn run(steps: &[Step], batch: usize, open: &impl Fn() -> Opened) -> Result<Seen,
     let model = Model::new(policies());
     let mut pair = Pair { engine, store, clock, model, latest: start, made: HashMap::new(), past: Vec::new(), seen: Seen::new() };
     let mut rest = steps;
+    let mut checkpoint = None;
     while let Some(first) = rest.first() {
+        if checkpoint.is_none() && rest.len() <= steps.len() / 2 {
+            checkpoint = Some(pair.engine.checkpoint().map_err(|error| error.to_string())?);
+        }
         pair.wait(first.wait, batch == 1);
         let together = 1 + rest[1..].iter().take(batch - 1).take_while(|step| step.wait == Wait::None).count();
         pair.steps(&rest[..together])?;
@@ -188,6 +192,12 @@ fn run(steps: &[Step], batch: usize, open: &impl Fn() -> Opened) -> Result<Seen,
     let report = pair.engine.verify().map_err(|error| error.to_string())?;
     if !report.is_clean() {
         return Err(format!("the books part from the ledger: {:?}", report.faults));
+    }
+    if let Some(checkpoint) = checkpoint {
+        let since = pair.engine.verify_from(&checkpoint).map_err(|error| error.to_string())?;
+        if !since.is_clean() || since.uncovered_entries + checkpoint.entries != report.entries {
+            return Err(format!("verified from {checkpoint}: {since:?}"));
+        }
     }
     pair.engine.close();
     drop(folder);

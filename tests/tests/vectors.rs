@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use drawdown::ledger::{ChainHash, Draw, DrawLine, Entry, EntryKind, EntryText, Terms, text_hash};
-use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, OpId};
+use drawdown::ledger::{AccountHead, ChainHash, Checkpoint, Draw, DrawLine, Entry, EntryKind, EntryText, Terms, text_hash};
+use drawdown::{AccountKey, Amount, Command, Engine, Failure, LedgerId, ManualClock, OpId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -113,6 +113,29 @@ fn entry(case: &Value) -> Entry {
 }
 
 #[test]
+fn checkpoints() {
+    for case in cases("checkpoints") {
+        assert_eq!(checkpoint(&case).to_string(), text(&case, "line"), "{case}");
+        assert_eq!(serde_json::to_value(checkpoint(&case)).unwrap(), case["json"], "{case}");
+    }
+}
+
+fn checkpoint(case: &Value) -> Checkpoint {
+    let head = |head: &Value| AccountHead {
+        account: Arc::new(serde_json::from_value(head["account"].clone()).unwrap()),
+        seq: head["seq"].as_u64().unwrap(),
+        ledger_id: LedgerId::derive(OpId::from_uuid(Default::default()), 1),
+        balance_after: Amount::ZERO,
+        frozen_after: Amount::ZERO,
+        created_at: Timestamp::MIN,
+        hash: text(head, "hash").parse().unwrap(),
+    };
+    let heads: Vec<AccountHead> = case["heads"].as_array().unwrap().iter().map(head).collect();
+    assert!(heads.is_sorted_by_key(|head| head.account.clone()));
+    Checkpoint::of(case["position"].as_u64().unwrap(), text(case, "taken_at").parse().unwrap(), &heads)
+}
+
+#[test]
 fn sequences() {
     for case in cases("sequences") {
         let clock = Arc::new(ManualClock::default());
@@ -171,7 +194,7 @@ fn with_ids(value: &Value, made: &HashMap<String, Map<String, Value>>) -> Value 
 #[ignore = "writes the golden values of new cases"]
 fn write_golden_values() {
     let mut previous = ChainHash::default();
-    for name in ["fingerprints", "chain"] {
+    for name in ["fingerprints", "chain", "checkpoints"] {
         let mut document = document(name);
         for case in document["cases"].as_array_mut().unwrap() {
             let golden = if name == "chain" {
@@ -181,6 +204,11 @@ fn write_golden_values() {
                 let mut golden = vec![("text_hash", text_part.to_string()), ("hash", link.to_string())];
                 golden.extend(terms.map(|terms| ("terms_text", terms)));
                 golden
+            } else if name == "checkpoints" {
+                let checkpoint = checkpoint(case);
+                let json = serde_json::to_value(&checkpoint).unwrap();
+                _ = case.as_object_mut().unwrap().entry("json").or_insert(json);
+                vec![("line", checkpoint.to_string())]
             } else if case.get("same_as").is_none() {
                 let (digest, stored) = fingerprint(case);
                 vec![("digest", digest), ("stored", stored)]

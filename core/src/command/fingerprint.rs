@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::amount::Amount;
-use crate::ledger::OperationKind;
+use crate::ledger::{OperationKind, bytes_of};
 use crate::owner::Owner;
 use crate::time::Timestamp;
 
@@ -109,6 +111,22 @@ impl Fingerprint {
 
     fn mark_of(&self, tag: usize) -> Option<[u8; 2]> {
         self.fields.as_chunks::<3>().0.iter().find(|[t, ..]| usize::from(*t) == tag).map(|[_, a, b]| [*a, *b])
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = self.to_bytes();
+        serializer.collect_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fingerprint, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        let fingerprint = bytes_of(&text).and_then(|bytes| Fingerprint::from_bytes(&bytes));
+        fingerprint
+            .ok_or_else(|| de::Error::custom("a fingerprint cannot be read: it takes 32 hexadecimal digits, and 6 for each field"))
     }
 }
 

@@ -53,7 +53,7 @@ impl Request<Body> {
                 .with("field", "command")
                 .with("allowed", "one JSON object, each field once")
         };
-        serde_json::from_str::<EachFieldOnce>(json).map_err(unreadable)?;
+        only_once(json).map_err(unreadable)?;
         Command::from_fields(serde_json::from_str(json).map_err(unreadable)?)
     }
 
@@ -207,6 +207,11 @@ fn allowed(field: &str) -> &'static str {
         _ if OWNER_FIELDS.contains(&field) => "`pool`, `user:<id>` or `organization:<id>`",
         _ => "a value of the field's type; unknown fields are refused",
     }
+}
+
+/// Refuses JSON in which an object has a field twice.
+pub(crate) fn only_once(json: &str) -> Result<(), serde_json::Error> {
+    serde_json::from_str::<EachFieldOnce>(json).map(drop)
 }
 
 /// JSON in which no object has a field twice. Which of two values counts would be an accident.

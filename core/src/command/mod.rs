@@ -23,6 +23,7 @@ pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub use import::{ImportBalance, legacy_balance};
+pub(crate) use json::only_once;
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
     AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, ExtendReceipt, GrantReceipt, HoldReceipt,

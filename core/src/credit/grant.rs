@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::Recurrence;
+use super::whole_terms::{TermsText, TermsWithText};
 use crate::amount::Amount;
 use crate::denial::Denial;
 use crate::id::{AppId, GrantId, PolicyTag, TemplateId};
@@ -167,6 +168,7 @@ impl Scope {
 
 /// What was agreed when the grant was given; only its expiry can be moved later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GrantTerms {
     /// Where the credit comes from.
     #[serde(rename = "type")]
@@ -216,11 +218,13 @@ named_enum! {
 }
 
 /// A grant as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Its name.
     pub id: GrantId,
     /// What was agreed.
+    #[serde(with = "super::whole_terms")]
     pub terms: Arc<GrantTerms>,
     /// Until when it can be spent; none for ever. Can be moved later.
     pub expires_at: Option<Timestamp>,
@@ -259,5 +263,15 @@ impl Grant {
             GrantState::Active if self.remaining.is_positive() => self.expires_at,
             GrantState::Active | GrantState::Voided => None,
         }
+    }
+}
+
+impl TermsWithText for GrantTerms {
+    fn text(&self) -> TermsText {
+        (self.reason.clone(), self.metadata.clone())
+    }
+
+    fn with_text(self, (reason, metadata): TermsText) -> GrantTerms {
+        GrantTerms { reason, metadata, ..self }
     }
 }

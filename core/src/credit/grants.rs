@@ -106,6 +106,8 @@ pub(super) fn make_grant(
         held: Amount::ZERO,
     });
     let draw = if pending { Draw::default() } else { posting.issued(id, grant_type, amount) };
+    // The text stands in the text part of the entry, so that an entry is the same however it was read.
+    let terms = if text.is_empty() { terms } else { Arc::new(GrantTerms { reason: None, metadata: None, ..(*terms).clone() }) };
     posting.post(Line::new(kind, draw, posting.now).about_grant(id).terms(Terms::Grant { expires_at, terms }).text(text))
 }
 

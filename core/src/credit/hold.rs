@@ -47,6 +47,7 @@ named_enum! {
 
 /// What was agreed when the hold was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HoldTerms {
     /// How much was frozen at first.
     pub amount: Amount,
@@ -82,7 +83,8 @@ pub struct HoldTerms {
 }
 
 /// A hold as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Hold {
     /// Its name.
     pub id: HoldId,

@@ -16,6 +16,7 @@ pub(crate) mod recur;
 pub(crate) mod refund;
 mod rule;
 mod standing;
+mod whole_terms;
 
 pub(crate) use draw::explain;
 pub use draw::{ExplainedGrant, Explanation, Unusable, UnusableGrant};

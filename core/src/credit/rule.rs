@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
 use super::grant::{GrantType, Scope, is_zero};
+use super::whole_terms::{TermsText, TermsWithText};
 use crate::amount::Amount;
 use crate::denial::Denial;
 use crate::id::{PolicyTag, RuleId};
@@ -101,6 +102,7 @@ impl<'de> Deserialize<'de> for Zone {
 
 /// What was agreed when the rule was made. None of it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RuleTerms {
     /// Where the credit of its grants comes from.
     #[serde(rename = "type")]
@@ -141,6 +143,16 @@ fn no_amount(amount: &Amount) -> bool {
     amount.is_zero()
 }
 
+impl TermsWithText for RuleTerms {
+    fn text(&self) -> TermsText {
+        (self.reason.clone(), self.metadata.clone())
+    }
+
+    fn with_text(self, (reason, metadata): TermsText) -> RuleTerms {
+        RuleTerms { reason, metadata, ..self }
+    }
+}
+
 impl RuleTerms {
     /// How much is carried over from an instance that nobody touched.
     pub(crate) fn full_rollover(&self) -> Amount {
@@ -169,11 +181,13 @@ super::grant::named_enum! {
 }
 
 /// A rule as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Its name.
     pub id: RuleId,
     /// What was agreed.
+    #[serde(with = "super::whole_terms")]
     pub terms: Arc<RuleTerms>,
     /// Whether it makes further grants.
     pub state: RuleState,

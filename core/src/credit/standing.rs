@@ -6,6 +6,7 @@ use crate::amount::Amount;
 
 /// What is agreed about an account besides its grants, and what follows from it. Rarely anything: then all is default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Standing {
     /// How far the available balance may go below zero; 0 by default.
     pub credit_limit: Amount,
@@ -49,6 +50,7 @@ impl Standing {
 
 /// What was drawn on a credit limit. The available balance is what remains in effective grants, less both parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Debt {
     /// Consumed and not repaid: what is granted next repays it first.
     pub owed: Amount,

@@ -1,21 +1,23 @@
 //! Reading the whole of the books: verification and statements.
 
+use std::fmt::Debug;
 use std::io::Write;
 use std::sync::Arc;
 
 use super::Engine;
+use super::checkpoint::Search;
 use super::reads::{MAX_READS, ask, restless};
 use crate::error::{Error, Failure};
 use crate::id::OpId;
 use crate::ledger::export::export;
 use crate::ledger::verify::Rebuilt;
 use crate::ledger::{
-    Entry, EntryFilter, EntryKind, EntryPage, EntryQuery, EntryScope, FaultKind, PageOrder, StatementFormat, StoredOperation,
-    VerifyReport,
+    AccountHead, Checkpoint, Entry, EntryFilter, EntryKind, EntryPage, EntryQuery, EntryScope, FaultKind, PageOrder,
+    StatementFormat, StoredOperation, VerifyOptions, VerifyReport, text_hash,
 };
 use crate::map::Map;
 use crate::owner::AccountKey;
-use crate::store::{Answer, Query};
+use crate::store::{AccountImage, Answer, Query};
 
 /// Accounts that are listed at once.
 const ACCOUNTS_A_READ: usize = 256;
@@ -41,25 +43,70 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn verify(&self) -> Result<VerifyReport, Failure> {
-        self.verify_with(&mut |_| {})
+        self.verify_with(&VerifyOptions::default(), &mut |_| {})
     }
 
-    /// As [`Engine::verify`], and shows the report so far after each account.
+    /// Finds a checkpoint again in the stored entries, and recomputes what was booked after it. It takes time in proportion to
+    /// the accounts and to what was booked since, not to the ledger.
+    ///
+    /// It proves that the last entry of each account is what it was when the checkpoint was taken, its balances included, so that
+    /// no history was rewritten with its hashes, cut off, or put back from a backup; and that everything since follows from
+    /// there. It does not read what stands before: an entry there that was changed and left its hashes alone, and rows of grants
+    /// and holds that say something else than those entries without changing a sum, are found by [`Engine::verify_with`] and
+    /// `full`. What came after the checkpoint is recomputed, but whoever can write the books could have rewritten it as a whole:
+    /// the report counts it as `uncovered_entries`.
     ///
     /// # Errors
-    /// [`Error`] when the store cannot be read.
-    pub fn verify_with(&self, progress: &mut dyn FnMut(&VerifyReport)) -> Result<VerifyReport, Failure> {
+    /// `payload_invalid` for a checkpoint of another version; [`Error`] when the store cannot be read. A checkpoint that is not
+    /// found again is a fault in the report.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, GrantCredit, GrantType, Owner};
+    /// let engine = Engine::in_memory();
+    /// let grant = GrantCredit::new(Owner::user("u1")?, GrantType::Purchased, "10".parse()?);
+    /// engine.execute(Context::tenant("acme")?.request(grant))?;
+    /// let checkpoint = engine.checkpoint()?;
+    /// assert!(engine.verify_from(&checkpoint)?.is_clean());
+    /// let other_books = Engine::in_memory(); // as if a backup from before had been put back
+    /// let report = other_books.verify_from(&checkpoint)?;
+    /// assert_eq!(report.faults[0].kind.as_str(), "checkpoint_differs");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn verify_from(&self, checkpoint: &Checkpoint) -> Result<VerifyReport, Failure> {
+        let options = VerifyOptions { checkpoint: Some(checkpoint.clone()), full: false };
+        self.verify_with(&options, &mut |_| {})
+    }
+
+    /// As [`Engine::verify`] or [`Engine::verify_from`], and shows the report so far after each account. With a checkpoint and
+    /// `full` it does both: everything is recomputed, and the checkpoint has to be found again.
+    ///
+    /// # Errors
+    /// As [`Engine::verify_from`].
+    pub fn verify_with(&self, options: &VerifyOptions, progress: &mut dyn FnMut(&VerifyReport)) -> Result<VerifyReport, Failure> {
         let mut report = VerifyReport::default();
+        let mut search = options.checkpoint.as_ref().map(Search::new).transpose()?;
         let mut after: Option<AccountKey> = None;
         loop {
             let accounts = ask!(self, Accounts, Query::Accounts(after.clone(), ACCOUNTS_A_READ))?;
-            let Some(last) = accounts.last() else { return Ok(report) };
-            after = Some(last.clone());
+            let Some(last) = accounts.last().cloned() else { break };
+            let heads = match &mut search {
+                Some(search) => search.heads(self, after, &accounts, &mut report)?,
+                None => Map::default(),
+            };
+            after = Some(last);
             for account in &accounts {
-                self.verify_into(account, &mut report)?;
+                let head = heads.get(account);
+                let covered = head.map_or(0, |head| head.seq);
+                report.uncovered_entries +=
+                    self.verify_into(account, head.filter(|_| !options.full), &mut report)?.saturating_sub(covered);
                 progress(&report);
             }
         }
+        if let Some(search) = search {
+            search.finish(self, &mut report)?;
+        }
+        Ok(report)
     }
 
     /// Verifies one account; one that never had an entry is clean.
@@ -68,7 +115,7 @@ impl Engine {
     /// [`Error`] when the store cannot be read.
     pub fn verify_account(&self, account: &AccountKey) -> Result<VerifyReport, Failure> {
         let mut report = VerifyReport::default();
-        self.verify_into(account, &mut report)?;
+        report.uncovered_entries = self.verify_into(account, None, &mut report)?;
         Ok(report)
     }
 
@@ -99,20 +146,22 @@ impl Engine {
         export(query, format, out, |page| self.entries(page))
     }
 
-    fn verify_into(&self, account: &AccountKey, report: &mut VerifyReport) -> Result<(), Failure> {
+    /// Verifies an account from its head at a checkpoint, or from its first entry, and answers how many entries it has.
+    fn verify_into(&self, account: &AccountKey, head: Option<&AccountHead>, report: &mut VerifyReport) -> Result<u64, Failure> {
         for _ in 0..MAX_READS {
-            if let Some(found) = self.verify_once(account)? {
+            if let Some((found, entries)) = self.verify_once(account, head)? {
                 report.accounts += found.accounts;
                 report.entries += found.entries;
                 report.faults.extend(found.faults);
-                return Ok(());
+                return Ok(entries);
             }
         }
         Err(restless(account))
     }
 
-    /// What one reading finds; none if the account was booked meanwhile, and a row that has ended is not what it was.
-    fn verify_once(&self, account: &AccountKey) -> Result<Option<VerifyReport>, Failure> {
+    /// What one reading finds, and how many entries there are; none if the account was booked meanwhile, and a row that has
+    /// ended is not what it was.
+    fn verify_once(&self, account: &AccountKey, head: Option<&AccountHead>) -> Result<Option<(VerifyReport, u64)>, Failure> {
         let mut report = VerifyReport::default();
         // The row first: entries up to its sequence number do not change any more.
         let image = match ask!(self, AccountImage, Query::AccountImage(account.clone())) {
@@ -120,24 +169,28 @@ impl Engine {
                 let mut rebuilt = Rebuilt::new(Arc::new(account.clone()));
                 rebuilt.fault(FaultKind::Unreadable, None, None, what);
                 report.faults = rebuilt.into_faults();
-                return Ok(Some(report));
+                return Ok(Some((report, 0)));
             }
             read => read?,
         };
-        let Some(image) = image else { return Ok(Some(report)) };
+        let Some(image) = image else { return Ok(Some((report, 0))) };
         report.accounts += 1;
-        let mut rebuilt = Rebuilt::new(Arc::clone(&image.facts.account.key));
-        let mut query = pages_of(account);
-        while rebuilt.seq() < image.facts.account.seq {
+        let last_seq = image.facts.account.seq;
+        let mut rebuilt = head.map_or_else(|| Rebuilt::new(Arc::clone(&image.facts.account.key)), Rebuilt::after);
+        if let Some(head) = head {
+            self.check_head(head, &mut rebuilt)?;
+        }
+        let mut query = EntryQuery { cursor: head.map(|head| head.ledger_id), ..pages_of(account) };
+        while rebuilt.seq() < last_seq {
             let page = match ask!(self, Entries, Query::Entries(query.clone())) {
                 Err(Failure::Failed(Error::Corrupt(what))) => {
                     rebuilt.fault(FaultKind::Unreadable, Some(rebuilt.seq() + 1), None, what);
                     report.faults = rebuilt.into_faults();
-                    return Ok(Some(report));
+                    return Ok(Some((report, last_seq)));
                 }
                 read => read?,
             };
-            let entries: Vec<&Entry> = page.entries.iter().filter(|entry| entry.seq <= image.facts.account.seq).collect();
+            let entries: Vec<&Entry> = page.entries.iter().filter(|entry| entry.seq <= last_seq).collect();
             report.entries += u64::try_from(entries.len()).unwrap_or(0);
             entries.iter().for_each(|entry| rebuilt.read(entry));
             self.check_operations(account, &page, &entries, &mut rebuilt)?;
@@ -148,42 +201,66 @@ impl Engine {
         }
         rebuilt.compare(&image);
         if rebuilt.is_clean() {
-            let wrong = self.wrong_ended_rows(&image.facts.account.key, &rebuilt)?;
-            if !wrong.is_empty() && self.last_seq(account)? != image.facts.account.seq {
+            let wrong = self.wrong_ended_rows(&image, &rebuilt)?;
+            if !wrong.is_empty() && self.last_seq(account)? != last_seq {
                 return Ok(None);
             }
             wrong.into_iter().for_each(|(kind, message)| rebuilt.fault(kind, None, None, message));
         }
         report.faults = rebuilt.into_faults();
-        Ok(Some(report))
+        Ok(Some((report, last_seq)))
     }
 
-    /// What the rows of grants, holds and rules that have ended say otherwise than their entries. Refunds and tasks still go by them.
-    fn wrong_ended_rows(&self, account: &Arc<AccountKey>, rebuilt: &Rebuilt) -> Result<Vec<(FaultKind, String)>, Failure> {
-        let mut wrong = Vec::new();
-        let tenant_id = &account.tenant_id;
-        for grant in rebuilt.ended_grants() {
-            match ask!(self, Grant, Query::Grant(tenant_id.clone(), grant.id)) {
-                Err(Failure::Failed(Error::Corrupt(what))) => wrong.push((FaultKind::Unreadable, what)),
-                Ok(Some((owner, row))) if owner == *account && row == *grant => {}
-                read => {
-                    let message = format!("the grant {} is {:?}, its entries say {grant:?}", grant.id, read?);
-                    wrong.push((FaultKind::WrongGrant, message));
+    /// The entry of a head has the hash that the checkpoint covers, so its balances are those of then.
+    fn check_head(&self, head: &AccountHead, rebuilt: &mut Rebuilt) -> Result<(), Failure> {
+        let before = EntryQuery { cursor: Some(head.ledger_id), order: PageOrder::Desc, limit: 1, ..pages_of(&head.account) };
+        let before = match ask!(self, Entries, Query::Entries(before)) {
+            Err(Failure::Failed(Error::Corrupt(what))) => {
+                rebuilt.fault(FaultKind::Unreadable, head.seq.checked_sub(1), None, what);
+                return Ok(());
+            }
+            read => read?.entries.first().map(|entry| entry.hash).unwrap_or_default(),
+        };
+        let op_id = head.ledger_id.operation().0;
+        let operations = self.operations(&head.account, vec![op_id])?;
+        let (kind, message) = match operations.get(&op_id) {
+            None => (FaultKind::WrongOperation, format!("the operation {op_id} of the entry {} is missing", head.seq)),
+            Some(Err(what)) => (FaultKind::Unreadable, what.clone()),
+            Some(Ok(stored)) => {
+                let entry = stored.entries.iter().find(|entry| entry.seq == head.seq && AccountHead::of(entry) == *head);
+                if entry.is_some_and(|entry| entry.chain_after(&before, &text_hash(&entry.text)) == head.hash) {
+                    return Ok(());
                 }
+                (FaultKind::TamperedEntry, format!("the entry {} ({}) was changed, or the one before it", head.seq, head.ledger_id))
+            }
+        };
+        rebuilt.fault(kind, Some(head.seq), None, message);
+        Ok(())
+    }
+
+    /// What the rows of grants, holds and rules that have ended say otherwise than their entries. Refunds and tasks still go by
+    /// them.
+    fn wrong_ended_rows(&self, image: &AccountImage, rebuilt: &Rebuilt) -> Result<Vec<(FaultKind, String)>, Failure> {
+        let mut wrong = Vec::new();
+        let account = &image.facts.account.key;
+        for (id, ours) in rebuilt.ended_grants(image) {
+            match ask!(self, Grant, Query::Grant(account.tenant_id.clone(), id)) {
+                Err(Failure::Failed(Error::Corrupt(what))) => wrong.push((FaultKind::Unreadable, what)),
+                Ok(Some((owner, row)))
+                    if owner == *account && rebuilt.led_to_grant(&row) && ours.is_none_or(|ours| *ours == row) => {}
+                read => wrong.push((FaultKind::WrongGrant, format!("the grant {id} is {:?}, {}", read?, says(ours)))),
             }
         }
-        for hold in rebuilt.ended_holds() {
-            match ask!(self, Hold, Query::Hold(tenant_id.clone(), hold.id)) {
+        for (id, ours) in rebuilt.ended_holds(image) {
+            match ask!(self, Hold, Query::Hold(account.tenant_id.clone(), id)) {
                 Err(Failure::Failed(Error::Corrupt(what))) => wrong.push((FaultKind::Unreadable, what)),
-                Ok(Some((owner, row))) if owner == *account && row == *hold => {}
-                read => {
-                    let message = format!("the hold {} is {:?}, its entries say {hold:?}", hold.id, read?);
-                    wrong.push((FaultKind::WrongHold, message));
-                }
+                Ok(Some((owner, row)))
+                    if owner == *account && rebuilt.led_to_hold(&row) && ours.is_none_or(|ours| *ours == row) => {}
+                read => wrong.push((FaultKind::WrongHold, format!("the hold {id} is {:?}, {}", read?, says(ours)))),
             }
         }
         for rule in rebuilt.ended_rules() {
-            match ask!(self, Rule, Query::Rule(tenant_id.clone(), rule.id)) {
+            match ask!(self, Rule, Query::Rule(account.tenant_id.clone(), rule.id)) {
                 Err(Failure::Failed(Error::Corrupt(what))) => wrong.push((FaultKind::Unreadable, what)),
                 Ok(Some((owner, row))) if owner == *account && row == *rule => {}
                 read => {
@@ -278,6 +355,13 @@ fn unlisted(stored: &StoredOperation, entry: &Entry) -> Option<String> {
         return Some(format!("{} of the {refundable} of the entry {} were refunded", operation.refunded, entry.seq));
     }
     None
+}
+
+fn says(rebuilt: Option<impl Debug>) -> String {
+    match rebuilt {
+        Some(rebuilt) => format!("its entries say {rebuilt:?}"),
+        None => "to which its entries since the checkpoint cannot have led".to_owned(),
+    }
 }
 
 fn pages_of(account: &AccountKey) -> EntryQuery {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::commit::Bench;
 use super::lane::Lane;
 use super::pause::Pause;
+use super::stats::{Outcomes, Work};
 use super::{Engine, Inner};
 use crate::credit::Policies;
 use crate::error::Error;
@@ -98,8 +99,10 @@ impl EngineBuilder {
     fn build_over(self, store: Arc<dyn Store>) -> Engine {
         let deadline = self.patience();
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let lane = Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded) });
-        Engine { inner: Arc::new(Inner { lane, policies: self.policies, deadline }) }
+        let lane =
+            Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded), work: Work::default() });
+        let outcomes = || Arc::new(Outcomes::new());
+        Engine { inner: Arc::new(Inner { lane, commands: outcomes(), staged: outcomes(), policies: self.policies, deadline }) }
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
+use super::health::micros_after;
 use super::job::{Job, panic_text};
 use super::pause::Pause;
+use super::stats::{Decided, Work};
+use super::trace;
 use crate::changes::Changes;
 use crate::error::Error;
 use crate::facts::{Facts, Needs};
@@ -13,13 +17,14 @@ use crate::id::OpId;
 use crate::ledger::StoredOperation;
 use crate::map::Map;
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// What a batch is run with.
 pub(super) struct Bench {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pause: Pause,
+    pub(super) work: Work,
 }
 
 impl Bench {
@@ -39,26 +44,36 @@ impl Bench {
     /// `in_doubt`: an earlier try may have been committed, or may yet be.
     fn run_in_doubt(&self, mut jobs: Vec<Job>, mut in_doubt: bool) {
         let mut tries = 0;
+        let span = trace::batch(jobs.iter().map(Job::commands).sum());
+        jobs.iter().for_each(|job| job.lead_to(&span));
+        let _entered = span.enter();
         while !jobs.is_empty() {
+            trace::tried(&span, tries + 1);
             let failed = match self.try_once(&mut jobs) {
                 Ok(()) if in_doubt => return self.confirm(jobs),
                 Ok(()) => return jobs.into_iter().for_each(Job::answer_decided),
                 Err(failed) => failed,
             };
+            self.note_failed(&failed);
             in_doubt |= failed.error.may_have_applied && !failed.panicked;
             // A unique key that is taken can be the id of an operation: its own, or by chance another command's.
             if failed.error.may_have_applied || failed.error.kind == StoreErrorKind::Conflict {
                 match self.find(&jobs) {
                     Ok(found) => jobs = self.take_found(jobs, &found),
-                    Err(error) if in_doubt || failed.error.may_have_applied => return answer_all(jobs, &error),
+                    Err(error) if in_doubt || failed.error.may_have_applied => {
+                        self.work.note_given_up(&error);
+                        return answer_all(jobs, &error);
+                    }
                     Err(_) => {}
                 }
             }
             if !failed.can_be_tried_again() {
                 return self.isolate(jobs, failed.error, in_doubt);
             }
-            jobs = expire(jobs, self.pause.now(), &failed.error, in_doubt);
+            jobs = self.expire(jobs, &failed.error, in_doubt);
             if !jobs.is_empty() {
+                trace::retry(&failed.error);
+                self.work.note_retry();
                 self.pause.sleep(tries);
                 tries += 1;
             }
@@ -67,9 +82,14 @@ impl Bench {
 
     /// One call of the store. A panic in it is a failure whose effect is not known.
     fn try_once(&self, jobs: &mut [Job]) -> Result<(), Failed> {
-        let mut batch = DecideBatch::new(jobs, &*self.clock);
+        let asked = self.pause.now();
+        let mut batch = DecideBatch::new(jobs, self);
         match catch_unwind(AssertUnwindSafe(|| self.store.run(&mut batch))) {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                let commands = batch.jobs.iter().map(Job::commands).sum();
+                self.work.note_batch(commands, asked, batch.decided, self.pause.now());
+                Ok(())
+            }
             Ok(Err(error)) => Err(Failed { error, panicked: false }),
             Err(panic) => {
                 let message = format!("the store gave up: {}", panic_text(&*panic));
@@ -103,7 +123,29 @@ impl Bench {
         if jobs.len() > 1 {
             return jobs.into_iter().for_each(|job| self.run_in_doubt(vec![job], in_doubt));
         }
-        answer_all(jobs, &settled_error(error, in_doubt));
+        let error = settled_error(error, in_doubt);
+        self.work.note_given_up(&error);
+        answer_all(jobs, &error);
+    }
+
+    /// Answers the jobs that are out of time; the others are tried again.
+    fn expire(&self, jobs: Vec<Job>, error: &StoreError, in_doubt: bool) -> Vec<Job> {
+        let now = self.pause.now();
+        let (late, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.deadline() <= now);
+        if !late.is_empty() {
+            let error = settled_error(error.clone(), in_doubt);
+            self.work.note_given_up(&error);
+            answer_all(late, &error);
+        }
+        rest
+    }
+
+    fn note_failed(&self, failed: &Failed) {
+        match failed.error.kind {
+            StoreErrorKind::Conflict => self.work.note_conflict(),
+            StoreErrorKind::ClockBehind { now, last_at } => self.work.note_skew(micros_after(now, last_at)),
+            _ => {}
+        }
     }
 
     /// Those operations of the jobs that are in the store. Asked until the deadline.
@@ -153,13 +195,6 @@ impl Failed {
     }
 }
 
-/// Answers the jobs that are out of time; the others are tried again.
-fn expire(jobs: Vec<Job>, now: Instant, error: &StoreError, in_doubt: bool) -> Vec<Job> {
-    let (late, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.deadline() <= now);
-    answer_all(late, &settled_error(error.clone(), in_doubt));
-    rest
-}
-
 fn answer_all(jobs: Vec<Job>, error: &Error) {
     jobs.into_iter().for_each(|job| job.answer_error(error.clone()));
 }
@@ -174,11 +209,28 @@ fn settled_error(mut error: StoreError, in_doubt: bool) -> Error {
 pub(super) struct DecideBatch<'a> {
     jobs: &'a mut [Job],
     needs: Needs,
+    pause: &'a Pause,
+    clock: SeenClock<'a>,
+    /// How far the last try came.
+    decided: Option<Decided>,
+}
+
+/// The clock, and what it last said: the facts may be later.
+struct SeenClock<'a> {
     clock: &'a dyn Clock,
+    last_micros: AtomicI64,
+}
+
+impl Clock for SeenClock<'_> {
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        self.last_micros.store(now.micros(), Ordering::Relaxed);
+        now
+    }
 }
 
 impl<'a> DecideBatch<'a> {
-    pub(super) fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
+    pub(super) fn new(jobs: &'a mut [Job], bench: &'a Bench) -> DecideBatch<'a> {
         let mut needs = Needs::default();
         for job in &mut *jobs {
             job.begin_try();
@@ -192,7 +244,8 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.charges);
         unique(&mut needs.task_charges);
         unique(&mut needs.rules);
-        DecideBatch { jobs, needs, clock }
+        let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
+        DecideBatch { jobs, needs, pause: &bench.pause, clock, decided: None }
     }
 }
 
@@ -202,14 +255,17 @@ impl Batch for DecideBatch<'_> {
     }
 
     fn clock(&self) -> &dyn Clock {
-        self.clock
+        &self.clock
     }
 
     fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
+        let began = self.pause.now();
+        let skew_micros = facts.now.micros().saturating_sub(self.clock.last_micros.load(Ordering::Relaxed));
         let mut written = Vec::with_capacity(self.jobs.len());
         for job in &mut *self.jobs {
             job.decide(&mut facts, &mut written);
         }
+        self.decided = Some(Decided { began, ended: self.pause.now(), skew_micros: u64::try_from(skew_micros).unwrap_or(0) });
         written
     }
 }

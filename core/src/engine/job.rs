@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
+use tracing::Span;
 
 use super::GroupFailure;
+use super::record::Recorder;
+use super::stats::Outcomes;
 use super::ticket::{Answer, Outcome, Ticket, ticket};
+use super::trace;
 use crate::changes::Changes;
 use crate::command::{Body, Command, Metadata, Receipt};
 use crate::credit::TenantPolicy;
@@ -18,6 +22,7 @@ use crate::facts::{Facts, Needs};
 use crate::id::{OpId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::Map;
+use crate::recording::Recording;
 use crate::time::Timestamp;
 
 /// A command whose shape is right, with the id that it takes effect under however often it is tried.
@@ -26,6 +31,9 @@ pub(super) struct Prepared {
     op_id: OpId,
     policy: Arc<TenantPolicy>,
     needs: Needs,
+    recorder: Option<Recorder>,
+    /// Until it is answered; of one that is only previewed there is none.
+    span: Span,
 }
 
 impl Prepared {
@@ -34,7 +42,17 @@ impl Prepared {
         command.check()?;
         let needs = command.needs(&policy);
         let op_id = command.op_id(&needs, now, random);
-        Ok(Prepared { command, op_id, policy, needs })
+        Ok(Prepared { command, op_id, policy, needs, recorder: None, span: Span::none() })
+    }
+
+    /// The same, which notes what it is decided from.
+    pub(super) fn recorded_by(self, recorder: Recorder) -> Prepared {
+        Prepared { recorder: Some(recorder), ..self }
+    }
+
+    /// It with its part of the facts.
+    pub(super) fn recording(&self, facts: &Facts) -> Recording {
+        Recording::new(self.command.clone(), self.op_id, (*self.policy).clone(), facts.part(&self.needs))
     }
 
     /// Its own operation among those found. An operation that has its id by chance is another command's.
@@ -45,6 +63,11 @@ impl Prepared {
         })
     }
 
+    fn draw_id(&mut self, random: impl Fn() -> u64) {
+        self.op_id = self.op_id.with_random(random());
+        trace::renamed(&self.span, self.op_id);
+    }
+
     /// Handles to what decides it.
     pub(super) fn needs(&self) -> &Needs {
         &self.needs
@@ -52,6 +75,10 @@ impl Prepared {
 
     /// Decides it on the facts, and shows what it changes to the commands after it.
     pub(super) fn decide(&self, facts: &mut Facts, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
+        let _entered = self.span.enter();
+        if let Some(recorder) = &self.recorder {
+            recorder.note(self.recording(facts));
+        }
         let decision = catch_unwind(AssertUnwindSafe(|| decide(&self.command, self.op_id, &self.policy, facts)));
         match decision {
             Ok(Decision::Accepted(changes, receipt)) => {
@@ -83,8 +110,9 @@ pub(super) struct Job {
 
 impl Job {
     /// A job of these commands, and the ticket that is answered when it ends.
-    pub(super) fn new(items: Vec<Prepared>, deadline: Instant) -> (Job, Ticket) {
-        let (answer, ticket) = ticket();
+    pub(super) fn new(mut items: Vec<Prepared>, deadline: Instant, outcomes: &Arc<Outcomes>) -> (Job, Ticket) {
+        let (answer, ticket) = ticket(outcomes);
+        items.iter_mut().for_each(|item| item.span = trace::command(&item.command, item.op_id));
         let bytes = items.iter().map(|item| estimated_bytes(&item.command)).fold(0, usize::saturating_add);
         (Job { items, deadline, bytes, decided: None, accepted_before: None, answer }, ticket)
     }
@@ -147,28 +175,43 @@ impl Job {
     }
 
     /// Answers with what the last try decided.
-    pub(super) fn answer_decided(self) {
+    pub(super) fn answer_decided(mut self) {
         let unheard = || Err(Error::Store("the store committed a batch without having it decided".to_owned()).into());
-        let outcome = self.decided.unwrap_or_else(unheard);
-        self.answer.send(outcome);
+        let outcome = self.decided.take().unwrap_or_else(unheard);
+        self.answer(outcome);
     }
 
     /// Answers that all of it failed.
     pub(super) fn answer_error(self, error: Error) {
-        self.answer.send(Err(error.into()));
+        self.answer(Err(error.into()));
+    }
+
+    fn answer(self, outcome: Outcome) {
+        if let Err(GroupFailure { index, failure: Failure::Failed(error) }) = &outcome {
+            let blamed = self.items.iter().enumerate().filter(|(at, _)| index.is_none_or(|index| index == *at));
+            blamed.for_each(|(_, item)| trace::failed(&item.span, error));
+        }
+        self.answer.send(outcome);
+    }
+
+    /// Says of a batch's span that it follows from its commands'.
+    pub(super) fn lead_to(&self, batch: &Span) {
+        for item in &self.items {
+            batch.follows_from(&item.span);
+        }
     }
 
     /// Gives its commands other ids: nothing was committed under those that they have.
     #[cfg(feature = "sqlite")]
     pub(super) fn draw_ids(&mut self, random: impl Fn() -> u64) {
-        self.items.iter_mut().for_each(|item| item.op_id = item.op_id.with_random(random()));
+        self.items.iter_mut().for_each(|item| item.draw_id(&random));
     }
 
     /// Gives a command another id when its own was found to be another command's: then it never took effect under it.
     pub(super) fn rename(mut self, found: &Map<OpId, Arc<StoredOperation>>, random: impl Fn() -> u64) -> Job {
         for item in &mut self.items {
             if found.contains_key(&item.op_id) && item.own(found).is_none() {
-                item.op_id = item.op_id.with_random(random());
+                item.draw_id(&random);
             }
         }
         self
@@ -187,7 +230,7 @@ impl Job {
         });
         let lost = || Error::Unknown("the group took effect, but the answer of a part cannot be told".to_owned()).into();
         let outcome = receipts.collect::<Option<Vec<_>>>().ok_or_else(lost);
-        self.answer.send(outcome);
+        self.answer(outcome);
         None
     }
 }

@@ -97,19 +97,21 @@ impl Joined<'_> {
             return Err(Error::Closed.into());
         }
         let bench = &lane.bench;
-        let (mut job, ticket) = self.engine.job(request.into_command())?;
+        let (mut job, ticket) = self.engine.job(request.into_command(), &self.engine.inner.staged)?;
         let mut ids = 1;
-        loop {
-            let mut batch = DecideBatch::new(slice::from_mut(&mut job), &*bench.clock);
+        let ran = loop {
+            let mut batch = DecideBatch::new(slice::from_mut(&mut job), bench);
             match self.store.run_joined(self.connection, &mut batch) {
-                Ok(()) => break,
                 // Keys and places are read under the lock, so what is taken is the id of the operation; nothing is written yet.
                 Err(failed) if failed.kind == StoreErrorKind::Conflict && ids < MAX_IDS => job.draw_ids(|| bench.pause.random()),
-                Err(failed) => return Err(Error::from(failed).into()),
+                ran => break ran,
             }
             ids += 1;
+        };
+        match ran {
+            Ok(()) => job.answer_decided(),
+            Err(failed) => job.answer_error(failed.into()),
         }
-        job.answer_decided();
         typed::<B>(&ticket.wait()?).map(Pending)
     }
 }

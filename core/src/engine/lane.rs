@@ -16,9 +16,9 @@ use crate::error::Error;
 /// The most commands that one batch has.
 pub(super) const MAX_BATCH: usize = 256;
 /// The most commands that wait.
-const MAX_QUEUED: usize = 8_192;
+pub(super) const MAX_QUEUED: usize = 8_192;
 /// About the most bytes that wait.
-const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// A queue, the thread that serves it, and what it runs batches with.
 pub(super) struct Lane {
@@ -34,6 +34,8 @@ pub(super) struct Lane {
 struct State {
     queue: VecDeque<Job>,
     commands: usize,
+    /// The most that there ever were.
+    most_commands: usize,
     bytes: usize,
     /// A batch is running, on the lane's thread or in place.
     running: bool,
@@ -41,6 +43,13 @@ struct State {
     thread: Option<JoinHandle<()>>,
     /// Of the thread, for as long as the lane lives.
     thread_id: Option<ThreadId>,
+}
+
+/// What waits in a lane.
+pub(super) struct Depth {
+    pub(super) commands: u64,
+    pub(super) most_commands: u64,
+    pub(super) bytes: u64,
 }
 
 impl Lane {
@@ -51,6 +60,13 @@ impl Lane {
     /// Whether commands are still taken.
     pub(super) fn is_open(&self) -> bool {
         !self.lock().closed
+    }
+
+    /// What waits now.
+    pub(super) fn depth(&self) -> Depth {
+        let state = self.lock();
+        let [commands, most_commands, bytes] = [state.commands, state.most_commands, state.bytes].map(|count| count as u64);
+        Depth { commands, most_commands, bytes }
     }
 
     /// Runs the jobs in place if the lane is idle, else queues them. Their tickets say how they ended.
@@ -110,11 +126,19 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(self: &Arc<Self>, mut state: MutexGuard<'_, State>, jobs: Vec<Job>) -> Result<(), Error> {
+    fn push(self: &Arc<Self>, state: MutexGuard<'_, State>, mut jobs: Vec<Job>) -> Result<(), Error> {
+        let taken = self.take(state, &mut jobs);
+        if let Err(error) = &taken {
+            jobs.into_iter().for_each(|job| job.answer_error(error.clone()));
+        }
+        taken
+    }
+
+    fn take(self: &Arc<Self>, mut state: MutexGuard<'_, State>, jobs: &mut Vec<Job>) -> Result<(), Error> {
         if state.closed {
             return Err(Error::Closed);
         }
-        if !state.has_room(&jobs) {
+        if !state.has_room(jobs) {
             return Err(Error::Busy(format!("{} commands are waiting", state.commands)));
         }
         if state.thread.is_none() {
@@ -122,11 +146,12 @@ impl Lane {
             state.thread_id = Some(thread.thread().id());
             state.thread = Some(thread);
         }
-        for job in jobs {
+        for job in jobs.drain(..) {
             state.commands += job.commands();
             state.bytes += job.bytes();
             state.queue.push_back(job);
         }
+        state.most_commands = state.most_commands.max(state.commands);
         drop(state);
         self.work.notify_one();
         Ok(())

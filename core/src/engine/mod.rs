@@ -6,7 +6,9 @@
 
 mod audit;
 mod builder;
+mod checkpoint;
 mod commit;
+mod health;
 mod job;
 #[cfg(feature = "sqlite")]
 mod join;
@@ -14,17 +16,22 @@ mod lane;
 mod pause;
 mod preview;
 mod reads;
+mod record;
+mod stats;
 mod sweep;
 mod ticket;
+mod trace;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
+pub use health::{Health, HealthReason, HealthStatus};
 #[cfg(feature = "sqlite")]
 pub use join::{Joined, Pending};
 pub use reads::Balance;
+pub use stats::{CommandStats, Distribution, EngineStats};
 pub use sweep::SweepReport;
 pub use ticket::Ticket;
 
@@ -36,6 +43,7 @@ use crate::id::TenantId;
 use crate::time::Timestamp;
 use job::{Job, Prepared};
 use lane::{Lane, MAX_BATCH};
+use stats::Outcomes;
 
 /// The credits engine over one store.
 ///
@@ -62,6 +70,10 @@ pub struct Engine {
 
 struct Inner {
     lane: Arc<Lane>,
+    /// How the commands of the first door ended.
+    commands: Arc<Outcomes>,
+    /// How those ended that were staged in transactions of the host.
+    staged: Arc<Outcomes>,
     policies: Policies,
     deadline: Duration,
 }
@@ -116,7 +128,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::execute`].
     pub fn run(&self, command: Command) -> Result<Receipt, Failure> {
-        let (job, ticket) = self.job(command)?;
+        let (job, ticket) = self.job(command, &self.inner.commands)?;
         self.inner.lane.run_or_queue(vec![job], None)?;
         ticket.wait()
     }
@@ -146,7 +158,7 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn submit(&self, command: Command) -> Result<Ticket, Failure> {
-        let (job, ticket) = self.job(command)?;
+        let (job, ticket) = self.job(command, &self.inner.commands)?;
         self.inner.lane.queue(job)?;
         Ok(ticket)
     }
@@ -209,12 +221,8 @@ impl Engine {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        if commands.len() > MAX_BATCH {
-            return Err(GroupFailure { index: None, failure: too_large(commands.len()).into() });
-        }
-        let prepare = |(index, command)| self.prepare(command).map_err(|denial| GroupFailure::at(index, denial.into()));
-        let items = commands.into_iter().enumerate().map(prepare).collect::<Result<Vec<_>, _>>()?;
-        let (job, ticket) = Job::new(items, self.deadline());
+        let items = self.prepare_group(commands).inspect_err(|refused| self.inner.commands.note_failure(&refused.failure))?;
+        let (job, ticket) = Job::new(items, self.deadline(), &self.inner.commands);
         self.inner.lane.run_or_queue(vec![job], None)?;
         ticket.wait_all()
     }
@@ -245,7 +253,7 @@ impl Engine {
         let mut jobs = Vec::new();
         let mut tickets: Vec<Result<Ticket, Failure>> = Vec::new();
         for command in commands {
-            tickets.push(self.job(command).map_err(Failure::from).map(|(job, ticket)| {
+            tickets.push(self.job(command, &self.inner.commands).map(|(job, ticket)| {
                 jobs.push(job);
                 ticket
             }));
@@ -257,8 +265,18 @@ impl Engine {
         Ok(())
     }
 
-    fn job(&self, command: Command) -> Result<(Job, Ticket), Denial> {
-        Ok(Job::new(vec![self.prepare(command)?], self.deadline()))
+    /// A job of one command, whose end is counted here.
+    fn job(&self, command: Command, outcomes: &Arc<Outcomes>) -> Result<(Job, Ticket), Failure> {
+        let item = self.prepare(command).map_err(Failure::from).inspect_err(|refused| outcomes.note_failure(refused))?;
+        Ok(Job::new(vec![item], self.deadline(), outcomes))
+    }
+
+    fn prepare_group(&self, commands: Vec<Command>) -> Result<Vec<Prepared>, GroupFailure> {
+        if commands.len() > MAX_BATCH {
+            return Err(GroupFailure { index: None, failure: too_large(commands.len()).into() });
+        }
+        let prepare = |(index, command)| self.prepare(command).map_err(|denial| GroupFailure::at(index, denial.into()));
+        commands.into_iter().enumerate().map(prepare).collect()
     }
 
     fn prepare(&self, command: Command) -> Result<Prepared, Denial> {

@@ -1,10 +1,8 @@
 //! What a command would do.
 
-use super::reads::ask;
 use super::{Engine, typed};
 use crate::command::{Operate, Request};
-use crate::error::{Error, Failure};
-use crate::store::{Answer, Query};
+use crate::error::Failure;
 
 impl Engine {
     /// Decides a command as it would be decided now, and commits nothing: the receipt, or the denial, that it would be
@@ -30,8 +28,7 @@ impl Engine {
     /// ```
     pub fn preview<B: Operate>(&self, request: Request<B>) -> Result<B::Receipt, Failure> {
         let prepared = self.prepare(request.into_command())?;
-        let query = Query::Facts(Box::new(prepared.needs().clone()), self.now());
-        let mut facts = ask!(self, Facts, query)?;
+        let mut facts = self.facts_of(&prepared)?;
         typed::<B>(&prepared.decide(&mut facts, &mut Vec::new())?)
     }
 }

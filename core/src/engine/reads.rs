@@ -42,9 +42,10 @@ pub(super) const MAX_READS: usize = 16;
 /// Takes the answer to a question out of the answers to all.
 macro_rules! ask {
     ($engine:ident, $name:ident, $query:expr) => {
-        match $engine.ask(&$query)? {
-            Answer::$name(answer) => Ok(answer),
-            _ => Err(Failure::from(Error::Store("the store answered another question".to_owned()))),
+        match $engine.ask(&$query) {
+            Ok(Answer::$name(answer)) => Ok(answer),
+            Ok(_) => Err(Failure::from(Error::Store("the store answered another question".to_owned()))),
+            Err(failure) => Err(failure),
         }
     };
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::GroupFailure;
+use super::stats::Outcomes;
 use crate::command::Receipt;
 use crate::error::{Error, Failure};
 
@@ -78,13 +79,21 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// The other end of a ticket. It answers exactly once: if it is dropped unanswered, it says so.
-pub(super) struct Answer(Option<Arc<Slot>>);
+/// The other end of a ticket. It answers exactly once, and counts how: if it is dropped unanswered, it says so.
+pub(super) struct Answer {
+    slot: Option<Arc<Slot>>,
+    outcomes: Arc<Outcomes>,
+}
 
 impl Answer {
     /// Answers the ticket.
     pub(super) fn send(mut self, outcome: Outcome) {
-        if let Some(slot) = self.0.take() {
+        self.fill(outcome);
+    }
+
+    fn fill(&mut self, outcome: Outcome) {
+        if let Some(slot) = self.slot.take() {
+            self.outcomes.note(&outcome);
             slot.fill(outcome);
         }
     }
@@ -92,16 +101,14 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(slot) = self.0.take() {
-            slot.fill(Err(Error::Unknown("the command was given up before it was answered".to_owned()).into()));
-        }
+        self.fill(Err(Error::Unknown("the command was given up before it was answered".to_owned()).into()));
     }
 }
 
 /// A ticket, and the end that answers it.
-pub(super) fn ticket() -> (Answer, Ticket) {
+pub(super) fn ticket(outcomes: &Arc<Outcomes>) -> (Answer, Ticket) {
     let slot = Arc::new(Slot::default());
-    (Answer(Some(Arc::clone(&slot))), Ticket(slot))
+    (Answer { slot: Some(Arc::clone(&slot)), outcomes: Arc::clone(outcomes) }, Ticket(slot))
 }
 
 #[derive(Default)]

@@ -1,28 +1,12 @@
 //! The hash chain of an account.
 
-use std::fmt;
-
 use super::draw::Draw;
 use super::entry::{Entry, EntryText};
+use super::hash::ChainHash;
+use crate::owner::AccountKey;
 
 /// The version of the hashed layout.
 const LAYOUT_VERSION: u8 = 1;
-
-/// A link of the chain: 32 bytes of BLAKE3. The chain of an account begins with zeros.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct ChainHash(pub [u8; 32]);
-
-impl fmt::Display for ChainHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for ChainHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
 
 /// The hash of the text part of an entry; zeros where there is no text.
 ///
@@ -54,10 +38,7 @@ impl Entry {
     pub fn chain_after(&self, previous: &ChainHash, text_hash: &ChainHash) -> ChainHash {
         let mut layout = Layout::default();
         layout.byte(LAYOUT_VERSION);
-        layout.text(self.account.tenant_id.as_str());
-        layout.byte(self.account.owner.kind_code());
-        layout.text(self.account.owner.id().unwrap_or_default());
-        layout.text(self.account.unit.as_str());
+        layout.account(&self.account);
         layout.bytes(&self.seq.to_be_bytes());
         layout.bytes(&previous.0);
         layout.bytes(self.op_id.uuid().as_bytes());
@@ -82,7 +63,7 @@ impl Entry {
 }
 
 /// Bytes in a fixed layout; one buffer, hashed once.
-struct Layout(Vec<u8>);
+pub(super) struct Layout(Vec<u8>);
 
 impl Default for Layout {
     fn default() -> Layout {
@@ -96,7 +77,7 @@ impl Layout {
         self.0.push(byte);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
@@ -104,6 +85,14 @@ impl Layout {
     fn text(&mut self, text: &str) {
         self.bytes(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
         self.bytes(text.as_bytes());
+    }
+
+    /// Tenant, owner kind, owner id, unit.
+    pub(super) fn account(&mut self, account: &AccountKey) {
+        self.text(account.tenant_id.as_str());
+        self.byte(account.owner.kind_code());
+        self.text(account.owner.id().unwrap_or_default());
+        self.text(account.unit.as_str());
     }
 
     fn optional_text(&mut self, text: Option<&str>) {
@@ -126,7 +115,11 @@ impl Layout {
         self.bytes(&lines);
     }
 
-    fn hash(&self) -> ChainHash {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn hash(&self) -> ChainHash {
         ChainHash(*blake3::hash(&self.0).as_bytes())
     }
 }

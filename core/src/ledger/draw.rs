@@ -9,6 +9,7 @@ use crate::id::GrantId;
 
 /// A part of an amount, and the grant that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DrawLine {
     /// The grant.
     pub grant_id: GrantId,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::chain::ChainHash;
 use super::draw::Draw;
+use super::hash::ChainHash;
 use crate::amount::Amount;
 use crate::credit::named_enum;
 use crate::credit::{GrantTerms, HoldTerms, LowBalance, RuleTerms};
@@ -64,7 +64,7 @@ impl EntryKind {
 
 /// The definition that an entry carries, so that the ledger alone can rebuild every grant and hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Terms {
     /// A grant is made.
     Grant {
@@ -122,6 +122,7 @@ pub enum Terms {
 /// The part of an entry that is text about people. It is hashed apart, which leaves room for
 /// erasing it without breaking the chain; erasing is not offered yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EntryText {
     /// The user who acted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,7 +147,8 @@ impl EntryText {
 }
 
 /// One line of the ledger: what an operation changed in one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// The operation that booked it.
     pub op_id: OpId,

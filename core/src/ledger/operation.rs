@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::entry::Entry;
 use crate::amount::Amount;
 use crate::command::Fingerprint;
@@ -49,7 +51,8 @@ named_enum! {
 }
 
 /// One accepted command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Operation {
     /// Its name; unique in the store.
     pub op_id: OpId,
@@ -96,7 +99,8 @@ impl Operation {
 }
 
 /// An operation with its entries, as a store gives it back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StoredOperation {
     /// The operation.
     pub operation: Operation,

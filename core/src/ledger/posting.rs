@@ -222,7 +222,7 @@ impl<'a> Posting<'a> {
         let was_frozen = known == Some(HoldState::Frozen);
         let is_frozen = hold.state == HoldState::Frozen;
         let open_holds = self.account.open_holds;
-        self.account.open_holds = (open_holds + u32::from(is_frozen)).saturating_sub(u32::from(was_frozen));
+        self.account.open_holds = open_holds.saturating_add(u32::from(is_frozen)).saturating_sub(u32::from(was_frozen));
         if is_frozen {
             self.account.hold_due_at = earliest(self.account.hold_due_at, Some(hold.expires_at));
         } else if self.account.open_holds == 0 {
@@ -256,7 +256,7 @@ impl<'a> Posting<'a> {
         self.account.available = sum(self.account.available, change)?;
         self.account.frozen = sum(self.account.frozen, frozen_change)?;
         flow.book_contra(&mut self.account.totals, total)?;
-        self.account.seq += 1;
+        self.account.seq = self.account.seq.saturating_add(1);
         let mut entry = Entry {
             op_id: self.op_id,
             ordinal: self.next_ordinal()?,

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::chain::{ChainHash, text_hash};
+use super::chain::text_hash;
+use super::checkpoint::Checkpoint;
 use super::entry::{Entry, EntryKind, Terms};
+use super::hash::ChainHash;
 use super::posting::{Stop, book_entry, earliest, move_in_debt, move_in_grant};
 use super::rules::{rule_after, rule_of};
+use super::since::Before;
 use crate::amount::Amount;
 use crate::credit::{Band, Grant, GrantState, GrantTerms, Hold, HoldState, Rule};
 use crate::facts::{Account, Totals};
@@ -18,6 +21,16 @@ use crate::ledger::{Draw, StoredOperation};
 use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::AccountImage;
+use crate::time::Timestamp;
+
+/// What verification goes by, and from where it reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// It has to be found again in the stored entries, and what came after it is recomputed; none: everything is.
+    pub checkpoint: Option<Checkpoint>,
+    /// Everything is recomputed from the first entry on, although there is a checkpoint.
+    pub full: bool,
+}
 
 /// What verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -26,6 +39,9 @@ pub struct VerifyReport {
     pub accounts: u64,
     /// Entries read.
     pub entries: u64,
+    /// Of all entries, the newest, which no checkpoint that was found again covers: whoever can write the books could have
+    /// rewritten these with all their hashes.
+    pub uncovered_entries: u64,
     /// Where the books part from the ledger; empty when they agree.
     pub faults: Vec<Fault>,
 }
@@ -41,8 +57,8 @@ impl VerifyReport {
 /// One place where the books part from the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// In this account.
-    pub account: Arc<AccountKey>,
+    /// In this account; none where it cannot be told in which.
+    pub account: Option<Arc<AccountKey>>,
     /// What is wrong.
     pub kind: FaultKind,
     /// The place in the account.
@@ -55,7 +71,10 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.account, self.message)
+        match &self.account {
+            Some(account) => write!(f, "{account}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
     }
 }
 
@@ -80,12 +99,16 @@ super::super::credit::named_enum! {
         Unreadable = "unreadable",
         /// A rule says something else than its entries.
         WrongRule = "wrong_rule",
+        /// What a checkpoint covers is not what it was when it was taken.
+        CheckpointDiffers = "checkpoint_differs",
     }
 }
 
-/// An account rebuilt from its entries.
+/// An account rebuilt from its entries: from the first, or from its head at a checkpoint.
 pub(crate) struct Rebuilt {
-    account: Account,
+    pub(super) account: Account,
+    /// What stood before the first entry that is read; none if nothing did.
+    pub(super) before: Option<Before>,
     grants: Map<GrantId, Grant>,
     holds: Map<HoldId, Hold>,
     rules: BTreeMap<RuleId, Rule>,
@@ -100,8 +123,13 @@ pub(crate) struct Rebuilt {
 
 impl Rebuilt {
     pub(crate) fn new(key: Arc<AccountKey>) -> Rebuilt {
+        Rebuilt::begin(Account::new(key), None)
+    }
+
+    pub(super) fn begin(account: Account, before: Option<Before>) -> Rebuilt {
         Rebuilt {
-            account: Account::new(key),
+            account,
+            before,
             grants: Map::default(),
             holds: Map::default(),
             rules: BTreeMap::new(),
@@ -118,7 +146,7 @@ impl Rebuilt {
     }
 
     pub(crate) fn fault(&mut self, kind: FaultKind, seq: Option<u64>, entry: Option<&Entry>, message: String) {
-        let account = Arc::clone(&self.account.key);
+        let account = Some(Arc::clone(&self.account.key));
         self.faults.push(Fault { account, kind, seq, ledger_id: entry.map(Entry::ledger_id), message });
     }
 
@@ -216,15 +244,16 @@ impl Rebuilt {
         }
         let outgoing = entry.change.is_negative();
         for line in entry.draw.lines() {
-            if line.is_debt() {
-                move_in_debt(&mut self.account.standing.debt, entry.kind, line.amount).map_err(|stop| sentence(&stop))?;
-                continue;
+            match (self.grants.get_mut(&line.grant_id), &mut self.before) {
+                (Some(grant), _) => {
+                    move_in_grant(grant, entry.kind, outgoing, line.amount).map_err(|stop| sentence(&stop))?;
+                }
+                (None, Some(before)) => before.move_line(entry, line)?,
+                (None, None) if line.is_debt() => {
+                    move_in_debt(&mut self.account.standing.debt, entry.kind, line.amount).map_err(|stop| sentence(&stop))?;
+                }
+                (None, None) => return Err(format!("the entry {} draws from a grant that no entry made", entry.seq)),
             }
-            let grant = self
-                .grants
-                .get_mut(&line.grant_id)
-                .ok_or_else(|| format!("the entry {} draws from a grant that no entry made", entry.seq))?;
-            move_in_grant(grant, entry.kind, outgoing, line.amount).map_err(|stop| sentence(&stop))?;
         }
         if let (EntryKind::Rollover, Some(grant)) = (entry.kind, entry.grant_id.and_then(|id| self.grants.get_mut(&id))) {
             grant.remaining = entry.draw.total();
@@ -242,7 +271,10 @@ impl Rebuilt {
     }
 
     fn end_or_amend_grant(&mut self, entry: &Entry) {
-        let Some(grant) = entry.grant_id.and_then(|id| self.grants.get_mut(&id)) else { return };
+        let Some(id) = entry.grant_id else { return };
+        let Some(grant) = self.grants.get_mut(&id) else {
+            return self.before.iter_mut().for_each(|before| before.end_or_amend_grant(id, entry));
+        };
         match (entry.kind, &entry.terms) {
             (EntryKind::Void, _) => {
                 if grant.state == GrantState::Pending {
@@ -263,7 +295,9 @@ impl Rebuilt {
                 .insert(id, Hold { id, terms, state: HoldState::Frozen, expires_at: *expires_at, draw, captured: Amount::ZERO });
             return;
         }
-        let Some(hold) = self.holds.get_mut(&id) else { return };
+        let Some(hold) = self.holds.get_mut(&id) else {
+            return self.before.iter_mut().for_each(|before| before.move_hold(id, entry));
+        };
         let total = entry.draw.total();
         match entry.kind {
             EntryKind::Hold => hold.draw.extend(&entry.draw),
@@ -301,14 +335,18 @@ impl Rebuilt {
         self.faults.is_empty()
     }
 
-    /// Grants that have ended: nothing can come of them but a refund.
-    pub(crate) fn ended_grants(&self) -> impl Iterator<Item = &Grant> {
-        self.grants.values().filter(|grant| !grant.is_open())
+    /// Grants that have ended: nothing can come of them but a refund. Without what the entries make of those from before.
+    pub(crate) fn ended_grants<'a>(&'a self, image: &'a AccountImage) -> impl Iterator<Item = (GrantId, Option<&'a Grant>)> {
+        let rebuilt = self.grants.values().filter(|grant| !grant.is_open()).map(|grant| (grant.id, Some(grant)));
+        let moved = self.before.iter().flat_map(Before::grants).map(|id| (id, None));
+        rebuilt.chain(moved.filter(|(id, _)| !image.facts.grants.contains_key(id)))
     }
 
-    /// Holds that have ended.
-    pub(crate) fn ended_holds(&self) -> impl Iterator<Item = &Hold> {
-        self.holds.values().filter(|hold| hold.state != HoldState::Frozen)
+    /// Holds that have ended, likewise.
+    pub(crate) fn ended_holds<'a>(&'a self, image: &'a AccountImage) -> impl Iterator<Item = (HoldId, Option<&'a Hold>)> {
+        let rebuilt = self.holds.values().filter(|hold| hold.state != HoldState::Frozen).map(|hold| (hold.id, Some(hold)));
+        let moved = self.before.iter().flat_map(Before::holds).map(|id| (id, None));
+        rebuilt.chain(moved.filter(|(id, _)| !image.open_holds.iter().any(|hold| hold.id == *id)))
     }
 
     /// Rules that have ended.
@@ -332,20 +370,29 @@ impl Rebuilt {
         if !self.faults.is_empty() {
             return;
         }
+        if self.before.is_some() {
+            self.compare_totals_before(row);
+        }
         self.compare_row(row);
-        self.compare_times(row);
-        // Operations are read after the row, so they may know of later refunds; of fewer they cannot.
-        if self.noted_refunded < self.refunded {
+        self.compare_times(image);
+        // Operations are read after the row, so they may know of later refunds; of fewer they cannot. Those from before a
+        // checkpoint are not read.
+        if self.before.is_none() && self.noted_refunded < self.refunded {
             let message = format!("{} were refunded, and the operations know of {}", self.refunded, self.noted_refunded);
             self.fault(FaultKind::WrongOperation, None, None, message);
         }
         self.compare_grants(image);
         self.compare_holds(image);
-        self.compare_rules(image);
+        if self.before.is_some() {
+            self.compare_rows_before(image);
+        } else {
+            self.compare_rules(image);
+        }
     }
 
     fn compare_row(&mut self, row: &Account) {
-        if self.account.standing != row.standing {
+        // What was agreed before a checkpoint is not read.
+        if self.before.is_none() && self.account.standing != row.standing {
             let message = format!("the row says {:?}, its entries {:?}", row.standing, self.account.standing);
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
@@ -361,14 +408,13 @@ impl Rebuilt {
     }
 
     /// Time does not go back, and nothing becomes due before the row says that something could.
-    fn compare_times(&mut self, row: &Account) {
+    fn compare_times(&mut self, image: &AccountImage) {
+        let row = &image.facts.account;
         if row.last_at < self.account.last_at {
             let message = format!("the row was last booked at {}, its last entry at {}", row.last_at, self.account.last_at);
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
-        let hold_due_at = self.holds.values().filter(|hold| hold.state == HoldState::Frozen).map(|hold| hold.expires_at).min();
-        let of_rules = self.rules.values().filter_map(Rule::due_at).min();
-        let due_at = earliest(earliest(hold_due_at, of_rules), self.grants.values().filter_map(Grant::due_at).min());
+        let (hold_due_at, due_at) = if self.before.is_some() { Rebuilt::due_of_rows(image) } else { self.due() };
         for (name, bound, due) in [("hold_due_at", row.hold_due_at, hold_due_at), ("due_at", row.due_at, due_at)] {
             if let Some(due) = due
                 && bound.is_none_or(|bound| bound > due)
@@ -380,15 +426,26 @@ impl Rebuilt {
         }
     }
 
+    fn due(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let hold_due_at = self.holds.values().filter(|hold| hold.state == HoldState::Frozen).map(|hold| hold.expires_at).min();
+        let of_rules = self.rules.values().filter_map(Rule::due_at).min();
+        (hold_due_at, earliest(earliest(hold_due_at, of_rules), self.grants.values().filter_map(Grant::due_at).min()))
+    }
+
     fn compare_grants(&mut self, image: &AccountImage) {
         let grants = std::mem::take(&mut self.grants);
         let rebuilt: Map<GrantId, &Grant> =
             grants.values().filter(|grant| grant.is_open()).map(|grant| (grant.id, grant)).collect();
-        if row_count_differs(image.facts.account.open_grants, rebuilt.len()) {
-            let message = format!("the row counts {} open grants, its entries {}", image.facts.account.open_grants, rebuilt.len());
+        // Of what no entry made that was read, the row alone can tell.
+        let is_compared = |id: &GrantId| self.before.is_none() || grants.contains_key(id);
+        let older = image.facts.grants.keys().filter(|id| !is_compared(id)).count();
+        let ids: Vec<GrantId> = union(rebuilt.keys(), image.facts.grants.keys()).into_iter().filter(is_compared).collect();
+        if row_count_differs(image.facts.account.open_grants, rebuilt.len() + older) {
+            let (row, counted) = (image.facts.account.open_grants, rebuilt.len() + older);
+            let message = format!("the row counts {row} open grants, its entries {counted}");
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
-        for id in union(rebuilt.keys(), image.facts.grants.keys()) {
+        for id in ids {
             let (ours, theirs) = (rebuilt.get(&id).copied(), image.facts.grants.get(&id));
             if ours != theirs {
                 let message = format!("the grant {id} is {theirs:?}, its entries say {ours:?}");
@@ -403,11 +460,15 @@ impl Rebuilt {
         let holds = std::mem::take(&mut self.holds);
         let rebuilt: Map<HoldId, &Hold> = holds.values().filter(frozen).map(|hold| (hold.id, hold)).collect();
         let stored: Map<HoldId, &Hold> = image.open_holds.iter().map(|hold| (hold.id, hold)).collect();
-        if row_count_differs(image.facts.account.open_holds, rebuilt.len()) {
-            let message = format!("the row counts {} open holds, its entries {}", image.facts.account.open_holds, rebuilt.len());
+        let is_compared = |id: &HoldId| self.before.is_none() || holds.contains_key(id);
+        let older = stored.keys().filter(|id| !is_compared(id)).count();
+        let ids: Vec<HoldId> = union(rebuilt.keys(), stored.keys()).into_iter().filter(is_compared).collect();
+        if row_count_differs(image.facts.account.open_holds, rebuilt.len() + older) {
+            let (row, counted) = (image.facts.account.open_holds, rebuilt.len() + older);
+            let message = format!("the row counts {row} open holds, its entries {counted}");
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
-        for id in union(rebuilt.keys(), stored.keys()) {
+        for id in ids {
             if rebuilt.get(&id) != stored.get(&id) {
                 let message = format!("the hold {id} is {:?}, its entries say {:?}", stored.get(&id), rebuilt.get(&id));
                 self.fault(FaultKind::WrongHold, None, None, message);
@@ -465,7 +526,7 @@ fn union<'a, T: Copy + Ord + 'a>(one: impl Iterator<Item = &'a T>, other: impl I
     all
 }
 
-fn sentence(stop: &Stop) -> String {
+pub(super) fn sentence(stop: &Stop) -> String {
     match stop {
         Stop::Denied(denial) => denial.message().to_owned(),
         Stop::Contradiction(what) => what.clone(),

@@ -12,7 +12,7 @@ use crate::changes::Changes;
 use crate::credit::{Grant, Hold, Rule};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
 use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TaskId, TenantId};
-use crate::ledger::{Entry, EntryPage, EntryQuery, StoredOperation};
+use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::{Clock, Timestamp};
 
@@ -41,7 +41,7 @@ pub trait Batch {
 ///    after the locks; a clock too far behind is [`StoreErrorKind::ClockBehind`], and nothing is decided.
 /// 4. **op_id.** An operation id is in the store at most once; a second insert fails as [`StoreErrorKind::Conflict`].
 /// 5. **Keys.** `(tenant, idempotency key)` is in the store at most once, likewise.
-/// 6. **Feed.** No operation ever appears behind a position already handed out by [`Query::Feed`].
+/// 6. **Feed.** No operation ever appears behind a position already handed out by [`Query::Feed`] or [`Query::LastPosition`].
 /// 7. **Closed world.** No handle of one tenant finds a row of another's. What is not found is absent.
 /// 8. **Reads** see a state that was committed, whole, and never wait for a writer longer than an in-memory copy.
 pub trait Store: Send + Sync {
@@ -106,6 +106,18 @@ pub enum Query {
         /// At most so many.
         limit: usize,
     },
+    /// The position of the last operation that the feed hands out; 0 when there is none.
+    LastPosition,
+    /// Of each account of all tenants after this one, in their order, the last entry whose operation stands at this position of
+    /// the feed or before it. Accounts without one are left out, so a page is full or the last.
+    HeadsAt {
+        /// At or before this position, which was handed out.
+        position: u64,
+        /// After this account; none for the first.
+        after: Option<AccountKey>,
+        /// At most so many.
+        limit: usize,
+    },
 }
 
 /// What a store answers.
@@ -129,6 +141,8 @@ pub enum Answer {
     NextDue(Option<Timestamp>),
     Accounts(Vec<AccountKey>),
     Feed(Vec<Arc<StoredOperation>>),
+    LastPosition(u64),
+    HeadsAt(Vec<AccountHead>),
 }
 
 /// An account as verification compares it.

@@ -4,6 +4,7 @@
 mod batching;
 mod failures;
 mod groups;
+mod observed;
 mod reads;
 mod scripted;
 mod tickets;

@@ -71,6 +71,11 @@ impl Scripted {
         *self.forever.lock().unwrap() = Some(act);
     }
 
+    /// Does what the store does again.
+    pub(crate) fn act_never(&self) {
+        *self.forever.lock().unwrap() = None;
+    }
+
     /// Fails every batch that touches this account, for good.
     pub(crate) fn blame(&self, account: AccountKey) {
         *self.culprit.lock().unwrap() = Some(account);

@@ -4,9 +4,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::{AccountImage, Answer, EntriesAt, Query, StoreError};
-use super::books::{Books, Place};
+use super::books::{AccountRow, Books, Place};
 use crate::id::{OpId, TenantId};
-use crate::ledger::{Entry, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder, StoredOperation};
+use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -35,6 +35,8 @@ impl Books {
             Query::NextDue => Answer::NextDue(self.due.first().map(|(at, _)| *at)),
             Query::Accounts(after, limit) => Answer::Accounts(self.accounts_after(after.as_ref(), *limit)),
             Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
+            Query::LastPosition => Answer::LastPosition(u64::try_from(self.operations.len()).unwrap_or(u64::MAX)),
+            Query::HeadsAt { position, after, limit } => Answer::HeadsAt(self.heads_at(*position, after.as_ref(), *limit)),
         })
     }
 
@@ -98,6 +100,18 @@ impl Books {
     fn accounts_after(&self, after: Option<&AccountKey>, limit: usize) -> Vec<AccountKey> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.accounts.range::<AccountKey, _>((start, Bound::Unbounded)).take(limit).map(|(key, _)| (**key).clone()).collect()
+    }
+
+    fn heads_at(&self, position: u64, after: Option<&AccountKey>, limit: usize) -> Vec<AccountHead> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        // The operation at position n stands at index n - 1.
+        let end = usize::try_from(position).unwrap_or(usize::MAX);
+        let head = |row: &AccountRow| {
+            let booked = row.entries.partition_point(|place| place.operation < end);
+            let place = row.entries.get(booked.checked_sub(1)?)?;
+            self.entry(*place).map(|(_, entry)| AccountHead::of(entry))
+        };
+        self.accounts.range::<AccountKey, _>((start, Bound::Unbounded)).filter_map(|(_, row)| head(row)).take(limit).collect()
     }
 
     fn feed(&self, tenant_id: Option<&TenantId>, after: u64, limit: usize) -> Vec<Arc<StoredOperation>> {

@@ -12,10 +12,10 @@ use crate::credit::{
 };
 use crate::facts::{Account, ChargeFact, Task, Totals};
 use crate::id::{
-    Actor, AppId, GrantId, HoldId, IdempotencyKey, OpId, Operator, PolicyTag, PriceBasis, RequestId, RuleId, Scene, TaskId,
-    TemplateId, TenantId, UserId,
+    Actor, AppId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, PolicyTag, PriceBasis, RequestId, RuleId, Scene,
+    TaskId, TemplateId, TenantId, UserId,
 };
-use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
+use crate::ledger::{AccountHead, ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
 use crate::owner::{AccountKey, Subject};
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -46,6 +46,27 @@ pub(super) fn account(key: Arc<AccountKey>, row: Row<'_>) -> Result<(i64, Accoun
         standing: standing(&mut columns)?,
     };
     Ok((account_id, account))
+}
+
+/// An account, and its head if it has one.
+pub(super) fn head(row: Row<'_>) -> Result<(Arc<AccountKey>, Option<AccountHead>), StoreError> {
+    let mut columns = Columns::of("accounts", row);
+    columns.integer("account_id")?;
+    let account = columns.account_key()?;
+    let Some(seq) = columns.optional_integer("seq")? else { return Ok((account, None)) };
+    let seq = u64::try_from(seq).map_err(|_| columns.unreadable("seq"))?;
+    let op_id = OpId::from_uuid(columns.uuid("op_id")?);
+    let ordinal = columns.number("ordinal")?;
+    let head = AccountHead {
+        account: Arc::clone(&account),
+        seq,
+        ledger_id: LedgerId::derive(op_id, ordinal),
+        balance_after: columns.amount("balance_after")?,
+        frozen_after: columns.amount("frozen_after")?,
+        created_at: columns.time("created_at")?,
+        hash: hash(&mut columns, "hash")?,
+    };
+    Ok((account, Some(head)))
 }
 
 fn standing(columns: &mut Columns<'_>) -> Result<Standing, StoreError> {

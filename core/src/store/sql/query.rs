@@ -8,7 +8,7 @@ use super::statements as sql;
 use super::{Row, Source, Sql, Statement, Value, codec, corrupt, count, params};
 use crate::facts::{Account, AccountFacts, Facts, Needs};
 use crate::id::OpId;
-use crate::ledger::{Entry, StoredOperation};
+use crate::ledger::{AccountHead, Entry, StoredOperation};
 use crate::owner::AccountKey;
 use crate::store::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use crate::time::Timestamp;
@@ -60,6 +60,12 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             let bound = vec![count(*after), Value::from(tenant.as_str()), rows_limit(*limit)];
             Answer::Feed(operations(source, sql::FEED_OF_TENANT, bound)?)
         }
+        Query::LastPosition => {
+            let rows = source.rows(&Statement::new(sql::LAST_POSITION, Vec::new()))?;
+            let last = codec::single("operations", "position", &rows)?.unwrap_or(0);
+            Answer::LastPosition(u64::try_from(last).map_err(|_| corrupt("an operation stands at a position below 0"))?)
+        }
+        Query::HeadsAt { position, after, limit } => Answer::HeadsAt(heads_at(source, *position, after.clone(), *limit)?),
     })
 }
 
@@ -154,9 +160,37 @@ pub(super) fn account_row(source: &mut dyn Source, key: &AccountKey) -> Result<O
 }
 
 fn accounts_after(source: &mut dyn Source, after: Option<&AccountKey>, limit: usize) -> Result<Vec<AccountKey>, StoreError> {
-    let mut bound = after.map_or_else(|| params!["", -1, "", ""], codec::key_params);
+    let mut bound = names_after(after);
     bound.push(rows_limit(limit));
     all(source, sql::ACCOUNTS_AFTER, bound, codec::account_name)
+}
+
+/// The name after which accounts are listed: none comes before the first.
+fn names_after(after: Option<&AccountKey>) -> Vec<Value<'_>> {
+    after.map_or_else(|| params!["", -1, "", ""], codec::key_params)
+}
+
+/// Heads, until there are enough: accounts that were made later have none, and are passed over a page at a time.
+fn heads_at(
+    source: &mut dyn Source,
+    position: u64,
+    mut after: Option<AccountKey>,
+    limit: usize,
+) -> Result<Vec<AccountHead>, StoreError> {
+    let mut heads = Vec::new();
+    while heads.len() < limit {
+        let size = (limit - heads.len()).min(page::CHUNK);
+        let mut bound = names_after(after.as_ref());
+        bound.extend([count(position), rows_limit(size)]);
+        let read = all(source, sql::HEADS_AT, bound, codec::head)?;
+        let is_last = read.len() < size;
+        after = read.last().map(|(account, _)| AccountKey::clone(account));
+        heads.extend(read.into_iter().filter_map(|(_, head)| head));
+        if is_last {
+            break;
+        }
+    }
+    Ok(heads)
 }
 
 fn entries_at(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<Option<EntriesAt>, StoreError> {

@@ -135,6 +135,17 @@ statements! {
     NEXT_DUE = "SELECT min(due_at) FROM accounts WHERE due_at IS NOT NULL";
     LAST_ACCOUNT = "SELECT max(account_id) FROM accounts";
 
+    // Each head is looked up along the account's own entries, the last first. An account without one has a row all the same,
+    // so that a page of accounts is all that is read.
+    HEADS_AT = concat!(
+        "SELECT a.account_id, ", account_key!(), ", e.seq, o.op_id, e.ordinal, e.balance_after, e.frozen_after, e.created_at, ",
+        "e.hash FROM accounts a LEFT JOIN entries e ON e.account_id = a.account_id AND e.seq = (SELECT h.seq FROM entries h ",
+        "WHERE h.account_id = a.account_id AND h.position <= ?5 ORDER BY h.seq DESC LIMIT 1) ",
+        "LEFT JOIN operations o ON o.position = e.position ",
+        "WHERE (a.tenant_id, a.owner_kind, a.owner_id, a.unit) > (?1, ?2, ?3, ?4) ",
+        "ORDER BY a.tenant_id, a.owner_kind, a.owner_id, a.unit LIMIT ?6"
+    );
+
     GRANT = grant!(
         concat!(account_key!(), ", "),
         "CROSS JOIN accounts a ON a.account_id = g.account_id WHERE g.grant_id = ?1 AND a.tenant_id = ?2"

@@ -132,3 +132,18 @@ pub fn what_was_refunded_shows_in_the_operation(subject: &Subject) {
     let refunded: Vec<_> = desk.feed(None, 0, 10).iter().map(|stored| stored.operation.refunded).collect();
     assert_eq!(refunded, [units(0), units(3), units(0), units(0)]);
 }
+
+pub fn the_last_position_is_the_end_of_the_feed(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let last = || match desk.ask(&Query::LastPosition) {
+        Answer::LastPosition(position) => position,
+        other => panic!("the last position is answered by {other:?}"),
+    };
+    assert_eq!(last(), 0, "there is none");
+    for tenant_id in ["t1", "t2", "t1"] {
+        desk.grant(&account_of(tenant_id, "a"), 1);
+        let feed = desk.feed(None, 0, 10);
+        assert_eq!(Some(last()), feed.last().map(|stored| stored.position));
+        assert!(desk.feed(None, last(), 10).is_empty());
+    }
+}

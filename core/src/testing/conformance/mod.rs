@@ -13,6 +13,7 @@ pub mod atomic;
 pub mod clock;
 mod desk;
 pub mod feed;
+pub mod heads;
 pub mod needs;
 pub mod paging;
 pub mod past;
@@ -99,6 +100,13 @@ macro_rules! store_conformance {
                 nothing_appears_behind_a_position_handed_out,
                 an_operation_reads_the_same_everywhere,
                 what_was_refunded_shows_in_the_operation,
+                the_last_position_is_the_end_of_the_feed,
+            }
+            heads {
+                a_head_is_the_last_entry_as_of_the_position,
+                an_account_made_later_has_no_head,
+                heads_come_in_order_a_page_at_a_time,
+                heads_stay_as_they_were_while_others_write,
             }
             world {
                 a_foreign_handle_loads_nothing,

@@ -14,8 +14,11 @@ fn every_statement_searches_an_index() {
         let mut rows = plan.raw_query();
         while let Some(row) = rows.next().unwrap() {
             let step: String = row.get("detail").unwrap();
-            assert!(step.starts_with("SEARCH "), "`{step}` in the plan of {sql}");
-            read += 1;
+            // What a subquery does stands in the steps below it.
+            if !step.starts_with("CORRELATED SCALAR SUBQUERY ") {
+                assert!(step.starts_with("SEARCH "), "`{step}` in the plan of {sql}");
+                read += 1;
+            }
         }
     }
     assert!(read > SqliteStore::statements().count(), "{read} steps were read");
