@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::amount::Amount;
 use crate::changes::{Changes, Erased};
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
-use crate::credit::{Member, MemberUses, TenantPolicy, adjust, block, charge, erase, grants, holds, members, recur, refund};
+use crate::credit::{
+    Member, MemberUses, TenantPolicy, adjust, block, charge, erase, grants, holds, limits, members, recur, refund,
+};
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
@@ -80,6 +82,9 @@ fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
         Body::Unblock(body) => block::set(case, &asked_block!(body), false),
         Body::SetMember(body) => members::set(case, body),
         Body::RemoveMember(body) => members::remove(case, body),
+        Body::SetCreditLimit(body) => limits::set_credit_limit(case, body),
+        Body::SetLowBalance(body) => limits::set_low_balance(case, body),
+        Body::Import(body) => grants::import(case, body),
     }
 }
 
@@ -235,6 +240,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
     let Booked {
         account,
         account_is_new,
+        band,
         entries,
         made_grants,
         changed_grants,
@@ -254,6 +260,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         entry_count,
         settled_count,
         policy_tag,
+        band,
         answer: answer.and_then(|rest| serde_json::to_string(&rest).ok()).map(Arc::from),
         ..operation(case, kind, fingerprint)
     };
@@ -305,6 +312,7 @@ fn operation(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint) -> 
         policy_tag: None,
         created_at: case.now(),
         refunded: Amount::ZERO,
+        band: None,
         answer: None,
         denial: None,
     }

@@ -234,6 +234,11 @@ impl GrantId {
     }
 }
 
+impl GrantId {
+    /// Stands in a draw for what is drawn on the credit limit; no grant has it.
+    pub const DEBT: GrantId = GrantId(Uuid::nil());
+}
+
 /// The longest text id, in bytes.
 pub const MAX_TEXT_ID_BYTES: usize = 255;
 

@@ -1,7 +1,7 @@
 //! An embeddable credits engine: grants, holds, charges and refunds on an idempotent, verifiable ledger.
 //!
 //! The engine runs inside your process and keeps its books in a SQLite file, or in memory. Every command takes effect at most
-//! once under its key, never spends what is not there, and leaves entries that can be verified.
+//! once under its key, never spends what is neither there nor agreed as a credit limit, and leaves entries that can be verified.
 //!
 //! ```
 //! use drawdown::{AccountKey, CaptureHold, Context, Engine, GrantCredit, GrantType, Owner, PlaceHold};
@@ -79,10 +79,11 @@ mod time;
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
-    CaptureReceipt, Charge, ChargeReceipt, Command, Context, EraseText, EraseTextReceipt, ExtendHold, ExtendReceipt, Fingerprint,
-    GrantCredit, GrantReceipt, HoldReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund,
-    RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, SetMember, Settle, SettleReceipt, StopRule,
-    StopRuleReceipt, Unblock, VoidGrant, VoidReceipt,
+    CaptureReceipt, Charge, ChargeReceipt, Command, Context, CreditLimitReceipt, EraseText, EraseTextReceipt, ExtendHold,
+    ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance, ImportReceipt, LowBalanceReceipt,
+    MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold,
+    ReleaseReceipt, RemoveMember, Request, SetCreditLimit, SetLowBalance, SetMember, Settle, SettleReceipt, StopRule,
+    StopRuleReceipt, Unblock, VoidGrant, VoidReceipt, legacy_balance,
 };
 pub use credit::{
     Band, Blocked, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState,

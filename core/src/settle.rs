@@ -186,7 +186,7 @@ pub(crate) fn end_grants(posting: &mut Posting<'_>, ids: &[GrantId], at: Timesta
 
 fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, agenda: &mut Agenda) -> Result<(), Stop> {
     let Some(grant) = posting.grant(id) else { return Ok(()) };
-    let draw = Draw::single(id, grant.terms.grant_type, grant.remaining);
+    let draw = posting.issued(id, grant.terms.grant_type, grant.remaining);
     if let Some(expires_at) = grant.expires_at.filter(|expires_at| *expires_at <= posting.now) {
         agenda.push(expires_at.max(at), Due::End, id.uuid());
     }

@@ -4,7 +4,7 @@
 
 use drawdown::testing::generate;
 use drawdown::testing::model::{Effects, Lines, Model};
-use drawdown::{Amount, Policies, Receipt, TenantId, TenantPolicy, Timestamp};
+use drawdown::{Amount, Band, Policies, Receipt, TenantId, TenantPolicy, Timestamp};
 use serde_json::Value;
 
 /// The policies of several small worlds beside one another, as [`tenant_in`] names their tenants.
@@ -54,6 +54,7 @@ pub fn same_effects(model: &Model, effects: &Effects, receipt: &Receipt) -> Resu
             same(name, micros(&json[name]), expected)?;
         }
     }
+    same("band", json["band"].as_str(), effects.band.map(Band::as_str))?;
     if let Some(expected) = effects.expires_at {
         let expires_at = json["expires_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
         same("expires_at", expires_at.map(Timestamp::micros), Some(expected))?;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use drawdown::store::Store;
 use drawdown::store::memory::MemoryStore;
-use drawdown::{AccountKey, Command, Denial, Engine, Error, Failure, ManualClock, Policies, TenantPolicy, Timestamp};
+use drawdown::{AccountKey, Command, Denial, Engine, Error, Failure, GrantId, ManualClock, Policies, TenantPolicy, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// When every script begins.
@@ -91,7 +91,9 @@ impl Bank {
         let answer = self.run(when);
         let mut expected = statements(then);
         self.expect(&answer, expected.next().unwrap_or_default())?;
-        expected.try_for_each(|balance| self.expect_balance(balance))
+        expected.try_for_each(|balance| self.expect_balance(balance))?;
+        let report = self.engine.verify().map_err(|error| error.to_string())?;
+        if report.is_clean() { Ok(()) } else { Err(format!("the books part from the ledger: {:?}", report.faults)) }
     }
 
     /// Runs a statement that must be accepted, unless it is only tried.
@@ -177,7 +179,12 @@ impl Bank {
                         fields.insert(id.to_owned(), self.value(id, &format!("@{word}")));
                     }
                     _ => {
-                        let amount = if command == "capture" { "actual_cost" } else { "amount" };
+                        let amount = match command {
+                            "capture" => "actual_cost",
+                            "set_credit_limit" => "credit_limit",
+                            "import" => "balance",
+                            _ => "amount",
+                        };
                         fields.insert(amount.to_owned(), word.into());
                     }
                 },
@@ -248,6 +255,9 @@ impl Bank {
     /// A field of an answer as scripts write it: ids by their names.
     fn shown(&self, name: &str, value: &Value) -> String {
         let named = |field: &str, id: &Value| {
+            if *id == GrantId::DEBT.to_string() {
+                return "debt".to_owned();
+            }
             let name = self.names.iter().filter(|(_, made)| made.get(field) == Some(id)).map(|(name, _)| name).min();
             name.map(String::as_str).unwrap_or("?").to_owned()
         };
@@ -264,7 +274,7 @@ impl Bank {
         }
     }
 
-    /// Compares a balance: `balance 5 frozen 2 of pool`, `balance 5 at +60`, `balance 5 version 1`.
+    /// Compares a balance: `balance 5 frozen 2 of pool`, `balance 5 at +60`, `balance 5 version 1`, `balance -5 owed 5`.
     ///
     /// # Errors
     /// Says how they differ.
@@ -285,14 +295,16 @@ impl Bank {
             None => self.engine.balance(&key),
         };
         let balance = balance.map_err(|error| format!("{statement}: {error}"))?;
-        let found = (balance.available.to_string(), balance.frozen.to_string());
         if let Some(version) = after("version")
             && balance.version.to_string() != version
         {
             return Err(format!("`{statement}`: the version is {}", balance.version));
         }
-        let expected = (after("balance").unwrap_or("0").to_owned(), after("frozen").unwrap_or("0").to_owned());
-        if found == expected { Ok(()) } else { Err(format!("`{statement}`: available and frozen are {found:?}")) }
+        let owed = balance.owed.map_or("none".to_owned(), |owed| owed.to_string());
+        let found = [balance.available.to_string(), balance.frozen.to_string(), owed];
+        let owed = after("owed").unwrap_or(&found[2]);
+        let expected = [after("balance").unwrap_or("0"), after("frozen").unwrap_or("0"), owed];
+        if found == expected { Ok(()) } else { Err(format!("`{statement}`: available, frozen and owed are {found:?}")) }
     }
 }
 
@@ -300,7 +312,9 @@ impl Bank {
 fn defaults(command: &str) -> Map<String, Value> {
     let mut fields = json!({"command": command, "tenant_id": "acme"});
     match command {
-        "grant" | "adjust" | "settle" | "recur" | "erase_text" => fields["owner"] = "user:u1".into(),
+        "grant" | "adjust" | "settle" | "recur" | "set_credit_limit" | "set_low_balance" | "import" | "erase_text" => {
+            fields["owner"] = "user:u1".into();
+        }
         "hold" | "charge" | "refund" => fields["payer"] = "user:u1".into(),
         _ => {}
     }
@@ -319,7 +333,9 @@ fn defaults(command: &str) -> Map<String, Value> {
     if command == "set_member" {
         fields["role"] = "member".into();
     }
-    if matches!(command, "void" | "adjust" | "refund" | "stop_rule" | "erase_text" | "block" | "unblock") {
+    let by_operator =
+        ["void", "adjust", "refund", "stop_rule", "erase_text", "block", "unblock", "set_credit_limit", "set_low_balance"];
+    if by_operator.contains(&command) {
         fields["operator"] = "ops".into();
         fields["reason"] = "test".into();
     }

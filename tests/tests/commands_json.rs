@@ -51,6 +51,12 @@ fn full_commands() -> Vec<Value> {
             "limit": {"amount": "10", "unit": "UC", "per": "day"}, "operator": "ops", "reason": "joined", "metadata": {}}),
         json!({"command": "remove_member", "organization_id": "o1", "user_id": "u1", "operator": "ops", "reason": "left",
             "metadata": {}}),
+        json!({"command": "set_credit_limit", "owner": "user:u1", "unit": "UC", "credit_limit": "5", "operator": "ops",
+            "reason": "trust", "metadata": {}}),
+        json!({"command": "set_low_balance", "owner": "user:u1", "unit": "UC", "low_balance": {"below": "5", "recovered_from": "8"},
+            "operator": "ops", "reason": "a warning", "metadata": {}}),
+        json!({"command": "import", "owner": "user:u1", "unit": "UC", "balance": "12", "expires_at": "2027-01-01T00:00:00Z",
+            "operator": "ops", "reason": "moved", "policy_tag": "p", "metadata": {}}),
     ];
     bodies.into_iter().map(|body| full(&body)).collect()
 }
@@ -111,7 +117,7 @@ fn every_field_of_every_command_is_checked() {
                 }
                 let refused = read(&with(&json, name, wrong.clone())).unwrap_err();
                 let expected = match name.as_str() {
-                    "amount" | "actual_cost" | "rollover_cap" => "amount_invalid",
+                    "amount" | "actual_cost" | "rollover_cap" | "credit_limit" | "balance" => "amount_invalid",
                     "owner" | "payer" if wrong.is_string() => "owner_invalid",
                     _ => "payload_invalid",
                 };
@@ -145,6 +151,9 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("unblock", &["target", "operator", "reason"]),
         ("set_member", &["organization_id", "user_id", "role", "operator"]),
         ("remove_member", &["organization_id", "user_id", "operator"]),
+        ("set_credit_limit", &["owner", "credit_limit", "operator", "reason"]),
+        ("set_low_balance", &["owner", "operator"]),
+        ("import", &["owner", "balance"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

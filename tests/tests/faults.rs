@@ -11,9 +11,9 @@ use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
     AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, EraseText, Every,
-    ExtendHold, Failure, GrantCredit, GrantType, LateCommit, LimitPeriod, ManualClock, MemberLimit, OpId, OverCapture, Owner,
-    PlaceHold, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, Role, SetMember, Settle, StopRule, Timestamp, Unblock,
-    VoidGrant,
+    ExtendHold, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod, LowBalance, ManualClock, MemberLimit,
+    OpId, OverCapture, Owner, PlaceHold, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, Role, SetCreditLimit,
+    SetLowBalance, SetMember, Settle, StopRule, Timestamp, Unblock, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -152,6 +152,27 @@ fn charging() -> Vec<Step> {
         step("refund the job", 81, None, refund_job),
         step("refund it again", 82, None, refund_job),
         step("late capture", 200, None, |got| capture(got, "late hold", "6", true)),
+        Step {
+            tenant: "t2",
+            ..step("trusted", 300, Some("l1"), |_| SetCreditLimit::new(user(), amount("5"), "ops", "trust").unwrap())
+        },
+        Step {
+            tenant: "t2",
+            ..step("warned", 300, None, |_| {
+                let low = LowBalance { below: amount("0"), recovered_from: amount("1") };
+                SetLowBalance::new(user(), Some(low), "ops").unwrap()
+            })
+        },
+        Step { tenant: "t2", ..step("moved", 300, Some("i1"), |_| ImportBalance::new(user(), amount("1.5"))) },
+        Step {
+            tenant: "t3",
+            ..step("recurring", 300, Some("c1"), |_| RecurGrant::new(user(), GrantType::Plan, amount("2"), Every::Days(1)))
+        },
+        Step {
+            tenant: "t3",
+            ..step("stopped", 300, None, |got| StopRule::new(of(got, "recurring", "rule_id"), "ops", "no more").unwrap())
+        },
+        Step { tenant: "t2", ..step("on credit", 300, None, move |_| pay("3")) },
         step("settled", 600, None, settle),
         step("nothing due", 600, None, settle),
         step("trial spent", 700, None, move |_| pay("12")),

@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use drawdown::ledger::Entry;
+use drawdown::ledger::{Entry, EntryKind, Terms};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
 use drawdown::testing::model::{Model, Verdict};
 use drawdown::testing::soundness;
-use drawdown::{AccountKey, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
+use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
 use drawdown_tests::compare::{same, same_effects};
 use drawdown_tests::shrink::shrink;
 use serde_json::Value;
@@ -34,12 +34,15 @@ fn the_memory_store_agrees_with_the_model() {
 /// What random commands must reach, or they prove nothing.
 const REACHED: &[&str] = &[
     "adjust accepted",
+    "adjust on credit",
     "adjust insufficient_balance",
     "amend accepted",
     "amend payload_invalid",
     "block accepted",
     "block account_not_found",
     "capture committed",
+    "capture of redrawn debt",
+    "capture on credit",
     "capture expired",
     "capture frozen",
     "capture hold_exceeded",
@@ -54,6 +57,7 @@ const REACHED: &[&str] = &[
     "charge insufficient_balance",
     "charge member_limit_exceeded",
     "charge not_a_member",
+    "charge on credit",
     "charge owner_invalid",
     "charge replayed",
     "charge version_conflict",
@@ -65,6 +69,7 @@ const REACHED: &[&str] = &[
     "grant accepted",
     "grant amount_invalid",
     "grant idempotency_conflict",
+    "grant on credit",
     "grant payload_invalid",
     "grant replayed",
     "hold accepted",
@@ -72,14 +77,21 @@ const REACHED: &[&str] = &[
     "hold insufficient_balance",
     "hold member_limit_exceeded",
     "hold not_a_member",
+    "hold on credit",
     "hold pre_deduct_already_processed",
     "hold replayed",
+    "import accepted",
+    "import amount_invalid",
+    "import payload_invalid",
+    "import replayed",
     "recur accepted",
     "recur amount_invalid",
     "recur payload_invalid",
     "recur replayed",
     "refund accepted",
     "refund invalid_refund_amount",
+    "refund of repaid debt",
+    "refund on credit",
     "refund payload_invalid",
     "refund refund_duplicate",
     "refund refund_not_allowed",
@@ -87,14 +99,23 @@ const REACHED: &[&str] = &[
     "release amount_invalid",
     "release cancelled",
     "release frozen",
+    "release on credit",
     "release pre_deduct_already_processed",
     "remove_member accepted",
     "remove_member not_a_member",
+    "set_credit_limit accepted",
+    "set_credit_limit amount_invalid",
+    "set_credit_limit replayed",
+    "set_low_balance accepted",
+    "set_low_balance amount_invalid",
+    "set_low_balance replayed",
     "set_member accepted",
     "set_member amount_invalid",
     "settle accepted",
     "stop_rule accepted",
     "stop_rule payload_invalid",
+    "the band is low",
+    "the band is normal",
     "unblock accepted",
     "void accepted",
     "void grant_not_found",
@@ -256,10 +277,32 @@ impl Pair {
                 )
             })?;
             if let Ok(receipt) = &answer {
+                self.note_limits(receipt);
                 self.made.insert(step.serial, Made::of(receipt));
             }
         }
         self.compare_balances().map_err(|why| format!("after step #{}: {why}", steps.last().unwrap().serial))
+    }
+
+    /// Counts where balances went, what was drawn on a credit limit, and what came of it.
+    fn note_limits(&mut self, receipt: &Receipt) {
+        if let Some(band) = receipt.stored.operation.band {
+            *self.seen.entry(format!("the band is {band}")).or_default() += 1;
+        }
+        for entry in receipt.entries() {
+            if entry.draw.debt().is_positive() {
+                *self.seen.entry(format!("{} on credit", entry.kind)).or_default() += 1;
+            }
+            if let (EntryKind::Reissue, Some(Terms::Grant { terms, .. })) = (entry.kind, &entry.terms)
+                && terms.reissue_of.is_none()
+            {
+                *self.seen.entry("refund of repaid debt".to_owned()).or_default() += 1;
+            }
+        }
+        let kinds: Vec<EntryKind> = receipt.entries().iter().map(|entry| entry.kind).collect();
+        if kinds.windows(3).any(|kinds| kinds == [EntryKind::Release, EntryKind::Hold, EntryKind::Capture]) {
+            *self.seen.entry("capture of redrawn debt".to_owned()).or_default() += 1;
+        }
     }
 
     fn clock_now(&self) -> Timestamp {
@@ -294,6 +337,11 @@ impl Pair {
                 &format!("balance of {key}"),
                 (balance.available.micros(), balance.frozen.micros()),
                 self.model.balance(key, now),
+            )?;
+            same(
+                &format!("debt and band of {key}"),
+                balance.owed.map(Amount::micros).zip(balance.band),
+                Some(self.model.owed_and_band(key, now)),
             )?;
             let ahead = self.latest.plus_seconds(1_000).unwrap();
             let balance = self.engine.balance_at(key, ahead).map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use drawdown::ledger::{EntryFilter, EntryKind, EntryQuery, EntryScope, PageOrder, StatementFormat, StatementLine};
-use drawdown::{AccountKey, Charge, Context, Engine, Error, Failure, GrantCredit, GrantType, Owner};
+use drawdown::{AccountKey, Charge, Context, Engine, Error, Failure, GrantCredit, GrantType, Owner, SetCreditLimit};
 use serde_json::{Value, json};
 
 /// Text that a careless writer would break a line or a field with.
@@ -41,6 +41,23 @@ fn export(engine: &Engine, query: &EntryQuery, format: StatementFormat) -> (u64,
 fn expected(engine: &Engine, query: &EntryQuery) -> Vec<Value> {
     let page = engine.entries(EntryQuery { limit: 1_000, ..query.clone() }).unwrap();
     page.entries.iter().map(|entry| serde_json::to_value(StatementLine::from(entry)).unwrap()).collect()
+}
+
+#[test]
+fn what_was_drawn_on_credit_stands_in_both_formats() {
+    let engine = Engine::in_memory();
+    let (acme, owner) = (Context::tenant("acme").unwrap(), Owner::user("u1").unwrap());
+    let limit = SetCreditLimit::new(owner.clone(), "5".parse().unwrap(), "ops", "trust").unwrap();
+    engine.execute(acme.request(limit)).unwrap();
+    engine.execute(acme.request(Charge::new(owner, "2".parse().unwrap()))).unwrap();
+    let query = EntryQuery { limit: 10, ..EntryQuery::new(EntryScope::Account(account("u1"))) };
+    let (_, json) = export(&engine, &query, StatementFormat::JsonLines);
+    let newest: Value = serde_json::from_slice(json.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let debt = json!([{"grant_id": "grt_00000000-0000-0000-0000-000000000000", "type": "debt", "amount": "2"}]);
+    assert_eq!((&newest["balance_after"], &newest["draw"]), (&json!("-2"), &debt));
+    let (_, csv) = export(&engine, &query, StatementFormat::Csv);
+    let text = String::from_utf8(csv).unwrap();
+    assert!(text.contains(",-2,0,-2,0,led_") && text.contains(r#"""type"":""debt"""#), "{text}");
 }
 
 #[test]

@@ -23,7 +23,9 @@ const HISTORY: &str = "grant 10 type=trial expires_at=+60 operator=ops reason=we
     recur 5 every={\"days\":2} rollover_cap=2 zone=Europe/Berlin scope.app_id=app policy_tag=p reason=plan metadata={\"c\":3} as=r;
     recur 4 ends_at=+3d rollover_cap=1; hold 3 app_id=app expire_in=604800; wait 86400; charge 1 app_id=app; wait 864000;
     charge 1; stop_rule r; recur 1 starts_at=+90d priority=2; hold 1 task_id=w late_commit=draw;
-    grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex";
+    grant 9 owner=pool; charge 2 payer=pool; grant 9 tenant_id=globex; charge 2 tenant_id=globex;
+    set_credit_limit 20 owner=pool; set_low_balance owner=pool low_balance.below=0 low_balance.recovered_from=1;
+    import 1 owner=pool; charge 9 payer=pool; hold 2 payer=pool";
 
 /// The books of [`HISTORY`], and a hand that changes them.
 struct Books {
@@ -115,6 +117,7 @@ fn other(column: &str) -> String {
             let made = if column == "draw" { "zeroblob(25)" } else { "randomblob(16)" };
             return format!("CASE WHEN {column} IS NULL THEN {made} ELSE {blob} END");
         }
+        "band" => "CASE band WHEN 'low' THEN 'normal' ELSE 'low' END",
         "last_at" => "last_at - 1",
         "effective_at" => "coalesce(effective_at, 1) - 1",
         "expires_at" | "hold_due_at" | "due_at" => return format!("coalesce({column}, 1) + 1000000"),
@@ -178,7 +181,9 @@ fn a_deleted_operation_is_named_by_its_entries() {
 /// What no column of the ledger says again, or what is a bound and may be lower: not verified.
 fn is_free(table: &str, column: &str) -> bool {
     match table {
-        "operations" => !matches!(column, "op_id" | "tenant_id" | "account_id" | "first_seq" | "entry_count" | "created_at"),
+        "operations" => {
+            !matches!(column, "op_id" | "tenant_id" | "account_id" | "first_seq" | "entry_count" | "created_at" | "band")
+        }
         "accounts" => false,
         _ => matches!(column, "grant_row" | "hold_row" | "rule_row"),
     }

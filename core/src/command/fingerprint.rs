@@ -71,6 +71,10 @@ fields! {
     Limit = "limit",
     LimitUnit = "limit_unit",
     LimitPer = "limit_per",
+    CreditLimit = "credit_limit",
+    Below = "low_balance.below",
+    RecoveredFrom = "low_balance.recovered_from",
+    Balance = "balance",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

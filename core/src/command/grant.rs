@@ -43,7 +43,7 @@ pub struct GrantCredit {
     #[serde(default)]
     pub unit: Option<Unit>,
     /// Where the credit comes from.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "GrantType::read_given")]
     pub grant_type: GrantType,
     /// How much; greater than 0.
     pub amount: Amount,
@@ -111,6 +111,7 @@ impl CommandParts for GrantCredit {
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
+        self.grant_type.check_given("type")?;
         shape::positive("amount", self.amount)?;
         shape::text(self.reason.as_deref(), self.metadata.as_ref())
     }

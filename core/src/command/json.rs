@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::import::legacy_balance;
 use super::{Body, Command, Context, Metadata, Request};
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind, shown};
@@ -16,7 +17,14 @@ const CONTEXT_FIELDS: [&str; 7] =
     ["tenant_id", "idempotency_key", "actor", "request_id", "expected_version", "deadline", "remember_denials"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
-const AMOUNT_FIELDS: [&str; 3] = ["amount", "actual_cost", "rollover_cap"];
+const AMOUNT_FIELDS: [&str; 4] = ["amount", "actual_cost", "rollover_cap", "credit_limit"];
+
+/// The fields of `low_balance`, which hold amounts too.
+const AMOUNTS_WITHIN: [(&str, &str, &str); 3] = [
+    ("limit", "amount", "limit.amount"),
+    ("low_balance", "below", "low_balance.below"),
+    ("low_balance", "recovered_from", "low_balance.recovered_from"),
+];
 
 /// The fields that name an owner: their mistakes are those of [`Owner`].
 const OWNER_FIELDS: [&str; 2] = ["owner", "payer"];
@@ -61,7 +69,8 @@ impl Request<Body> {
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, \
-                             stop_rule, erase_text, block, unblock, set_member, remove_member";
+                             stop_rule, erase_text, block, unblock, set_member, remove_member, set_credit_limit, \
+                             set_low_balance, import";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -74,6 +83,9 @@ impl Request<Body> {
         }
         let context: Context = read(Value::Object(context))?;
         read_amounts(&mut fields)?;
+        if let Some(balance) = fields.get_mut("balance").filter(|_| kind == "import") {
+            *balance = Value::String(legacy_balance(balance)?.to_string());
+        }
         check_owners(&fields)?;
         let fields = Value::Object(fields);
         let body = match kind.as_str() {
@@ -95,6 +107,9 @@ impl Request<Body> {
             "unblock" => Body::Unblock(read(fields)?),
             "set_member" => Body::SetMember(read(fields)?),
             "remove_member" => Body::RemoveMember(read(fields)?),
+            "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
+            "set_low_balance" => Body::SetLowBalance(read(fields)?),
+            "import" => Body::Import(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -122,6 +137,9 @@ impl Request<Body> {
             Body::Unblock(body) => serde_json::to_value(body),
             Body::SetMember(body) => serde_json::to_value(body),
             Body::RemoveMember(body) => serde_json::to_value(body),
+            Body::SetCreditLimit(body) => serde_json::to_value(body),
+            Body::SetLowBalance(body) => serde_json::to_value(body),
+            Body::Import(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -140,7 +158,10 @@ fn read_amounts(fields: &mut Map<String, Value>) -> Result<(), Denial> {
     for name in AMOUNT_FIELDS {
         read_amount(fields.get_mut(name), name)?;
     }
-    read_amount(fields.get_mut("limit").and_then(|limit| limit.get_mut("amount")), "limit.amount")
+    for (name, part, path) in AMOUNTS_WITHIN {
+        read_amount(fields.get_mut(name).and_then(|outer| outer.get_mut(part)), path)?;
+    }
+    Ok(())
 }
 
 fn read_amount(value: Option<&mut Value>, name: &str) -> Result<(), Denial> {
@@ -195,6 +216,7 @@ fn allowed(field: &str) -> &'static str {
         "target" => "`\"tenant\"`, `{\"user\": ...}` or `{\"account\": {\"owner\": ..., \"unit\": ...}}`",
         "role" => "one of owner, admin, member",
         "limit.per" => "one of day, month",
+        "low_balance" => "the amounts `below` and `recovered_from`",
         "every" => "one of `days`, `weeks`, `months` and `years`, with a whole number from 1 to 1000",
         "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => {
             "an ISO 8601 instant with an offset and at most 6 digits after the second"

@@ -1,11 +1,13 @@
 //! What a caller can ask for: typed commands, their fingerprints, and the receipts that answer them.
 
+mod account;
 mod block;
 mod charge;
 mod erase;
 mod fingerprint;
 mod grant;
 mod hold;
+mod import;
 mod json;
 mod member;
 mod receipt;
@@ -18,17 +20,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use account::{SetCreditLimit, SetLowBalance};
 pub use block::{Block, BlockTarget, BlockedAccount, Unblock};
 pub use charge::{Charge, Refund, RefundOf};
 pub use erase::EraseText;
 pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
+pub use import::{ImportBalance, legacy_balance};
 pub(crate) use json::only_once;
 pub use member::{RemoveMember, SetMember};
 pub use receipt::{
-    AdjustReceipt, AmendReceipt, BlockReceipt, CaptureReceipt, ChargeReceipt, EraseTextReceipt, ExtendReceipt, GrantReceipt,
-    HoldReceipt, MemberReceipt, Receipt, RecurReceipt, RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
+    AdjustReceipt, AmendReceipt, BlockReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, EraseTextReceipt, ExtendReceipt,
+    GrantReceipt, HoldReceipt, ImportReceipt, LowBalanceReceipt, MemberReceipt, Receipt, RecurReceipt, RefundReceipt,
+    ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
 };
 pub(crate) use receipt::{AnswerRest, ErasedAnswer};
 pub use recur::{RecurGrant, StopRule};
@@ -228,6 +233,9 @@ pub enum Body {
     Unblock(Unblock),
     SetMember(SetMember),
     RemoveMember(RemoveMember),
+    SetCreditLimit(SetCreditLimit),
+    SetLowBalance(SetLowBalance),
+    Import(ImportBalance),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -339,6 +347,9 @@ bodies! {
     Unblock(Unblock) -> BlockReceipt,
     SetMember(SetMember) -> MemberReceipt,
     RemoveMember(RemoveMember) -> MemberReceipt,
+    SetCreditLimit(SetCreditLimit) -> CreditLimitReceipt,
+    SetLowBalance(SetLowBalance) -> LowBalanceReceipt,
+    Import(ImportBalance) -> ImportReceipt,
 }
 
 /// What each command says about itself.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BlockTarget, BlockedAccount, Operate};
 use crate::amount::Amount;
-use crate::credit::{HoldState, Membership, Role, Rule};
+use crate::credit::{Band, HoldState, LowBalance, Membership, Role, Rule};
 use crate::id::{
     AuditId, GrantId, HoldId, LedgerId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RuleId, TaskId, TemplateId,
     UserId,
@@ -112,6 +112,9 @@ impl Receipt {
             OperationKind::EraseText => json(serde_json::to_value(EraseTextReceipt::new(self))),
             OperationKind::Block | OperationKind::Unblock => json(serde_json::to_value(BlockReceipt::new(self))),
             OperationKind::SetMember | OperationKind::RemoveMember => json(serde_json::to_value(MemberReceipt::new(self))),
+            OperationKind::SetCreditLimit => json(serde_json::to_value(CreditLimitReceipt::new(self))),
+            OperationKind::SetLowBalance => json(serde_json::to_value(LowBalanceReceipt::new(self))),
+            OperationKind::Import => json(serde_json::to_value(ImportReceipt::new(self))),
         }
     }
 
@@ -155,6 +158,7 @@ impl Receipt {
             reason: main.and_then(|entry| entry.text.reason.clone()),
             main_terms: main.and_then(|entry| entry.terms.clone()),
             version: operation.version(),
+            band: operation.band,
             policy_tag: operation.policy_tag.clone(),
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
@@ -176,6 +180,7 @@ struct Common {
     reason: Option<Arc<str>>,
     main_terms: Option<Terms>,
     version: u64,
+    band: Option<Band>,
     policy_tag: Option<PolicyTag>,
     created_at: Timestamp,
     audit_id: AuditId,
@@ -200,6 +205,8 @@ macro_rules! receipt {
             /// The version of the account after the command: the sequence number of its last entry. 0 of a command that books in no
             /// account.
             pub version: u64,
+            /// The band that the balance went to with the command; none if it stayed in its band.
+            pub band: Option<Band>,
             /// The label of compliance.
             pub policy_tag: Option<PolicyTag>,
             /// When it was booked.
@@ -218,6 +225,7 @@ macro_rules! receipt {
                     balance_after: $common.balance_after,
                     frozen_after: $common.frozen_after,
                     version: $common.version,
+                    band: $common.band,
                     policy_tag: $common.policy_tag,
                     created_at: $common.created_at,
                     audit_id: $common.audit_id,
@@ -237,6 +245,8 @@ receipt! {
         ledger_id: LedgerId = common.ledger_id,
         /// The change of the balance: 0 when the grant is effective later.
         change: Amount = receipt.change(),
+        /// What of it repaid at once what was owed on the credit limit.
+        repaid: Amount = common.draw.debt(),
         /// From when it can be spent.
         effective_at: Timestamp = match &common.main_terms {
             Some(Terms::Grant { terms, .. }) => terms.effective_at,
@@ -411,6 +421,46 @@ receipt! {
         forfeited: Amount = receipt.sum(|entry| matches!(entry.kind, EntryKind::Expire | EntryKind::Void).then_some(entry.change).and_then(Amount::checked_neg)),
         /// Why.
         reason: Option<Arc<str>> = common.reason,
+    }
+}
+
+receipt! {
+    /// Answers [`crate::SetCreditLimit`].
+    CreditLimitReceipt from [Amend] as (receipt, common) {
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The limit from now on.
+        credit_limit: Amount = match (&common.main_terms, receipt) {
+            (Some(Terms::CreditLimit { credit_limit }), _) => *credit_limit,
+            _ => Amount::ZERO,
+        },
+    }
+}
+
+receipt! {
+    /// Answers [`crate::SetLowBalance`].
+    LowBalanceReceipt from [Amend] as (receipt, common) {
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// When the balance counts as low from now on; none for never.
+        low_balance: Option<LowBalance> = match (&common.main_terms, receipt) {
+            (Some(Terms::LowBalance { low_balance }), _) => *low_balance,
+            _ => None,
+        },
+    }
+}
+
+receipt! {
+    /// Answers [`crate::ImportBalance`].
+    ImportReceipt from [Import] as (receipt, common) {
+        /// The grant; none for a balance of 0.
+        grant_id: Option<GrantId> = common.main_terms.is_some().then_some(common.grant_id),
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// The change of the balance.
+        change: Amount = receipt.change(),
+        /// What of it repaid at once what was owed on the credit limit.
+        repaid: Amount = common.draw.debt(),
     }
 }
 

@@ -55,7 +55,7 @@ pub struct RecurGrant {
     #[serde(default)]
     pub unit: Option<Unit>,
     /// Where the credit comes from.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "GrantType::read_given")]
     pub grant_type: GrantType,
     /// How much each period; greater than 0.
     pub amount: Amount,
@@ -138,6 +138,7 @@ impl CommandParts for RecurGrant {
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
+        self.grant_type.check_given("type")?;
         shape::positive("amount", self.amount)?;
         shape::not_negative("rollover_cap", self.rollover_cap)?;
         shape::every(self.every)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::draw::draw;
+use super::draw::draw_granted;
 use super::grant::{GrantTerms, GrantType, Scope};
 use super::grants::make_grant;
 use crate::command::{Adjust, paying_account, shared_metadata};
@@ -35,7 +35,7 @@ pub(crate) fn adjust<'a>(case: &Case<'a>, command: &Adjust) -> Result<Booking<'a
         make_grant(&mut posting, EntryKind::Adjust, terms, None, text)?;
     } else {
         let taken = command.amount.checked_neg().unwrap_or_default();
-        let drawn = draw(&posting, case.policy, taken, None, None)?;
+        let drawn = draw_granted(&posting, case.policy, taken)?;
         posting.post(Line::new(EntryKind::Adjust, drawn, case.now()).outgoing().text(text))?;
     }
     Ok(Booking::of(posting))

@@ -18,10 +18,11 @@ use crate::ledger::posting::{Posting, Stop};
 use crate::ledger::{Draw, DrawLine};
 use crate::time::Timestamp;
 
-/// Chooses the grants that pay `amount` for work in this app and template.
+/// Chooses what pays `amount` for work in this app and template: grants in the one order, then the credit limit.
 ///
 /// # Errors
-/// `capacity_exceeded` when more than 256 grants would be needed, `insufficient_balance` when they do not cover it.
+/// `capacity_exceeded` when more than 256 grants would be needed, `insufficient_balance` when they and the credit limit do not
+/// cover it.
 pub(crate) fn draw(
     posting: &Posting<'_>,
     policy: &TenantPolicy,
@@ -29,34 +30,95 @@ pub(crate) fn draw(
     app: Option<&AppId>,
     template: Option<&TemplateId>,
 ) -> Result<Draw, Stop> {
-    let mut drawn = Draw::default();
+    let (mut draw, missing) = from_grants(posting, policy, amount, app, template).within_capacity()?;
+    if missing.is_zero() {
+        return Ok(draw);
+    }
+    let credit_left = posting.account.standing.credit_left();
+    if missing > credit_left {
+        return Err(insufficient(amount, draw.total(), posting.account.available, credit_left).into());
+    }
+    draw.push(DrawLine::debt(missing));
+    Ok(draw)
+}
+
+/// Chooses the grants that an operator takes `amount` from: those for anything, and never so much that the balance goes below
+/// zero.
+///
+/// # Errors
+/// `capacity_exceeded` when more than 256 grants would be needed, `insufficient_balance` when they do not cover it.
+pub(crate) fn draw_granted(posting: &Posting<'_>, policy: &TenantPolicy, amount: Amount) -> Result<Draw, Stop> {
+    let (draw, _) = from_grants(posting, policy, amount, None, None).within_capacity()?;
+    let available = draw.total().min(posting.account.available).max(Amount::ZERO);
+    if amount > available {
+        return Err(insufficient(amount, available, posting.account.available, Amount::ZERO).into());
+    }
+    Ok(draw)
+}
+
+/// The grants that pay `amount` for work in this app and template, or as much of it as they can.
+pub(crate) fn draw_at_most(
+    posting: &Posting<'_>,
+    policy: &TenantPolicy,
+    amount: Amount,
+    app: Option<&AppId>,
+    template: Option<&TemplateId>,
+) -> Draw {
+    from_grants(posting, policy, amount, app, template).draw
+}
+
+/// What grants give of an amount.
+struct FromGrants {
+    draw: Draw,
+    missing: Amount,
+    /// More grants could have paid than a draw can have.
+    is_capped: bool,
+}
+
+impl FromGrants {
+    /// The draw, and what is missing of the amount.
+    fn within_capacity(self) -> Result<(Draw, Amount), Denial> {
+        if self.is_capped { Err(Denial::capacity("grants_per_draw", MAX_DRAW_GRANTS)) } else { Ok((self.draw, self.missing)) }
+    }
+}
+
+fn from_grants(
+    posting: &Posting<'_>,
+    policy: &TenantPolicy,
+    amount: Amount,
+    app: Option<&AppId>,
+    template: Option<&TemplateId>,
+) -> FromGrants {
+    let mut drawn = FromGrants { draw: Draw::default(), missing: amount, is_capped: false };
     if amount.is_zero() {
-        return Ok(drawn);
+        return drawn;
     }
     let spendable =
         posting.open_grants().filter(|grant| grant.is_spendable(posting.now) && grant.terms.scope.admits(app, template));
     // A heap, not a sort: most draws need the first few of many grants.
     let mut queue: BinaryHeap<Reverse<Candidate>> = spendable.map(|grant| Reverse(Candidate::of(grant, policy))).collect();
-    let mut missing = amount;
-    while let Some(Reverse(candidate)) = queue.pop() {
-        if drawn.lines().len() == MAX_DRAW_GRANTS {
-            return Err(Denial::capacity("grants_per_draw", MAX_DRAW_GRANTS).into());
+    while drawn.missing.is_positive()
+        && let Some(Reverse(candidate)) = queue.pop()
+    {
+        if drawn.draw.lines().len() == MAX_DRAW_GRANTS {
+            drawn.is_capped = true;
+            break;
         }
-        let part = candidate.remaining.min(missing);
-        drawn.push(DrawLine { grant_id: candidate.id, grant_type: candidate.grant_type, amount: part });
-        missing = missing.checked_sub(part).unwrap_or(Amount::ZERO);
-        if missing.is_zero() {
-            return Ok(drawn);
-        }
+        let part = candidate.remaining.min(drawn.missing);
+        drawn.draw.push(DrawLine { grant_id: candidate.id, grant_type: candidate.grant_type, amount: part });
+        drawn.missing = drawn.missing.checked_sub(part).unwrap_or(Amount::ZERO);
     }
-    Err(insufficient(amount, drawn.total(), posting.account.available).into())
+    drawn
 }
 
-fn insufficient(needed: Amount, available: Amount, balance: Amount) -> Denial {
-    Denial::new(DenialKind::InsufficientBalance, format!("`{needed}` is needed, and the grants that could pay have `{available}`"))
+fn insufficient(needed: Amount, available: Amount, balance: Amount, credit_left: Amount) -> Denial {
+    let credit = if credit_left.is_zero() { String::new() } else { format!(", the credit limit leaves `{credit_left}`") };
+    let message = format!("`{needed}` is needed, and the grants that could pay have `{available}`{credit}");
+    Denial::new(DenialKind::InsufficientBalance, message)
         .with("needed", needed.to_string())
         .with("available", available.to_string())
         .with("balance", balance.to_string())
+        .with("credit_left", credit_left.to_string())
 }
 
 /// A grant that could pay, by its place in the order.
@@ -86,7 +148,11 @@ pub struct Explanation {
     pub amount: Amount,
     /// What the grants that could pay have.
     pub available: Amount,
-    /// What is missing; 0 when they cover it.
+    /// What can still be drawn on the credit limit.
+    pub credit_left: Amount,
+    /// What would be drawn on the credit limit of this amount: what the grants do not cover.
+    pub on_credit: Amount,
+    /// What is missing; 0 when grants and credit limit cover it.
     pub missing: Amount,
     /// The grants that could pay, in the order of consumption.
     pub grants: Vec<ExplainedGrant>,
@@ -197,7 +263,10 @@ pub(crate) fn explain(
             before_next_by: usable.get(index + 1).map(|(next, _)| key.decided_by(next)),
         });
     }
-    Explanation { amount, available, missing, grants, unusable, blocked: Vec::new() }
+    let credit_left = facts.account.standing.credit_left();
+    let on_credit = missing.min(credit_left);
+    let missing = missing.checked_sub(on_credit).unwrap_or(Amount::ZERO);
+    Explanation { amount, available, credit_left, on_credit, missing, grants, unusable, blocked: Vec::new() }
 }
 
 fn why_not(grant: &Grant, app: Option<&AppId>, template: Option<&TemplateId>, now: Timestamp) -> Option<Unusable> {

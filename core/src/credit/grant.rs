@@ -2,17 +2,30 @@
 
 use std::sync::Arc;
 
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rule::Recurrence;
 use super::whole_terms::{NotedText, TermsWithText};
 use crate::amount::Amount;
+use crate::denial::Denial;
 use crate::id::{AppId, GrantId, PolicyTag, TemplateId};
 use crate::time::Timestamp;
 
 macro_rules! named_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($variants:tt)+ }) => {
+        $crate::credit::named_enum! { @words $(#[$doc])* $name { $($variants)+ } }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::denial::Denial;
+
+            fn from_str(text: &str) -> Result<$name, crate::denial::Denial> {
+                $name::from_name(text).ok_or_else(|| $crate::credit::not_among(stringify!($name), text, $name::ALL.iter().map(|value| value.as_str())))
+            }
+        }
+    };
+    (@words $(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -35,15 +48,6 @@ macro_rules! named_enum {
             }
         }
 
-        impl std::str::FromStr for $name {
-            type Err = crate::denial::Denial;
-
-            fn from_str(text: &str) -> Result<$name, crate::denial::Denial> {
-                let all: Vec<&str> = $name::ALL.iter().map(|value| value.as_str()).collect();
-                $name::from_name(text).ok_or_else(|| crate::denial::Denial::invalid(stringify!($name), text, &format!("one of {}", all.join(", "))))
-            }
-        }
-
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
@@ -53,7 +57,13 @@ macro_rules! named_enum {
 }
 pub(crate) use named_enum;
 
+/// The denial of a word that is none of these.
+pub(crate) fn not_among<'a>(field: &str, given: &str, allowed: impl Iterator<Item = &'a str>) -> Denial {
+    Denial::invalid(field, given, &format!("one of {}", allowed.collect::<Vec<_>>().join(", ")))
+}
+
 named_enum! {
+    @words
     /// Where a grant's credit comes from. The order of the variants is the default order of consumption.
     GrantType {
         /// Credit to try an app with.
@@ -74,10 +84,40 @@ named_enum! {
         Adjustment = "adjustment",
         /// Taken over from a system before.
         Import = "import",
+        /// No grant: what is drawn on the credit limit, the last of a draw.
+        Debt = "debt",
     }
 }
 
 impl GrantType {
+    /// The types that a grant can have: all but [`GrantType::Debt`].
+    pub const GIVEN: &[GrantType] = &[
+        GrantType::Trial,
+        GrantType::NewUser,
+        GrantType::Campaign,
+        GrantType::Invite,
+        GrantType::Purchased,
+        GrantType::Plan,
+        GrantType::Refund,
+        GrantType::Adjustment,
+        GrantType::Import,
+    ];
+
+    /// Checks that a grant can have this type.
+    pub(crate) fn check_given(self, field: &str) -> Result<(), Denial> {
+        if GrantType::GIVEN.contains(&self) { Ok(()) } else { Err(GrantType::not_given(field, self.as_str())) }
+    }
+
+    fn not_given(field: &str, given: &str) -> Denial {
+        not_among(field, given, GrantType::GIVEN.iter().map(|grant_type| grant_type.as_str()))
+    }
+
+    /// Reads the type of a grant to be given; the allowed ones are named where it is another.
+    pub(crate) fn read_given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantType, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse().map_err(|denial: Denial| de::Error::custom(denial.message()))
+    }
+
     /// The number of this type in the hashed layout of an entry. Never changes.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -88,6 +128,15 @@ impl GrantType {
     #[must_use]
     pub fn from_code(code: u8) -> Option<GrantType> {
         GrantType::ALL.get(usize::from(code)).copied()
+    }
+}
+
+impl std::str::FromStr for GrantType {
+    type Err = Denial;
+
+    fn from_str(text: &str) -> Result<GrantType, Denial> {
+        let given = GrantType::from_name(text).filter(|grant_type| GrantType::GIVEN.contains(grant_type));
+        given.ok_or_else(|| GrantType::not_given("type", text))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::MAX_OPEN_GRANTS;
-use super::grant::{Grant, GrantState, GrantTerms};
+use super::grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
 use crate::amount::Amount;
-use crate::command::{AmendGrant, GrantCredit, VoidGrant, paying_account, shared_metadata};
+use crate::command::{AmendGrant, GrantCredit, ImportBalance, VoidGrant, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
 use crate::denial::{Denial, DenialKind};
 use crate::id::GrantId;
@@ -45,6 +45,39 @@ pub(crate) fn give<'a>(case: &Case<'a>, command: &GrantCredit) -> Result<Booking
     Ok(Booking { policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
 }
 
+/// Takes over a balance. Nothing is noted too: an entry of amount 0, without a grant.
+pub(crate) fn import<'a>(case: &Case<'a>, command: &ImportBalance) -> Result<Booking<'a>, Stop> {
+    let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
+    let mut posting = case.open(&key)?;
+    if let Some(expires_at) = command.expires_at.filter(|at| *at <= case.now()) {
+        return Err(Denial::invalid("expires_at", expires_at, "a time to come").into());
+    }
+    let text = EntryText {
+        user_id: None,
+        operator: command.operator.clone(),
+        reason: command.reason.clone(),
+        metadata: shared_metadata(command.metadata.as_ref()),
+    };
+    if command.balance.is_zero() {
+        posting.post(Line::new(EntryKind::Import, Draw::default(), case.now()).text(text))?;
+    } else {
+        let terms = GrantTerms {
+            grant_type: GrantType::Import,
+            amount: command.balance,
+            effective_at: case.now(),
+            scope: Scope::default(),
+            priority: 0,
+            reissue_of: None,
+            recurrence: None,
+            policy_tag: command.policy_tag.clone(),
+            reason: text.reason.clone(),
+            metadata: text.metadata.clone(),
+        };
+        make_grant(&mut posting, EntryKind::Import, terms, command.expires_at, text)?;
+    }
+    Ok(Booking { policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
+}
+
 /// Makes a grant and books it. One that is effective later is booked with change 0: it is issued when it begins.
 pub(super) fn make_grant(
     posting: &mut Posting<'_>,
@@ -57,7 +90,8 @@ pub(super) fn make_grant(
         return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
     if kind != EntryKind::Reissue {
-        refuse_overflow(posting, terms.amount)?;
+        let field = if kind == EntryKind::Import { "balance" } else { "amount" };
+        refuse_overflow(posting, field, terms.amount)?;
     }
     let id = GrantId::derive(posting.op_id, posting.next_ordinal()?);
     let pending = terms.effective_at > posting.now;
@@ -71,26 +105,27 @@ pub(super) fn make_grant(
         remaining: if pending { amount } else { Amount::ZERO },
         held: Amount::ZERO,
     });
-    let draw = if pending { Draw::default() } else { Draw::single(id, grant_type, amount) };
+    let draw = if pending { Draw::default() } else { posting.issued(id, grant_type, amount) };
     // The text stands in the text part of the entry, so that an entry is the same however it was read.
     let terms = if text.is_empty() { terms } else { Arc::new(GrantTerms { reason: None, metadata: None, ..(*terms).clone() }) };
     posting.post(Line::new(kind, draw, posting.now).about_grant(id).terms(Terms::Grant { expires_at, terms }).text(text))
 }
 
-/// All that was ever issued, and all that will be when pending grants begin, must fit: else a grant that begins could
-/// not be booked, and its account would be stuck.
-pub(super) fn refuse_overflow(posting: &Posting<'_>, amount: Amount) -> Result<(), Denial> {
+/// Refuses an amount that would take all that is given to the account out of range, now or when pending grants begin.
+pub(super) fn refuse_overflow(posting: &Posting<'_>, field: &str, amount: Amount) -> Result<(), Denial> {
+    if fits(posting, amount, posting.account.standing.reserved()) {
+        return Ok(());
+    }
+    let allowed = "an amount with which all that was given to the account stays at most 9223372036854.775807";
+    Err(Denial::amount(field, amount, allowed))
+}
+
+/// All that was ever issued, all that will be when pending grants begin, and the credit limit must fit together: else a grant
+/// that begins or a hold that is captured could not be booked, and the account would be stuck.
+pub(super) fn fits(posting: &Posting<'_>, amount: Amount, reserved: Amount) -> bool {
     let totals = posting.account.totals;
     let pending = posting.open_grants().filter(|grant| grant.state == GrantState::Pending).map(|grant| grant.remaining);
-    let sum = pending.chain([totals.issued, totals.adjusted_in, amount]).try_fold(Amount::ZERO, Amount::checked_add);
-    match sum {
-        Some(_) => Ok(()),
-        None => Err(Denial::amount(
-            "amount",
-            amount,
-            "an amount with which all that was given to the account stays at most 9223372036854.775807",
-        )),
-    }
+    pending.chain([totals.issued, totals.adjusted_in, amount, reserved]).try_fold(Amount::ZERO, Amount::checked_add).is_some()
 }
 
 pub(crate) fn void<'a>(case: &Case<'a>, command: &VoidGrant) -> Result<Booking<'a>, Stop> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::charge::count_charge;
-use super::draw::draw;
+use super::draw::{draw, draw_at_most};
 use super::grants::end_returned;
 use super::hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 use super::{MAX_OPEN_HOLDS, spending};
@@ -78,6 +78,7 @@ pub(crate) fn capture<'a>(case: &Case<'a>, command: &CaptureHold) -> Result<Book
     refuse_mismatch(&hold, command.task_id.as_ref(), command.template_id.as_ref(), command.user_id.as_ref())?;
     refuse_excess(&hold, command.actual_cost, late)?;
     let mut task = hold.terms.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
+    redraw_debt(case, &mut posting, &mut hold, command.actual_cost)?;
     draw_excess(case, &mut posting, &mut hold, command.actual_cost)?;
     let captured = hold.draw.take_first(command.actual_cost);
     let total = hold.captured.checked_add(command.actual_cost);
@@ -135,6 +136,26 @@ fn refuse_excess(hold: &Hold, cost: Amount, late: bool) -> Result<(), Denial> {
         .with("needed", cost.to_string())
         .with("available", held.to_string())
         .tagged(hold.terms.policy_tag.clone()))
+}
+
+/// What is captured is owed only if no grant can pay it: what the capture needs of the credit limit comes back, and is drawn
+/// from the grants that can pay by now.
+fn redraw_debt(case: &Case<'_>, posting: &mut Posting<'_>, hold: &mut Hold, cost: Amount) -> Result<(), Stop> {
+    let debt = hold.draw.debt();
+    let granted = hold.held().checked_sub(debt).unwrap_or(Amount::ZERO);
+    let needed = cost.checked_sub(granted).unwrap_or(Amount::ZERO).min(debt);
+    if !needed.is_positive() {
+        return Ok(());
+    }
+    let drawn = draw_at_most(posting, case.policy, needed, hold.terms.app_id.as_ref(), hold.terms.template_id.as_ref());
+    if drawn.is_empty() {
+        return Ok(());
+    }
+    let returned = hold.draw.take_last(drawn.total());
+    hold.draw.extend(&drawn);
+    let text = hold_text(hold, None, None);
+    posting.post(Line::new(EntryKind::Release, returned, case.now()).about_hold(hold).text(text.clone()))?;
+    posting.post(Line::new(EntryKind::Hold, drawn, case.now()).about_hold(hold).text(text))
 }
 
 /// Freezes what the capture needs beyond the hold: then a capture is always out of held credit.

@@ -11,6 +11,7 @@ mod grant;
 pub(crate) mod grants;
 mod hold;
 pub(crate) mod holds;
+pub(crate) mod limits;
 mod member;
 pub(crate) mod members;
 mod order;
@@ -24,8 +25,8 @@ mod whole_terms;
 
 pub(crate) use draw::explain;
 pub use draw::{ExplainedGrant, Explanation, Unusable, UnusableGrant};
-pub(crate) use grant::named_enum;
 pub use grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
+pub(crate) use grant::{named_enum, not_among};
 pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 pub use member::{LimitPeriod, Member, MemberLimit, Membership, PeriodUse, Role};
 pub(crate) use members::{MemberUses, counted as counted_amount, nobody_acts, present as present_member};

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// The configured order of grant types. Types that are not listed come after, in the default order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<GrantType>", into = "Vec<GrantType>")]
+#[serde(try_from = "Vec<Listed>", into = "Vec<GrantType>")]
 pub struct ConsumptionOrder {
     listed: Vec<GrantType>,
     ranks: [u8; GrantType::ALL.len()],
@@ -25,8 +25,9 @@ impl ConsumptionOrder {
     /// The order that begins with these types.
     ///
     /// # Errors
-    /// `payload_invalid` when a type is listed twice.
+    /// `payload_invalid` when a type is listed twice, or one that no grant can have.
     pub fn new(listed: Vec<GrantType>) -> Result<ConsumptionOrder, Denial> {
+        listed.iter().try_for_each(|grant_type| grant_type.check_given("consumption_order"))?;
         let mut ranks = [u8::MAX; GrantType::ALL.len()];
         let rest = GrantType::ALL.iter().filter(|t| !listed.contains(t));
         for (position, grant_type) in listed.iter().chain(rest).enumerate() {
@@ -61,11 +62,16 @@ impl ConsumptionOrder {
     }
 }
 
-impl TryFrom<Vec<GrantType>> for ConsumptionOrder {
+/// A type as it is listed: one that a grant can have.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Listed(#[serde(deserialize_with = "GrantType::read_given")] GrantType);
+
+impl TryFrom<Vec<Listed>> for ConsumptionOrder {
     type Error = Denial;
 
-    fn try_from(listed: Vec<GrantType>) -> Result<ConsumptionOrder, Denial> {
-        ConsumptionOrder::new(listed)
+    fn try_from(listed: Vec<Listed>) -> Result<ConsumptionOrder, Denial> {
+        ConsumptionOrder::new(listed.into_iter().map(|Listed(grant_type)| grant_type).collect())
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn recur<'a>(case: &Case<'a>, command: &RecurGrant) -> Result<Booking
         if posting.open_grant_count() >= MAX_OPEN_GRANTS {
             return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
         }
-        refuse_overflow(&posting, command.amount)?;
+        refuse_overflow(&posting, "amount", command.amount)?;
         make_instance(&mut posting, &rule, k, case.now())?;
     }
     Ok(Booking { policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
@@ -71,14 +71,17 @@ fn terms_of(command: &RecurGrant, starts_at: Timestamp, text: &EntryText) -> Rul
 }
 
 fn refuse_small(posting: &Posting<'_>, amount: Amount) -> Result<(), Denial> {
-    let standing = &posting.account.standing;
-    let debt = standing.debt.owed.checked_add(standing.debt.held).unwrap_or(Amount::MAX);
-    let least = standing.credit_limit.max(debt).micros().div_euclid(MAX_PERIODS_OF_DEBT);
-    if amount.micros() >= least {
+    let least = least_a_period(posting.account.standing.reserved());
+    if amount >= least {
         return Ok(());
     }
-    let allowed = format!("at least {}, a thousandth of the account's credit limit and of its debt", Amount::from_micros(least));
+    let allowed = format!("at least {least}, a thousandth of the account's credit limit and of its debt");
     Err(Denial::amount("amount", amount, &allowed))
+}
+
+/// What a rule gives a period at least in an account that can owe so much.
+pub(super) fn least_a_period(debt: Amount) -> Amount {
+    Amount::from_micros(debt.micros().div_euclid(MAX_PERIODS_OF_DEBT))
 }
 
 pub(crate) fn stop<'a>(case: &Case<'a>, command: &StopRule) -> Result<Booking<'a>, Stop> {

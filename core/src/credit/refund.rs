@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::MAX_OPEN_GRANTS;
-use super::grant::{Grant, GrantState, GrantTerms};
+use super::grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
 use super::grants::{end_returned, make_grant};
 use super::policy::ExpiredRefund;
 use crate::amount::Amount;
@@ -125,10 +125,16 @@ fn book(case: &Case<'_>, posting: &mut Posting<'_>, charges: &[&ChargeFact], ret
     let reissues = case.policy.expired_refund == ExpiredRefund::Reissue && case.policy.grace_days > 0;
     let mut restored = Draw::default();
     let mut ended: Vec<DrawLine> = Vec::new();
-    for line in returned.lines() {
+    for line in returned.lines().iter().filter(|line| !line.is_debt()) {
         let grant = posting.grant(line.grant_id);
         let grant = grant.ok_or_else(|| Stop::Contradiction(format!("the grant {} of a charge has no row", line.grant_id)))?;
         if reissues && has_ended(grant, posting.now) { merge(&mut ended, line) } else { restored.push(*line) }
+    }
+    // What was drawn on the credit limit: what is owed is owed no more, and what was repaid meanwhile comes back as credit.
+    let debt = returned.debt();
+    let repaid = debt.min(posting.account.standing.debt.owed);
+    if repaid.is_positive() {
+        restored.push(DrawLine::debt(repaid));
     }
     let work = charges.first().map(|charge| &charge.entry);
     if !restored.is_empty() {
@@ -142,7 +148,28 @@ fn book(case: &Case<'_>, posting: &mut Posting<'_>, charges: &[&ChargeFact], ret
             return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
         }
     }
-    ended.iter().try_for_each(|line| reissue(case, posting, line, text))
+    ended.iter().try_for_each(|line| reissue(case, posting, line, text))?;
+    match debt.checked_sub(repaid) {
+        Some(rest) if rest.is_positive() => reissue_repaid(posting, rest, text),
+        _ => Ok(()),
+    }
+}
+
+/// What was drawn on the credit limit and repaid since comes back as a grant that does not expire.
+fn reissue_repaid(posting: &mut Posting<'_>, amount: Amount, text: &EntryText) -> Result<(), Stop> {
+    let terms = GrantTerms {
+        grant_type: GrantType::Refund,
+        amount,
+        effective_at: posting.now,
+        scope: Scope::default(),
+        priority: 0,
+        reissue_of: None,
+        recurrence: None,
+        policy_tag: None,
+        reason: text.reason.clone(),
+        metadata: text.metadata.clone(),
+    };
+    make_grant(posting, EntryKind::Reissue, terms, None, text.clone())
 }
 
 /// Paid credit comes back as paid credit: a grant of the same type and scope, for the days of grace.

@@ -22,6 +22,32 @@ pub struct Standing {
     pub rules: u32,
 }
 
+impl Standing {
+    /// What can still be drawn on the credit limit; nothing when it was lowered below the debt.
+    #[must_use]
+    pub fn credit_left(&self) -> Amount {
+        let left = self.credit_limit.checked_sub(self.debt.owed).and_then(|left| left.checked_sub(self.debt.held));
+        left.unwrap_or(Amount::ZERO).max(Amount::ZERO)
+    }
+
+    /// What can be owed at most: the credit limit, or the debt where it is more.
+    #[must_use]
+    pub fn reserved(&self) -> Amount {
+        let debt = self.debt.owed.checked_add(self.debt.held).unwrap_or(Amount::MAX);
+        self.credit_limit.max(debt)
+    }
+
+    /// Where a balance of this much stands, coming from the present band: between the two thresholds it stays there.
+    #[must_use]
+    pub fn band_at(&self, available: Amount) -> Band {
+        match self.low_balance {
+            Some(low) if available < low.below => Band::Low,
+            Some(low) if available < low.recovered_from => self.band,
+            _ => Band::Normal,
+        }
+    }
+}
+
 /// What was drawn on a credit limit. The available balance is what remains in effective grants, less both parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

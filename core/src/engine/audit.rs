@@ -305,6 +305,10 @@ impl Engine {
                 Some(Err(what)) => Some(what.clone()),
                 Some(Ok(stored)) => unlisted(stored, entry),
             };
+            let wrong = wrong.or_else(|| match operations.get(&entry.op_id) {
+                Some(Ok(stored)) => rebuilt.wrong_band(stored, entry),
+                _ => None,
+            });
             if let Some(message) = wrong {
                 rebuilt.fault(FaultKind::WrongOperation, Some(entry.seq), Some(entry), message);
             }

@@ -327,6 +327,9 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Unblock(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::SetMember(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::RemoveMember(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::SetCreditLimit(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::Import(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::SetLowBalance(body) => (body.reason.as_deref(), body.metadata.as_ref()),
     };
     COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Engine;
 use crate::amount::Amount;
-use crate::credit::{self, Explanation, Grant, GrantState, Hold, HoldState, Rule};
+use crate::credit::{self, Band, Explanation, Grant, GrantState, Hold, HoldState, Rule};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::facts::{Account, AccountFacts, Task};
@@ -27,6 +27,12 @@ pub struct Balance {
     /// The version of the account: the sequence number of the last entry that is booked, 0 before the first. What has become
     /// due and is not booked does not count.
     pub version: u64,
+    /// How far the balance may go below zero. None at a past instant: what was booked by then does not tell.
+    pub credit_limit: Option<Amount>,
+    /// What was consumed on the credit limit and is not repaid. None at a past instant: what was booked by then does not tell.
+    pub owed: Option<Amount>,
+    /// Where the balance stands by its low-balance threshold. None at a past instant: what was booked by then does not tell.
+    pub band: Option<Band>,
     /// What is counted.
     pub unit: Unit,
     /// The instant.
@@ -391,14 +397,23 @@ impl Engine {
 
 fn balance_of(account: Option<&Account>, key: &AccountKey, as_of: Timestamp) -> Balance {
     let (available, frozen) = account.map_or((Amount::ZERO, Amount::ZERO), |account| (account.available, account.frozen));
-    let version = account.map_or(0, |account| account.seq);
-    Balance { available, frozen, version, unit: key.unit.clone(), as_of }
+    let standing = account.map(|account| account.standing).unwrap_or_default();
+    Balance {
+        available,
+        frozen,
+        version: account.map_or(0, |account| account.seq),
+        credit_limit: Some(standing.credit_limit),
+        owed: Some(standing.debt.owed),
+        band: Some(standing.band),
+        unit: key.unit.clone(),
+        as_of,
+    }
 }
 
 /// The balance after the last entry booked by `as_of`, moved by the settlements booked later that were effective by then.
 fn booked_balance(entries: &EntriesAt, key: &AccountKey, as_of: Timestamp) -> Result<Balance, Failure> {
     let last = entries.last.as_ref();
-    let mut balance = balance_of(None, key, as_of);
+    let mut balance = Balance { credit_limit: None, owed: None, band: None, ..balance_of(None, key, as_of) };
     balance.available = last.map_or(Amount::ZERO, |entry| entry.balance_after);
     balance.frozen = last.map_or(Amount::ZERO, |entry| entry.frozen_after);
     balance.version = last.map_or(0, |entry| entry.seq);

@@ -20,7 +20,21 @@ pub struct DrawLine {
     pub amount: Amount,
 }
 
-/// Which grants an amount comes from, the first drawn first.
+impl DrawLine {
+    /// What is drawn on the credit limit.
+    #[must_use]
+    pub const fn debt(amount: Amount) -> DrawLine {
+        DrawLine { grant_id: GrantId::DEBT, grant_type: GrantType::Debt, amount }
+    }
+
+    /// Whether this is drawn on the credit limit, not from a grant.
+    #[must_use]
+    pub fn is_debt(&self) -> bool {
+        self.grant_type == GrantType::Debt
+    }
+}
+
+/// Which grants an amount comes from, the first drawn first; what is drawn on the credit limit is the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Draw(Vec<DrawLine>);
@@ -65,11 +79,19 @@ impl Draw {
         self.0.push(line);
     }
 
-    /// Adds all lines of another draw.
+    /// Adds all lines of another draw; what is drawn on the credit limit stays the last.
     pub fn extend(&mut self, other: &Draw) {
-        for line in &other.0 {
+        let debt = self.0.pop_if(|last| last.is_debt());
+        for line in other.0.iter().chain(&debt) {
             self.push(*line);
         }
+    }
+
+    /// What of it is drawn on the credit limit.
+    #[must_use]
+    pub fn debt(&self) -> Amount {
+        let debt = self.0.iter().filter(|line| line.is_debt());
+        debt.fold(Amount::ZERO, |sum, line| sum.checked_add(line.amount).unwrap_or(Amount::MAX))
     }
 
     /// Takes `amount` from the first lines on; less when there is less.

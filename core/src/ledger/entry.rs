@@ -10,7 +10,7 @@ use super::draw::Draw;
 use super::hash::ChainHash;
 use crate::amount::Amount;
 use crate::credit::named_enum;
-use crate::credit::{GrantTerms, HoldTerms, RuleTerms};
+use crate::credit::{GrantTerms, HoldTerms, LowBalance, RuleTerms};
 use crate::id::{AppId, GrantId, HoldId, LedgerId, OpId, Operator, PriceBasis, RuleId, TaskId, TemplateId, UserId};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
@@ -112,6 +112,16 @@ pub enum Terms {
     Blocked {
         /// Whether it is stopped.
         blocked: bool,
+    },
+    /// A credit limit is set.
+    CreditLimit {
+        /// From now on.
+        credit_limit: Amount,
+    },
+    /// When the balance counts as low is set.
+    LowBalance {
+        /// From now on; none for never.
+        low_balance: Option<LowBalance>,
     },
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use crate::amount::Amount;
 use crate::command::Fingerprint;
-use crate::credit::named_enum;
+use crate::credit::{Band, named_enum};
 use crate::denial::Denial;
 use crate::id::{Actor, AuditId, IdempotencyKey, OpId, PolicyTag, RequestId, TenantId};
 use crate::owner::{AccountKey, Subject};
@@ -52,6 +52,12 @@ named_enum! {
         SetMember = "set_member",
         /// A member of an organization was removed.
         RemoveMember = "remove_member",
+        /// How far the balance may go below zero was set.
+        SetCreditLimit = "set_credit_limit",
+        /// When the balance counts as low was set.
+        SetLowBalance = "set_low_balance",
+        /// A balance was taken over from a system before.
+        Import = "import",
     }
 }
 
@@ -89,6 +95,8 @@ pub struct Operation {
     pub created_at: Timestamp,
     /// What was refunded of its charge or capture so far.
     pub refunded: Amount,
+    /// The band that the balance of its account went to; none if it stayed in its band.
+    pub band: Option<Band>,
     /// What of the answer the entries do not say, as JSON; empty when it was forgotten after the tenant's retention.
     pub answer: Option<Arc<str>>,
     /// The denial that it is remembered for. Such an operation is a command that was refused: it books nothing, in no account.

@@ -9,7 +9,7 @@ use super::draw::{Draw, DrawLine};
 use super::entry::{Entry, EntryKind, EntryText, Terms};
 use super::rules::{rule_after, rule_of};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, Hold, HoldState, Member, MemberUses, Rule, counted_amount};
+use crate::credit::{Band, Debt, Grant, GrantState, GrantType, Hold, HoldState, Member, MemberUses, Rule, counted_amount};
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
 use crate::id::{AppId, GrantId, HoldId, OpId, RuleId, TaskId, TemplateId};
@@ -292,7 +292,20 @@ impl<'a> Posting<'a> {
         Ok(())
     }
 
+    /// What comes with a grant of this amount: first what is owed is repaid, the rest is in the grant.
+    pub(crate) fn issued(&self, id: GrantId, grant_type: GrantType, amount: Amount) -> Draw {
+        let repaid = self.account.standing.debt.owed.min(amount);
+        let mut draw = Draw::single(id, grant_type, amount.checked_sub(repaid).unwrap_or_default());
+        if repaid.is_positive() {
+            draw.push(DrawLine::debt(repaid));
+        }
+        draw
+    }
+
     fn move_in_grant(&mut self, kind: EntryKind, outgoing: bool, part: &DrawLine) -> Result<(), Stop> {
+        if part.is_debt() {
+            return move_in_debt(&mut self.account.standing.debt, kind, part.amount);
+        }
         let missing = || Stop::Contradiction(format!("the grant {} is drawn from but not there", part.grant_id));
         let mut grant = self.grant(part.grant_id).cloned().ok_or_else(missing)?;
         move_in_grant(&mut grant, kind, outgoing, part.amount)?;
@@ -338,6 +351,8 @@ impl<'a> Posting<'a> {
         self.account.due_at = self.due_at(settled || stale);
         self.account.open_grants = u32::try_from(self.open_grant_count()).unwrap_or(u32::MAX);
         self.account.last_at = self.now;
+        self.account.standing.band = self.account.standing.band_at(self.account.available);
+        let band = self.account.standing.band;
         let made_grants: Vec<Grant> = self.made_grants.iter().filter_map(|id| self.grants.remove(id)).collect();
         let made_holds: Vec<Hold> = self.made_holds.iter().filter_map(|id| self.holds.remove(id)).collect();
         let made_rules: Vec<Rule> = self.made_rules.iter().filter_map(|id| self.rules.remove(id)).collect();
@@ -346,6 +361,7 @@ impl<'a> Posting<'a> {
         changed_grants.sort_unstable_by_key(|grant| grant.id);
         changed_holds.sort_unstable_by_key(|hold| hold.id);
         Booked {
+            band: (band != self.before.account.standing.band).then_some(band),
             account_is_new: self.before.account.seq == 0,
             account: Some(self.account),
             entries: self.entries,
@@ -365,6 +381,8 @@ impl<'a> Posting<'a> {
 pub(crate) struct Booked {
     pub(crate) account: Option<Account>,
     pub(crate) account_is_new: bool,
+    /// The band that the balance went to; none if it stayed in its band.
+    pub(crate) band: Option<Band>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) made_grants: Vec<Grant>,
     pub(crate) changed_grants: Vec<Grant>,
@@ -483,7 +501,9 @@ pub(crate) fn move_in_grant(grant: &mut Grant, kind: EntryKind, outgoing: bool, 
     let short = |id: GrantId| Stop::Contradiction(format!("the grant {id} has less than is taken from it"));
     let take = |from: Amount, id: GrantId| from.checked_sub(amount).filter(|rest| !rest.is_negative()).ok_or_else(|| short(id));
     match kind {
-        EntryKind::Grant | EntryKind::Import if grant.state == GrantState::Pending => grant.state = GrantState::Active,
+        EntryKind::Grant | EntryKind::Import if grant.state == GrantState::Pending => {
+            (grant.state, grant.remaining) = (GrantState::Active, amount);
+        }
         EntryKind::Grant | EntryKind::Import | EntryKind::Refund | EntryKind::Reissue => {
             grant.remaining = sum(grant.remaining, amount)?
         }
@@ -501,6 +521,25 @@ pub(crate) fn move_in_grant(grant: &mut Grant, kind: EntryKind, outgoing: bool, 
             grant.remaining = sum(grant.remaining, amount)?;
         }
         EntryKind::Extend | EntryKind::Amend => {}
+    }
+    Ok(())
+}
+
+/// Moves a part of an entry that is drawn on the credit limit. Verification rebuilds the debt with the same function.
+pub(crate) fn move_in_debt(debt: &mut Debt, kind: EntryKind, amount: Amount) -> Result<(), Stop> {
+    let beyond = || Stop::Contradiction("less is drawn on the credit limit than is taken back".to_owned());
+    let take = |from: Amount| from.checked_sub(amount).filter(|rest| !rest.is_negative()).ok_or_else(beyond);
+    match kind {
+        EntryKind::Charge => debt.owed = sum(debt.owed, amount)?,
+        EntryKind::Hold => debt.held = sum(debt.held, amount)?,
+        EntryKind::Capture => (debt.held, debt.owed) = (take(debt.held)?, sum(debt.owed, amount)?),
+        EntryKind::Release => debt.held = take(debt.held)?,
+        EntryKind::Grant | EntryKind::Import | EntryKind::Adjust | EntryKind::Refund | EntryKind::Reissue => {
+            debt.owed = take(debt.owed)?;
+        }
+        EntryKind::Expire | EntryKind::Void | EntryKind::Extend | EntryKind::Amend | EntryKind::Rollover => {
+            return Err(Stop::Contradiction(format!("an entry of kind {kind} is drawn on the credit limit")));
+        }
     }
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::checkpoint::AccountHead;
 use super::draw::DrawLine;
 use super::entry::{Entry, EntryKind, Terms};
-use super::posting::{earliest, move_in_grant};
+use super::posting::{earliest, move_in_debt, move_in_grant};
 use super::verify::{FaultKind, Rebuilt, sentence};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, Rule, Scope};
+use crate::credit::{Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, Rule, Scope};
 use crate::facts::{Account, Totals};
 use crate::id::{GrantId, HoldId};
 use crate::map::Map;
@@ -21,6 +21,8 @@ use crate::time::Timestamp;
 pub(super) struct Before {
     grants: BTreeMap<GrantId, MovedGrant>,
     holds: BTreeMap<HoldId, MovedHold>,
+    owed: Moved,
+    held_debt: Moved,
 }
 
 #[derive(Default)]
@@ -71,8 +73,14 @@ impl Before {
         self.holds.keys().copied()
     }
 
-    /// Moves a part of an entry through a grant from before.
-    pub(super) fn move_grant(&mut self, entry: &Entry, line: &DrawLine) -> Result<(), String> {
+    /// Moves a part of an entry through a grant from before, or through the debt.
+    pub(super) fn move_line(&mut self, entry: &Entry, line: &DrawLine) -> Result<(), String> {
+        if line.is_debt() {
+            let (owed, held) = change_in_debt(entry, line)?;
+            self.owed.add(owed);
+            self.held_debt.add(held);
+            return Ok(());
+        }
         let grant = self.grants.entry(line.grant_id).or_default();
         if matches!(entry.kind, EntryKind::Grant | EntryKind::Import) {
             grant.state = Some(GrantState::Active); // It was pending, and had its amount already.
@@ -188,6 +196,16 @@ impl Rebuilt {
         for (kind, row) in wrong {
             self.fault(kind, None, None, format!("the entries since the checkpoint cannot have led to {row}"));
         }
+        let debt = image.facts.account.standing.debt;
+        let led_to_debt = |before: &Before| !before.owed.was_negative(debt.owed) && !before.held_debt.was_negative(debt.held);
+        if !self.before.as_ref().is_none_or(led_to_debt) {
+            self.fault(
+                FaultKind::WrongAccount,
+                None,
+                None,
+                format!("the entries since the checkpoint cannot have led to {debt:?}"),
+            );
+        }
         self.compare_sums(image);
     }
 
@@ -207,6 +225,10 @@ impl Rebuilt {
             let message = format!("the open holds keep not {}, which is frozen", self.account.frozen);
             self.fault(FaultKind::WrongHold, None, None, message);
         }
+        if held.remove(&GrantId::DEBT).unwrap_or(0) != micros(debt.held) {
+            let message = format!("of the credit limit is {} held, and open holds say otherwise", debt.held);
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
         for grant in image.facts.grants.values() {
             if held.remove(&grant.id).unwrap_or(0) != micros(grant.held) {
                 let message = format!("of the grant {} are {} held, and open holds say otherwise", grant.id, grant.held);
@@ -218,6 +240,19 @@ impl Rebuilt {
             self.fault(FaultKind::WrongHold, None, None, message);
         }
     }
+}
+
+/// By how much an entry changes what is owed and what is held of a debt: booked in one that has just what is taken from it.
+fn change_in_debt(entry: &Entry, line: &DrawLine) -> Result<(i128, i128), String> {
+    let mut refused = String::new();
+    for (owed, held) in [(Amount::ZERO, Amount::ZERO), (line.amount, Amount::ZERO), (Amount::ZERO, line.amount)] {
+        let mut debt = Debt { owed, held };
+        match move_in_debt(&mut debt, entry.kind, line.amount) {
+            Ok(()) => return Ok((micros(debt.owed) - micros(owed), micros(debt.held) - micros(held))),
+            Err(stop) => refused = sentence(&stop),
+        }
+    }
+    Err(refused)
 }
 
 /// By how much an entry changes what remains and what is held of a grant: booked in one that has just what is taken from it.

@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::checkpoint::Checkpoint;
 use super::entry::{Entry, EntryKind, Terms};
 use super::hash::ChainHash;
-use super::posting::{Stop, book_entry, earliest, move_in_grant};
+use super::posting::{Stop, book_entry, earliest, move_in_debt, move_in_grant};
 use super::rules::{rule_after, rule_of};
 use super::since::Before;
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState, HoldTerms, Rule};
+use crate::credit::{Band, Grant, GrantState, GrantTerms, Hold, HoldState, HoldTerms, Rule};
 use crate::facts::{Account, Totals};
-use crate::id::{GrantId, HoldId, LedgerId, RuleId};
-use crate::ledger::Draw;
+use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId};
+use crate::ledger::{Draw, StoredOperation};
 use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::AccountImage;
@@ -116,6 +116,9 @@ pub(crate) struct Rebuilt {
     noted_refunded: Amount,
     /// The text of an entry was erased, and with it its copies.
     has_erased: bool,
+    /// Where the balance stood before the operation that is being read, and where operations took it.
+    band_before: Band,
+    crossings: Map<OpId, Band>,
     faults: Vec<Fault>,
 }
 
@@ -134,6 +137,8 @@ impl Rebuilt {
             refunded: Amount::ZERO,
             noted_refunded: Amount::ZERO,
             has_erased: false,
+            band_before: Band::default(),
+            crossings: Map::default(),
             faults: Vec::new(),
         }
     }
@@ -182,6 +187,38 @@ impl Rebuilt {
         {
             self.fault(FaultKind::WrongBalance, Some(entry.seq), Some(entry), message);
         }
+        self.read_band(entry);
+    }
+
+    /// The band that the balance is in if the operation ends with this entry.
+    fn read_band(&mut self, entry: &Entry) {
+        let standing = &mut self.account.standing;
+        if entry.ordinal == 1 {
+            self.band_before = standing.band;
+        }
+        standing.band = self.band_before;
+        standing.band = standing.band_at(self.account.available);
+        if standing.band == self.band_before {
+            self.crossings.remove(&entry.op_id);
+        } else {
+            self.crossings.insert(entry.op_id, standing.band);
+        }
+    }
+
+    /// What the operation that ends with this entry says wrongly about the band that it took the balance to. Once an entry is
+    /// wrong, bands are not known.
+    pub(crate) fn wrong_band(&mut self, stored: &StoredOperation, entry: &Entry) -> Option<String> {
+        let operation = &stored.operation;
+        // What was agreed before a checkpoint is not read, the threshold neither.
+        if u32::from(entry.ordinal) != operation.entry_count || !self.is_clean() || self.before.is_some() {
+            return None;
+        }
+        let crossing = self.crossings.remove(&entry.op_id);
+        let named = |band: Option<Band>| band.map_or("none", Band::as_str);
+        (operation.band != crossing).then(|| {
+            let (says, found) = (named(operation.band), named(crossing));
+            format!("the operation {} says that the balance went to the band {says}, its entries {found}", operation.op_id)
+        })
     }
 
     /// Adds what the operation of a charge or capture says was refunded of it.
@@ -216,7 +253,10 @@ impl Rebuilt {
                 (Some(grant), _) => {
                     move_in_grant(grant, entry.kind, outgoing, line.amount).map_err(|stop| sentence(&stop))?;
                 }
-                (None, Some(before)) => before.move_grant(entry, line)?,
+                (None, Some(before)) => before.move_line(entry, line)?,
+                (None, None) if line.is_debt() => {
+                    move_in_debt(&mut self.account.standing.debt, entry.kind, line.amount).map_err(|stop| sentence(&stop))?;
+                }
                 (None, None) => return Err(format!("the entry {} draws from a grant that no entry made", entry.seq)),
             }
         }
@@ -225,6 +265,12 @@ impl Rebuilt {
         }
         if let Some(Terms::Blocked { blocked }) = entry.terms {
             self.account.standing.is_blocked = blocked;
+        }
+        if let Some(Terms::CreditLimit { credit_limit }) = &entry.terms {
+            self.account.standing.credit_limit = *credit_limit;
+        }
+        if let Some(Terms::LowBalance { low_balance }) = &entry.terms {
+            self.account.standing.low_balance = *low_balance;
         }
         self.end_or_amend_grant(entry);
         self.rebuild_hold(entry);

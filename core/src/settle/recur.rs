@@ -29,7 +29,7 @@ pub(super) struct Course {
     present: HashMap<RuleId, Period>,
     /// Up to which boundary a rule is folded when its event comes.
     folds: HashMap<RuleId, u32>,
-    /// How much can be issued still, in millionths, with what pending grants will be.
+    /// How much can be issued still, in millionths, beside what pending grants will be and what can be owed.
     room: i128,
     /// All instances that begin by then find room.
     horizon: Timestamp,
@@ -47,7 +47,10 @@ impl Course {
         let period = |grant: &Grant| Some((grant.terms.recurrence?.rule_id, Period { instance: Some(grant.id), rollover: None }));
         let totals = &posting.account.totals;
         let pending = posting.open_grants().filter(|grant| grant.state == GrantState::Pending).map(|grant| grant.remaining);
-        let taken: i128 = pending.chain([totals.issued, totals.adjusted_in]).map(|amount| i128::from(amount.micros())).sum();
+        let taken: i128 = pending
+            .chain([totals.issued, totals.adjusted_in, posting.account.standing.reserved()])
+            .map(|amount| i128::from(amount.micros()))
+            .sum();
         let mut course = Course {
             present: governed.filter_map(period).collect(),
             room: i128::from(Amount::MAX.micros()) - taken,
@@ -180,7 +183,10 @@ fn grant_of(rule: &Rule, id: GrantId, of: Recurrence, amount: Amount, (from, unt
 fn begin(posting: &mut Posting<'_>, kind: EntryKind, grant: Grant, from: Option<GrantId>, at: Timestamp) -> Result<GrantId, Stop> {
     let (id, expires_at, terms) = (grant.id, grant.expires_at, Arc::clone(&grant.terms));
     posting.make_grant(grant);
-    let draw = Draw::single(from.unwrap_or(id), terms.grant_type, terms.amount);
+    let draw = match from {
+        Some(from) => Draw::single(from, terms.grant_type, terms.amount),
+        None => posting.issued(id, terms.grant_type, terms.amount),
+    };
     posting.post(Line::new(kind, draw, at).about_grant(id).terms(Terms::Grant { expires_at, terms }))?;
     Ok(id)
 }

@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
 use crate::command::{
-    Block, BlockTarget, BlockedAccount, EraseText, RecurGrant, RemoveMember, SetMember, Settle, StopRule, Unblock, VoidGrant,
+    Block, BlockTarget, BlockedAccount, EraseText, ImportBalance, RecurGrant, RemoveMember, SetCreditLimit, SetLowBalance,
+    SetMember, Settle, StopRule, Unblock, VoidGrant,
 };
 use crate::credit::{
-    ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, LimitPeriod, MemberLimit, OverCapture, Payer, Policies, Role,
-    Scope, TenantPolicy,
+    ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, LimitPeriod, LowBalance, MemberLimit, OverCapture, Payer,
+    Policies, Role, Scope, TenantPolicy,
 };
 use crate::id::{
     AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, OrganizationId, RuleId, TaskId, TemplateId, TenantId, Unit, UserId,
@@ -120,6 +121,7 @@ impl Step {
             Body::StopRule(body) => body.rule_id = made.rule_id,
             Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::Recur(_) => {}
             Body::Block(_) | Body::Unblock(_) | Body::SetMember(_) | Body::RemoveMember(_) | Body::EraseText(_) => {}
+            Body::SetCreditLimit(_) | Body::SetLowBalance(_) | Body::Import(_) => {}
         }
         command
     }
@@ -264,14 +266,18 @@ impl Generator {
             Body::Unblock(body) => body.reason = Arc::from("another"),
             Body::SetMember(body) => body.limit = None,
             Body::RemoveMember(body) => body.operator = self.operator(),
+            Body::SetCreditLimit(body) => body.credit_limit = more(body.credit_limit),
+            Body::Import(body) => body.balance = more(body.balance),
+            Body::SetLowBalance(body) => body.reason = Some(Arc::from("another")),
         }
     }
 
     fn command(&mut self, serial: u32) -> (Option<u32>, Command) {
         let tenant_id = self.tenant();
-        // A sequence begins with credit, or everything after it would be refused.
+        // A sequence begins with credit, a limit and a member, or too much after it would be refused.
         let kind = match serial {
-            0..6 => 0,
+            0..5 => 0,
+            5 => 59,
             6 => MEMBERS,
             _ => self.random.u32(..100),
         };
@@ -286,8 +292,11 @@ impl Generator {
             52..57 => (None, tenant_id, self.adjust()),
             57..58 => (None, tenant_id, self.settle()),
             58..59 => (None, tenant_id, self.erase()),
-            59..73 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
-            73..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
+            59..61 => (None, tenant_id, self.credit_limit()),
+            61..63 => (None, tenant_id, self.low_balance()),
+            63..64 => (None, tenant_id, self.import()),
+            64..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
+            74..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
             80..84 => self.about(Kind::Hold, |own, _| own.extend()),
             84..87 => self.about(Kind::Grant, |own, _| own.void()),
             87..90 => self.about(Kind::Grant, |own, _| own.amend()),
@@ -411,6 +420,26 @@ impl Generator {
             return Body::Block(Block { target, operator, reason, metadata: None });
         }
         Body::Unblock(Unblock { target, operator, reason, metadata: None })
+    }
+
+    fn credit_limit(&mut self) -> Body {
+        let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
+        let credit_limit = if self.chance(15) { Amount::ZERO } else { self.amount(15) };
+        Body::SetCreditLimit(SetCreditLimit { owner, unit, credit_limit, operator, reason: Arc::from("trust"), metadata: None })
+    }
+
+    fn low_balance(&mut self) -> Body {
+        let (owner, unit, operator) = (self.owner(), self.unit(), self.operator());
+        let (below, more) = (self.amount(20), self.amount(10));
+        let recovered_from = below.checked_add(more).unwrap_or(below);
+        let low_balance = self.some(85, |_| Some(LowBalance { below, recovered_from }));
+        Body::SetLowBalance(SetLowBalance { owner, unit, low_balance, operator, reason: None, metadata: None })
+    }
+
+    fn import(&mut self) -> Body {
+        let (owner, unit, balance) = (self.owner(), self.unit(), self.amount(20));
+        let expires_at = self.some(40, |own| own.instant(-100, 8_000));
+        Body::Import(ImportBalance { unit, expires_at, ..ImportBalance::new(owner, balance) })
     }
 
     fn hold(&mut self, serial: u32, tenant_id: TenantId) -> Body {

@@ -415,6 +415,7 @@ fn operation(now: Timestamp, account: &Account, kind: OperationKind) -> Operatio
         policy_tag: None,
         created_at: now,
         refunded: Amount::ZERO,
+        band: None,
         answer: None,
         denial: None,
     }

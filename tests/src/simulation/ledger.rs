@@ -157,7 +157,7 @@ impl Page {
         self.frozen += frozen;
         same("balance_after", entry.balance_after.micros(), self.available)?;
         same("frozen_after", entry.frozen_after.micros(), self.frozen)?;
-        same("below zero", self.available < 0 || self.frozen < 0, false)?;
+        same("frozen below zero", self.frozen < 0, false)?;
         same("effective after it was booked", entry.effective_at > entry.created_at, false)?;
         let totals = &mut self.totals;
         match entry.kind {

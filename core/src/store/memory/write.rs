@@ -68,6 +68,10 @@ impl Books {
         if !balances(account) {
             return Err(corrupt(format!("the totals of `{}` do not add up", account.key)));
         }
+        let standing = &account.standing;
+        if [standing.credit_limit, standing.debt.owed, standing.debt.held].iter().any(|amount| amount.is_negative()) {
+            return Err(corrupt(format!("the credit limit or the debt of `{}` is below zero", account.key)));
+        }
         ahead.seqs.insert(&account.key, account.seq);
         Ok(())
     }

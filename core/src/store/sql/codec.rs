@@ -278,10 +278,16 @@ pub(super) fn operation(row: Row<'_>) -> Result<OperationRow, StoreError> {
         policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
         created_at,
         refunded,
+        band: optional_band(&mut columns)?,
         answer: columns.optional_text("answer")?.map(Arc::from),
         denial: columns.optional_json("denial")?.map(Arc::new),
     };
     Ok(OperationRow { position, account_id, operation })
+}
+
+fn optional_band(columns: &mut Columns<'_>) -> Result<Option<Band>, StoreError> {
+    let band = columns.optional_text("band")?;
+    band.map(|text| Band::from_name(text).ok_or_else(|| columns.unreadable("band"))).transpose()
 }
 
 pub(super) fn entry(row: Row<'_>) -> Result<Entry, StoreError> {
@@ -469,6 +475,7 @@ pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation
         operation.policy_tag.as_ref().map(PolicyTag::as_str),
         operation.answer.as_deref(),
         operation.subject.as_ref().map(Subject::to_string),
+        operation.band.map(Band::as_str),
         json(operation.denial.as_deref()),
     ]
 }

@@ -83,7 +83,7 @@ macro_rules! operation {
         concat!(
             "SELECT o.position, o.tenant_id, o.subject, o.account_id, a.owner_kind, a.owner_id, a.unit, o.op_id, o.kind, o.first_seq, o.entry_count, ",
             "o.settled_count, o.refunded, o.created_at, o.fingerprint, o.idempotency_key, o.actor, o.request_id, o.policy_tag, ",
-            "o.answer, o.denial FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
+            "o.band, o.answer, o.denial FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
             $rest
         )
     };
@@ -222,8 +222,8 @@ statements! {
 
     OPERATION_INSERT =
         "INSERT INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, \
-         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, denial) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, band, denial) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
     OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
     OPERATION_FORGET = "UPDATE operations SET answer = '', denial = NULL WHERE tenant_id = ?1 AND op_id = ?2";
     // What is erased, and the copies of it that the operation, its grant, its hold and its rule have.

@@ -140,6 +140,7 @@ macro_rules! store_conformance {
             }
             reads {
                 an_account_reads_as_it_was_written,
+                what_is_agreed_about_an_account_reads_as_it_was_written,
                 an_account_without_entries_is_none,
                 an_image_has_all_open_holds,
                 a_hold_a_grant_and_a_task_read_as_they_were_written,

@@ -36,6 +36,7 @@ pub fn every_field_of_an_entry_and_an_operation_is_kept(subject: &Subject) {
             operation.actor = Some(id("host"));
             operation.request_id = Some(id("r-1"));
             operation.policy_tag = Some(id("eu"));
+            operation.band = Some(crate::credit::Band::Low);
             operation.answer = Some(Arc::from(r#"{"held":"1"}"#));
         })
     });

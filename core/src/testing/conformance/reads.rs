@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Subject;
 use super::desk::{Desk, account, account_at, account_of, feed, id, member, member_key, needs_account, run, second, tenant, units};
-use crate::credit::{Every, Grant, GrantTerms, Member, Recurrence, RuleTerms, Scope};
+use crate::credit::{Band, Debt, Every, Grant, GrantTerms, LowBalance, Member, Recurrence, RuleTerms, Scope, Standing};
 use crate::facts::{AccountFacts, Needs};
 use crate::id::{RuleId, TaskId, UserId};
 use crate::ledger::OperationKind;
@@ -30,6 +30,26 @@ pub fn an_account_reads_as_it_was_written(subject: &Subject) {
     assert!(read.due_holds.is_empty());
     let read = desk.account(&key, second(30)).unwrap();
     assert_eq!((read.due_holds[&hold].held(), read.next_hold_at), (units(2), None));
+}
+
+pub fn what_is_agreed_about_an_account_reads_as_it_was_written(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let agreed = Standing {
+        credit_limit: units(9),
+        debt: Debt { owed: units(2), held: units(3) },
+        low_balance: Some(LowBalance { below: units(4), recovered_from: units(5) }),
+        band: Band::Low,
+        is_blocked: true,
+        rules: 6,
+    };
+    // Of an account that is new, of one that is there, and back to nothing.
+    for standing in [agreed, Standing { credit_limit: units(8), ..agreed }, Standing::default()] {
+        desk.book(&key, OperationKind::Grant, |draft| {
+            draft.grant(units(1), None).with(|changes| changes.account_mut().standing = standing)
+        });
+        assert_eq!(desk.account(&key, second(0)).unwrap().account.standing, standing);
+    }
 }
 
 pub fn an_account_without_entries_is_none(subject: &Subject) {

@@ -10,12 +10,15 @@ mod rules;
 mod spending;
 
 use crate::command::PlaceHold;
-use crate::credit::{GrantType, HoldState, Payer, Policies, Scope};
+use crate::credit::{Band, GrantType, HoldState, LowBalance, Payer, Policies, Scope};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId, Unit, UserId};
 use crate::ledger::{EntryKind, Terms};
 use crate::owner::{AccountKey, Owner};
 use crate::{Body, Command, Receipt, Timestamp};
+
+/// Stands for the credit limit where numbers of lots stand.
+pub const DEBT: usize = usize::MAX;
 
 /// Numbers of lots, and how many millionths of each.
 pub type Lines = Vec<(usize, i64)>;
@@ -37,6 +40,7 @@ pub struct Effects {
     pub status: Option<HoldState>,
     pub expires_at: Option<i64>,
     pub changed: Option<bool>,
+    pub band: Option<Band>,
 }
 
 /// What the model answers.
@@ -102,7 +106,8 @@ struct Use {
     id: Option<LedgerId>,
 }
 
-/// An account: where its credit came from and where it went.
+/// An account: where its credit came from and where it went, and what was drawn on its credit limit: consumed (`owed`) or kept by
+/// holds (`promised`).
 #[derive(Clone, Debug)]
 struct Purse {
     key: AccountKey,
@@ -112,6 +117,11 @@ struct Purse {
     /// How many entries it has, as the receipts say.
     version: u64,
     blocked: bool,
+    limit: i64,
+    low: Option<LowBalance>,
+    band: Band,
+    owed: i64,
+    promised: i64,
 }
 
 /// The books as the rules say they must be.
@@ -164,11 +174,22 @@ impl Model {
     /// What an account can draw, and what it has frozen, at this instant.
     #[must_use]
     pub fn balance(&self, key: &AccountKey, now: Timestamp) -> (i64, i64) {
-        let Some(purse) = self.purses.iter().position(|purse| purse.key == *key) else { return (0, 0) };
+        self.settled(key, now).map_or((0, 0), |(settled, purse)| settled.sums(purse))
+    }
+
+    /// What an account owes, and where its balance stands by its threshold, at this instant.
+    #[must_use]
+    pub fn owed_and_band(&self, key: &AccountKey, now: Timestamp) -> (i64, Band) {
+        let owed_and_band = |(settled, purse): (Model, usize)| (settled.purses[purse].owed, settled.band(purse));
+        self.settled(key, now).map_or((0, Band::Normal), owed_and_band)
+    }
+
+    fn settled(&self, key: &AccountKey, now: Timestamp) -> Option<(Model, usize)> {
+        let purse = self.purses.iter().position(|purse| purse.key == *key)?;
         let (purses, lots, freezes) = (self.purses.clone(), self.lots.clone(), self.freezes.clone());
         let mut settled = Model { purses, lots, freezes, rhythms: self.rhythms.clone(), ..Model::default() };
         settled.settle(purse, now.micros());
-        settled.sums(purse)
+        Some((settled, purse))
     }
 
     /// The accounts that were ever booked.
@@ -189,6 +210,7 @@ impl Model {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.lots.iter().all(|lot| lot.left >= 0 && lot.held >= 0)
+            && self.purses.iter().all(|purse| purse.owed >= 0 && purse.promised >= 0)
             && (0..self.purses.len()).all(|purse| {
                 let (available, frozen) = self.sums(purse);
                 self.purses[purse].came == available + frozen + self.purses[purse].gone
@@ -227,6 +249,9 @@ impl Model {
     /// The number of the grant with this id.
     #[must_use]
     pub fn grant_number(&self, id: GrantId) -> Option<usize> {
+        if id == GrantId::DEBT {
+            return Some(DEBT);
+        }
         self.lots.iter().position(|lot| lot.id == Some(id))
     }
 
@@ -294,6 +319,21 @@ impl Model {
                 }
                 (purse, Effects::default())
             }
+            Body::SetCreditLimit(ask) => {
+                let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                self.refuse_beyond_rules(purse, ask.credit_limit.micros())?;
+                self.purses[purse].limit = ask.credit_limit.micros();
+                (purse, Effects::default())
+            }
+            Body::Import(ask) => {
+                let (purse, now) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                (purse, self.import(purse, now, ask)?)
+            }
+            Body::SetLowBalance(ask) => {
+                let (purse, _) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                self.purses[purse].low = ask.low_balance;
+                (purse, Effects::default())
+            }
             Body::Recur(ask) => {
                 let (purse, now) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
                 (purse, self.recur(purse, now, ask)?)
@@ -327,6 +367,9 @@ impl Model {
             }
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
+        let band = self.band(purse);
+        effects.band = (band != self.purses[purse].band).then_some(band);
+        self.purses[purse].band = band;
         Ok(self.answer(command, effects))
     }
 
@@ -352,7 +395,19 @@ impl Model {
         let key = AccountKey::new(tenant.clone(), owner, unit.unwrap_or(&policy.unit).clone());
         let known = self.purses.iter().position(|purse| purse.key == key);
         let purse = known.unwrap_or_else(|| {
-            self.purses.push(Purse { key, last_at: i64::MIN, came: 0, gone: 0, version: 0, blocked: false });
+            self.purses.push(Purse {
+                key,
+                last_at: i64::MIN,
+                came: 0,
+                gone: 0,
+                version: 0,
+                blocked: false,
+                limit: 0,
+                low: None,
+                band: Band::Normal,
+                owed: 0,
+                promised: 0,
+            });
             self.purses.len() - 1
         });
         self.expect_version(purse)?;
@@ -417,11 +472,13 @@ impl Model {
 
     /// Pending grants become effective, holds past their time are released, grants past theirs expire.
     fn settle_between(&mut self, purse: usize, now: i64) {
-        for lot in 0..self.lots.len() {
-            if self.lots[lot].purse == purse && self.lots[lot].pending && self.lots[lot].from <= now {
-                self.lots[lot].pending = false;
-                self.purses[purse].came += self.lots[lot].left;
-            }
+        let begins = |lot: &Lot| lot.purse == purse && lot.pending && lot.from <= now;
+        let mut begun: Vec<usize> = (0..self.lots.len()).filter(|lot| begins(&self.lots[*lot])).collect();
+        begun.sort_by_key(|lot| (self.lots[*lot].from, self.lots[*lot].id));
+        for lot in begun {
+            self.lots[lot].pending = false;
+            self.purses[purse].came += self.lots[lot].left;
+            self.repay(lot);
         }
         for freeze in 0..self.freezes.len() {
             let due = self.freezes[freeze].state == HoldState::Frozen && self.freezes[freeze].until <= now;
@@ -429,7 +486,7 @@ impl Model {
                 self.freezes[freeze].state = HoldState::Expired;
                 let lines = std::mem::take(&mut self.freezes[freeze].lines);
                 self.unuse(freeze, lines.iter().map(|(_, part)| part).sum());
-                self.unfreeze(&lines, self.freezes[freeze].until);
+                self.unfreeze(purse, &lines, self.freezes[freeze].until);
             }
         }
         for lot in 0..self.lots.len() {
@@ -442,10 +499,24 @@ impl Model {
         }
     }
 
+    /// Low from below the one threshold on until the other is reached.
+    fn band(&self, purse: usize) -> Band {
+        let (available, _) = self.sums(purse);
+        let Purse { low: Some(low), band, .. } = self.purses[purse] else { return Band::Normal };
+        match () {
+            () if available < low.below.micros() => Band::Low,
+            () if available >= low.recovered_from.micros() => Band::Normal,
+            () => band,
+        }
+    }
+
     /// What can be drawn and what is frozen, of a settled account.
     fn sums(&self, purse: usize) -> (i64, i64) {
         let lots = self.lots.iter().filter(|lot| lot.purse == purse);
-        lots.fold((0, 0), |(left, held), lot| (left + if lot.pending { 0 } else { lot.left }, held + lot.held))
+        let Purse { owed, promised, .. } = self.purses[purse];
+        lots.fold((-owed - promised, promised), |(left, held), lot| {
+            (left + if lot.pending { 0 } else { lot.left }, held + lot.held)
+        })
     }
 }
 

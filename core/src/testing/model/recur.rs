@@ -3,13 +3,16 @@
 use chrono::{DateTime, Days, Months, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{Effects, Lot, Model, Period};
+use super::{Effects, Lot, Model, Period, Purse};
 use crate::Timestamp;
 use crate::command::RecurGrant;
 use crate::credit::{Every, MAX_OPEN_GRANTS, MAX_RULES};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{GrantId, RuleId, TenantId};
 use crate::ledger::{Entry, Terms};
+
+/// Periods within which a rule repays whatever can be owed.
+const MAX_PERIODS_OF_DEBT: i64 = 1_000;
 
 /// A rule.
 #[derive(Clone, Debug)]
@@ -30,6 +33,10 @@ impl Model {
         if ends_at <= now || ends_at <= anchor {
             return Err(PayloadInvalid);
         }
+        let Purse { limit, owed, promised, .. } = self.purses[purse];
+        if ask.amount.micros() < limit.max(owed + promised) / MAX_PERIODS_OF_DEBT {
+            return Err(AmountInvalid);
+        }
         if self.rhythms.iter().filter(|rhythm| rhythm.purse == purse && !rhythm.ended).count() >= MAX_RULES {
             return Err(CapacityExceeded);
         }
@@ -49,6 +56,13 @@ impl Model {
         self.rhythms.push(rhythm);
         self.begin_period(self.rhythms.len() - 1);
         Ok(Effects { change: Some(ask.amount.micros()), ..Effects::default() })
+    }
+
+    /// Every rule repays what can be owed within so many periods.
+    pub(super) fn refuse_beyond_rules(&self, purse: usize, limit: i64) -> Result<(), DenialKind> {
+        let too_small =
+            |rhythm: &Rhythm| rhythm.purse == purse && !rhythm.ended && rhythm.ask.amount.micros() < limit / MAX_PERIODS_OF_DEBT;
+        if self.rhythms.iter().any(too_small) { Err(AmountInvalid) } else { Ok(()) }
     }
 
     pub(super) fn stop(&mut self, clock: i64, tenant: &TenantId, id: RuleId) -> Result<usize, DenialKind> {
@@ -101,15 +115,16 @@ impl Model {
     fn begin_period(&mut self, rule: usize) {
         let Rhythm { purse, next: k, next_at: at, .. } = self.rhythms[rule];
         let amount = self.rhythms[rule].ask.amount.micros();
-        let until = self.add_period(rule, Period { rule, k, carried: false }, at, amount);
+        let (lot, until) = self.add_period(rule, Period { rule, k, carried: false }, at, amount);
         self.purses[purse].came += amount;
+        self.repay(lot);
         let rhythm = &mut self.rhythms[rule];
         (rhythm.next, rhythm.next_at) = (k + 1, until);
         rhythm.ended = rhythm.ask.ends_at.is_some_and(|ends_at| ends_at.micros() <= until);
     }
 
-    /// Makes a lot of a period; answers until when it lasts.
-    fn add_period(&mut self, rule: usize, period: Period, from: i64, left: i64) -> i64 {
+    /// Makes a lot of a period; answers which it is, and until when it lasts.
+    fn add_period(&mut self, rule: usize, period: Period, from: i64, left: i64) -> (usize, i64) {
         let Rhythm { purse, ask, id, .. } = self.rhythms[rule].clone();
         let until = self.rhythms[rule].boundary(period.k + 1);
         let id = id.map(|id| GrantId::of_rule(id, period.k, Timestamp::from_micros(from).unwrap_or_default(), period.carried));
@@ -132,11 +147,13 @@ impl Model {
         let forgotten = |old: &Lot| {
             old.period.is_some_and(|of| of.rule == rule) && !old.kept && old.left == 0 && old.held == 0 && old.ended(from)
         };
-        match self.lots.iter().position(forgotten) {
-            Some(place) => self.lots[place] = lot,
-            None => self.lots.push(lot),
+        let place = self.lots.iter().position(forgotten).unwrap_or(self.lots.len());
+        if let Some(old) = self.lots.get_mut(place) {
+            *old = lot;
+        } else {
+            self.lots.push(lot);
         }
-        until
+        (place, until)
     }
 
     /// Learns the name of the rule that the last accepted command made, and of the instance that it began with.

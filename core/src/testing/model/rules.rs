@@ -1,8 +1,10 @@
 //! What each command of the model does: one function a command.
 
-use super::{DAY, Effects, Freeze, Lines, Lot, MICROS, Model, Use};
+use super::{DAY, DEBT, Effects, Freeze, Lines, Lot, MICROS, Model, Use};
 use crate::Timestamp;
-use crate::command::{AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
+use crate::command::{
+    AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, ImportBalance, PlaceHold, Refund, RefundOf, ReleaseHold,
+};
 use crate::credit::{ExpiredRefund, GrantType, HoldState, LateCommit, OverCapture, Scope};
 use crate::credit::{MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES};
 use crate::denial::DenialKind::{self, *};
@@ -24,6 +26,18 @@ impl Model {
         Ok(Effects { change: Some(change), expires_at: until, ..Effects::default() })
     }
 
+    pub(super) fn import(&mut self, purse: usize, now: i64, ask: &ImportBalance) -> Result<Effects, DenialKind> {
+        let (until, amount) = (ask.expires_at.map(Timestamp::micros), ask.balance.micros());
+        if until.is_some_and(|until| until <= now) {
+            return Err(PayloadInvalid);
+        }
+        if amount > 0 {
+            self.add_lot(purse, now, GrantType::Import, Scope::default(), 0, (now, until), amount)?;
+        }
+        self.purses[purse].came += amount;
+        Ok(Effects { change: Some(amount), ..Effects::default() })
+    }
+
     #[expect(clippy::too_many_arguments, reason = "what a lot is made of")]
     fn add_lot(
         &mut self,
@@ -41,7 +55,18 @@ impl Model {
         let pending = from > now;
         let (held, voided, id, period, kept) = (0, false, None, None, true);
         self.lots.push(Lot { purse, grant_type, scope, priority, from, until, left, held, pending, voided, id, period, kept });
+        if !pending {
+            self.repay(self.lots.len() - 1);
+        }
         Ok(())
+    }
+
+    /// What is granted pays first what is owed.
+    pub(super) fn repay(&mut self, lot: usize) {
+        let lot = &mut self.lots[lot];
+        let repaid = lot.left.min(self.purses[lot.purse].owed);
+        lot.left -= repaid;
+        self.purses[lot.purse].owed -= repaid;
     }
 
     /// How many grants are open.
@@ -82,12 +107,17 @@ impl Model {
             self.purses[purse].came += amount;
             return Ok(Effects { change: Some(amount), ..Effects::default() });
         }
-        let draw = self.draw(purse, now, -amount, None, None)?;
+        let (available, _) = self.sums(purse);
+        let (draw, missing) = self.draw_lots(purse, now, -amount, None, None)?;
+        if missing > 0 || -amount > available {
+            return Err(InsufficientBalance);
+        }
         self.purses[purse].gone -= amount;
         Ok(Effects { change: Some(amount), draw: Some(draw), ..Effects::default() })
     }
 
-    /// Takes an amount out of the lots that can pay for it, in the one order of consumption.
+    /// Takes an amount out of the lots that can pay for it, and what they lack out of the credit limit. The caller says whether
+    /// it is owed or promised from now on.
     fn draw(
         &mut self,
         purse: usize,
@@ -96,6 +126,23 @@ impl Model {
         app: Option<&AppId>,
         template: Option<&TemplateId>,
     ) -> Result<Lines, DenialKind> {
+        let (mut lines, missing) = self.draw_lots(purse, now, amount, app, template)?;
+        let purse = &self.purses[purse];
+        if missing > 0 {
+            lines.push((DEBT, missing));
+        }
+        if missing > 0 && purse.owed + purse.promised + missing > purse.limit { Err(InsufficientBalance) } else { Ok(lines) }
+    }
+
+    /// Takes an amount out of the lots that can pay for it, in the one order of consumption; answers what they lack.
+    fn draw_lots(
+        &mut self,
+        purse: usize,
+        now: i64,
+        amount: i64,
+        app: Option<&AppId>,
+        template: Option<&TemplateId>,
+    ) -> Result<(Lines, i64), DenialKind> {
         let admits = |scope: &Scope| {
             (scope.app_id.is_none() || scope.app_id.as_ref() == app)
                 && (scope.template_id.is_none() || scope.template_id.as_ref() == template)
@@ -120,11 +167,7 @@ impl Model {
                 wanted -= part;
             }
         }
-        match (lines.len() > MAX_DRAW_GRANTS, wanted > 0) {
-            (true, _) => Err(CapacityExceeded),
-            (_, true) => Err(InsufficientBalance),
-            _ => Ok(lines),
-        }
+        if lines.len() > MAX_DRAW_GRANTS { Err(CapacityExceeded) } else { Ok((lines, wanted)) }
     }
 
     // ---- holds ----
@@ -145,14 +188,21 @@ impl Model {
             return Err(CapacityExceeded);
         }
         let lines = self.draw(purse, now, ask.amount.micros(), ask.app_id.as_ref(), ask.template_id.as_ref())?;
-        for (lot, part) in &lines {
-            self.lots[*lot].held += part;
-        }
+        self.freeze(purse, &lines);
         let until = now + i64::from(ask.expire_in) * MICROS;
         let (state, draw) = (HoldState::Frozen, Some(lines.clone()));
         self.freezes.push(Freeze { purse, ask: ask.clone(), made_at: now, until, state, lines, captured: 0, id: None, seq: 0 });
         self.use_up(purse, ask.user_id.as_ref(), Some(self.freezes.len() - 1), now, ask.amount.micros());
         Ok(Effects { draw, expires_at: Some(until), ..Effects::default() })
+    }
+
+    fn freeze(&mut self, purse: usize, lines: &Lines) {
+        for (lot, part) in lines {
+            match *lot {
+                DEBT => self.purses[purse].promised += part,
+                lot => self.lots[lot].held += part,
+            }
+        }
     }
 
     pub(super) fn extend(&mut self, freeze: usize, now: i64, ask: &ExtendHold) -> Result<Effects, DenialKind> {
@@ -187,15 +237,26 @@ impl Model {
         }
         let tenant = self.purses[purse].key.tenant_id.clone();
         self.count_use(&tenant, held.task_id.as_ref())?;
-        let fresh = self.draw(purse, now, excess, held.app_id.as_ref(), held.template_id.as_ref())?;
-        let mut taken = take(&mut lines, cost);
-        for (lot, part) in &taken {
-            self.lots[*lot].held -= part;
+        // What would be owed is paid by the lots that can by now.
+        let granted: i64 = lines.iter().filter(|line| line.0 != DEBT).map(|line| line.1).sum();
+        let would_be_owed = (cost - granted).clamp(0, total(&lines) - granted);
+        let (instead, _) = self.draw_lots(purse, now, would_be_owed, held.app_id.as_ref(), held.template_id.as_ref())?;
+        self.purses[purse].promised -= total(&instead);
+        if let Some(debt) = lines.last_mut().filter(|line| line.0 == DEBT) {
+            debt.1 -= total(&instead);
         }
-        for line in &fresh {
-            match taken.last_mut() {
-                Some(last) if last.0 == line.0 => last.1 += line.1,
-                _ => taken.push(*line),
+        let fresh = self.draw(purse, now, excess, held.app_id.as_ref(), held.template_id.as_ref())?;
+        let fresh: Lines = instead.into_iter().chain(fresh).collect();
+        self.freeze(purse, &fresh);
+        lines = joined(lines, fresh);
+        let taken = take(&mut lines, cost);
+        for (lot, part) in &taken {
+            match *lot {
+                DEBT => {
+                    (self.purses[purse].promised, self.purses[purse].owed) =
+                        (self.purses[purse].promised - part, self.purses[purse].owed + part)
+                }
+                lot => self.lots[lot].held -= part,
             }
         }
         self.purses[purse].gone += cost;
@@ -203,7 +264,7 @@ impl Model {
         if ask.last {
             self.unuse(freeze, total(&lines));
         }
-        let came_back = if ask.last { self.unfreeze(&std::mem::take(&mut lines), now) } else { 0 };
+        let came_back = if ask.last { self.unfreeze(purse, &std::mem::take(&mut lines), now) } else { 0 };
         let status = if ask.last { HoldState::Committed } else { state };
         let (held_now, captured) = (total(&lines), captured + cost);
         let freeze = &mut self.freezes[freeze];
@@ -222,7 +283,7 @@ impl Model {
     }
 
     pub(super) fn release(&mut self, freeze: usize, now: i64, ask: &ReleaseHold) -> Result<Effects, DenialKind> {
-        let Freeze { ask: held, state, mut lines, .. } = self.freezes[freeze].clone();
+        let Freeze { purse, ask: held, state, mut lines, .. } = self.freezes[freeze].clone();
         if state != HoldState::Frozen {
             return Err(PreDeductAlreadyProcessed);
         }
@@ -236,7 +297,7 @@ impl Model {
         lines.reverse();
         let released = take(&mut lines, amount);
         lines.reverse();
-        let change = self.unfreeze_in_order(&released, now);
+        let change = self.unfreeze_in_order(purse, &released, now);
         let status = if ask.amount.is_some() { HoldState::Frozen } else { HoldState::Cancelled };
         let held_now = total(&lines);
         self.unuse(freeze, amount);
@@ -246,14 +307,18 @@ impl Model {
     }
 
     /// Gives frozen parts back, the last drawn first; answers how much of it can be drawn again.
-    pub(super) fn unfreeze(&mut self, lines: &Lines, at: i64) -> i64 {
-        self.unfreeze_in_order(&lines.iter().rev().copied().collect(), at)
+    pub(super) fn unfreeze(&mut self, purse: usize, lines: &Lines, at: i64) -> i64 {
+        self.unfreeze_in_order(purse, &lines.iter().rev().copied().collect(), at)
     }
 
-    fn unfreeze_in_order(&mut self, lines: &Lines, at: i64) -> i64 {
+    fn unfreeze_in_order(&mut self, purse: usize, lines: &Lines, at: i64) -> i64 {
         lines
             .iter()
             .map(|(lot, part)| {
+                if *lot == DEBT {
+                    self.purses[purse].promised -= part;
+                    return *part;
+                }
                 self.lots[*lot].held -= part;
                 self.give_back(*lot, *part, at)
             })
@@ -280,6 +345,7 @@ impl Model {
         let amount = ask.amount.micros();
         let lines = self.draw(purse, now, amount, ask.app_id.as_ref(), ask.template_id.as_ref())?;
         self.purses[purse].gone += amount;
+        self.purses[purse].owed += lines.iter().filter(|line| line.0 == DEBT).map(|line| line.1).sum::<i64>();
         self.uses.push(Use { purse, task_id: ask.task_id.clone(), at: now, lines: lines.clone(), id: None });
         self.use_up(purse, ask.user_id.as_ref(), None, now, amount);
         Ok(Effects { change: Some(-amount), draw: Some(lines), ..Effects::default() })
@@ -328,9 +394,17 @@ impl Model {
                 }
             }
         }
-        let mut change = 0;
-        for (lot, part) in by_lot {
+        // What is owed is owed no more; what was repaid since comes back as credit.
+        let debt = by_lot.iter().find(|line| line.0 == DEBT).map_or(0, |line| line.1);
+        let mut change = debt.min(self.purses[purse].owed);
+        self.purses[purse].owed -= change;
+        let repaid = debt - change;
+        for (lot, part) in by_lot.into_iter().filter(|line| line.0 != DEBT) {
             change += self.restore(lot, part, now, policy.expired_refund, i64::from(policy.grace_days))?;
+        }
+        if repaid > 0 {
+            self.add_lot(purse, now, GrantType::Refund, Scope::default(), 0, (now, None), repaid)?;
+            change += repaid;
         }
         let (refunded, forfeited) = (Some(amount), Some(amount - change));
         Ok(Effects { change: Some(change), refunded, forfeited, ..Effects::default() })
@@ -349,6 +423,19 @@ impl Model {
 
 fn total(lines: &Lines) -> i64 {
     lines.iter().map(|(_, part)| part).sum()
+}
+
+/// One after the other; the credit limit stays last, and what is of one lot in a row becomes one.
+fn joined(lines: Lines, more: Lines) -> Lines {
+    let (debts, lots): (Lines, Lines) = lines.into_iter().chain(more).partition(|line| line.0 == DEBT);
+    let mut joined = Lines::new();
+    for line in lots.into_iter().chain(debts).filter(|line| line.1 > 0) {
+        match joined.last_mut() {
+            Some(last) if last.0 == line.0 => last.1 += line.1,
+            _ => joined.push(line),
+        }
+    }
+    joined
 }
 
 /// Takes an amount from the first lines on.

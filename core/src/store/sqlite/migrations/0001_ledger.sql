@@ -27,6 +27,7 @@ CREATE TABLE operations (
     actor           TEXT,
     request_id      TEXT,
     policy_tag      TEXT,
+    band            TEXT,             -- where it took the balance; NULL: it stayed in its band
     answer          TEXT,             -- JSON; empty when it was removed
     denial          TEXT              -- JSON: the command was refused, and is remembered for that
 ) STRICT;
@@ -228,6 +229,9 @@ SELECT tenant_id,
        printf('%d.%06d', frozen / 1000000, frozen % 1000000) AS frozen,
        printf('%s%d.%06d', iif(consumed < 0 AND consumed > -1000000, '-', ''), consumed / 1000000, abs(consumed % 1000000))
            AS consumed,
+       printf('%d.%06d', credit_limit / 1000000, credit_limit % 1000000) AS credit_limit,
+       printf('%d.%06d', owed / 1000000, owed % 1000000) AS owed,
+       band,
        seq AS entries,
        open_grants,
        open_holds,
