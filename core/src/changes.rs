@@ -79,7 +79,11 @@ impl Facts {
         if let Some(idempotency_key) = &changes.operation().key {
             self.replays.insert((tenant_id.clone(), idempotency_key.clone()), Arc::clone(&changes.stored));
         }
-        let account = self.accounts.entry((**key).clone()).or_insert_with(|| AccountFacts::new(Arc::clone(key)));
+        // The key of an account that is known is not copied.
+        if !self.accounts.contains_key(&**key) {
+            self.accounts.insert((**key).clone(), AccountFacts::new(Arc::clone(key)));
+        }
+        let Some(account) = self.accounts.get_mut(&**key) else { return };
         account.account = changes.account.clone();
         for grant in changes.new_grants.iter().chain(&changes.changed_grants) {
             if grant.is_open() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::draw::Draw;
+use super::draw::{Draw, LINE_BYTES};
 use super::entry::{Entry, EntryText};
 
 /// The version of the hashed layout.
@@ -121,9 +121,8 @@ impl Layout {
     }
 
     fn draw(&mut self, draw: &Draw) {
-        let lines = draw.to_bytes();
-        self.bytes(&u32::try_from(lines.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.bytes(&lines);
+        self.bytes(&u32::try_from(draw.lines().len() * LINE_BYTES).unwrap_or(u32::MAX).to_be_bytes());
+        draw.write(&mut self.0);
     }
 
     fn hash(&self) -> ChainHash {

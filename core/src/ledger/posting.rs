@@ -122,7 +122,7 @@ impl<'a> Posting<'a> {
             op_id,
             now,
             account: before.account.clone(),
-            entries: Vec::with_capacity(2),
+            entries: Vec::with_capacity(1),
             before,
             named,
             grants: Map::default(),

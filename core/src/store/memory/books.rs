@@ -1,6 +1,6 @@
 //! The rows, and how they are found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::credit::{Grant, Hold};
@@ -14,11 +14,13 @@ use crate::time::Timestamp;
 /// All rows.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    pub(super) accounts: BTreeMap<Arc<AccountKey>, AccountRow>,
+    pub(super) accounts: Map<Arc<AccountKey>, AccountRow>,
+    /// The names of all accounts, in their order.
+    pub(super) names: BTreeSet<Arc<AccountKey>>,
     pub(super) grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     pub(super) holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     pub(super) tasks: Map<(TenantId, TaskId), Task>,
-    /// In the order of the feed: the position of an operation is its index and 1.
+    /// In the order of the feed, shared with the receipts: the position of an operation is its index and 1, whatever stands in it.
     pub(super) operations: Vec<Arc<StoredOperation>>,
     pub(super) by_op_id: Map<OpId, usize>,
     pub(super) by_key: Map<(TenantId, IdempotencyKey), usize>,
@@ -57,6 +59,13 @@ impl Books {
     /// The operation at an index.
     pub(super) fn operation(&self, index: usize) -> Option<&Arc<StoredOperation>> {
         self.operations.get(index)
+    }
+
+    /// The operation at an index, with its position.
+    pub(super) fn placed(&self, index: usize) -> Option<Arc<StoredOperation>> {
+        let stored = self.operation(index)?;
+        let position = u64::try_from(index).map_or(u64::MAX, |index| index.saturating_add(1));
+        Some(Arc::new(StoredOperation { position, ..StoredOperation::clone(stored) }))
     }
 
     /// The operation and the entry at a place.
