@@ -6,7 +6,7 @@ use crate::amount::Amount;
 use crate::credit::{Grant, Hold};
 use crate::facts::{Account, AccountFacts, ChargeFact, Facts, Task};
 use crate::id::{LedgerId, OpId, TaskId, TenantId};
-use crate::ledger::{Entry, EntryKind, Operation, StoredOperation};
+use crate::ledger::{Entry, EntryKind, Operation, OperationKind, StoredOperation};
 use crate::owner::AccountKey;
 
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
@@ -15,8 +15,8 @@ pub struct Changes {
     /// The operation row and its entries: always new. Written if [`Changes::is_recorded`]. Shared with the receipt, so that
     /// what is answered is what is written. Its position is the store's to give.
     pub stored: Arc<StoredOperation>,
-    /// The account, as it stands afterwards.
-    pub account: Account,
+    /// The account, as it stands afterwards; none for an operation that books in none.
+    pub account: Option<Account>,
     /// The account had no row before.
     pub account_is_new: bool,
     /// Grants that the operation made.
@@ -37,14 +37,14 @@ impl Changes {
     /// The tenant of all these rows.
     #[must_use]
     pub fn tenant_id(&self) -> &TenantId {
-        &self.account.key.tenant_id
+        &self.operation().tenant_id
     }
 
     /// Whether the operation is written. Not so for a settle without a key that found nothing due: it only makes
     /// [`Account::due_at`] exact.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        !self.entries().is_empty() || self.operation().key.is_some()
+        !self.entries().is_empty() || self.operation().key.is_some() || self.operation().kind != OperationKind::Settle
     }
 
     /// The operation.
@@ -64,6 +64,16 @@ impl Changes {
         Arc::make_mut(&mut self.stored)
     }
 
+    /// The account, to be changed before it is written: for those who draw up changes by hand.
+    ///
+    /// # Panics
+    /// When the operation books in none.
+    #[cfg(feature = "testing")]
+    #[expect(clippy::expect_used, reason = "a script that does not fit is a mistake of the test, which then fails")]
+    pub fn account_mut(&mut self) -> &mut Account {
+        self.account.as_mut().expect("an operation that books in an account")
+    }
+
     /// The entries of the operation.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
@@ -74,17 +84,32 @@ impl Changes {
 impl Facts {
     /// Shows the changes of an accepted command to the commands decided after it.
     pub fn apply(&mut self, changes: &Changes) {
-        let key: &Arc<AccountKey> = &changes.account.key;
-        let tenant_id = &key.tenant_id;
+        let tenant_id = changes.tenant_id();
         if let Some(idempotency_key) = &changes.operation().key {
             self.replays.insert((tenant_id.clone(), idempotency_key.clone()), Arc::clone(&changes.stored));
         }
+        if let Some(account) = &changes.account {
+            self.apply_account(changes, account);
+        }
+        if let Some((task_id, task)) = &changes.task {
+            self.tasks.insert((tenant_id.clone(), task_id.clone()), task.clone());
+        }
+        for (ledger_id, refunded) in &changes.refunded {
+            if let Some(charge) = self.charges.get_mut(ledger_id) {
+                charge.refunded = *refunded;
+            }
+        }
+        self.note_charges(changes);
+    }
+
+    fn apply_account(&mut self, changes: &Changes, row: &Account) {
+        let key: &Arc<AccountKey> = &row.key;
         // The key of an account that is known is not copied.
         if !self.accounts.contains_key(&**key) {
             self.accounts.insert((**key).clone(), AccountFacts::new(Arc::clone(key)));
         }
         let Some(account) = self.accounts.get_mut(&**key) else { return };
-        account.account = changes.account.clone();
+        account.account = row.clone();
         for grant in changes.new_grants.iter().chain(&changes.changed_grants) {
             if grant.is_open() {
                 account.grants.insert(grant.id, grant.clone());
@@ -97,15 +122,6 @@ impl Facts {
             account.due_holds.remove(&hold.id);
             self.holds.insert(hold.id, (Arc::clone(key), hold.clone()));
         }
-        if let Some((task_id, task)) = &changes.task {
-            self.tasks.insert((tenant_id.clone(), task_id.clone()), task.clone());
-        }
-        for (ledger_id, refunded) in &changes.refunded {
-            if let Some(charge) = self.charges.get_mut(ledger_id) {
-                charge.refunded = *refunded;
-            }
-        }
-        self.note_charges(changes);
     }
 
     /// Charges and captures made in this batch can be refunded in this batch.

@@ -12,7 +12,7 @@ use crate::facts::{AccountFacts, Facts, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
 use crate::ledger::posting::{Booked, Posting, Stop};
 use crate::ledger::{Operation, OperationKind, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, Subject};
 use crate::settle::settle;
 use crate::time::Timestamp;
 
@@ -119,7 +119,10 @@ impl<'a> Case<'a> {
 
 /// What a family's function books.
 pub(crate) struct Booking<'a> {
-    pub(crate) posting: Posting<'a>,
+    /// What was booked; none for a command that books in no account.
+    pub(crate) posting: Option<Posting<'a>>,
+    /// What a command that books in no account is about.
+    pub(crate) subject: Option<Subject>,
     pub(crate) answer: Option<AnswerRest>,
     pub(crate) policy_tag: Option<PolicyTag>,
     pub(crate) task: Option<(TaskId, Task)>,
@@ -128,7 +131,7 @@ pub(crate) struct Booking<'a> {
 
 impl<'a> Booking<'a> {
     pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
-        Booking { posting, answer: None, policy_tag: None, task: None, refunded: Vec::new() }
+        Booking { posting: Some(posting), subject: None, answer: None, policy_tag: None, task: None, refunded: Vec::new() }
     }
 }
 
@@ -145,17 +148,21 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
-    let Booking { posting, answer, policy_tag, task, refunded } = booking;
-    let settled_count = posting.settled_count();
-    let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds } = posting.finish();
+    let Booking { posting, subject, answer, policy_tag, task, refunded } = booking;
+    let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
+    let booked = posting.map(Posting::finish).unwrap_or_default();
+    let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds } = booked;
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+    let first_seq = account.as_ref().map_or(0, |account| account.seq + 1 - u64::from(entry_count));
     let operation = Operation {
         op_id: case.op_id,
         kind,
-        account: Arc::clone(&account.key),
+        tenant_id: case.tenant_id().clone(),
+        account: account.as_ref().map(|account| Arc::clone(&account.key)),
+        subject,
         key: case.context.idempotency_key.clone(),
         fingerprint,
-        first_seq: account.seq + 1 - u64::from(entry_count),
+        first_seq,
         entry_count,
         settled_count,
         actor: case.context.actor.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Standing};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
 pub use crate::map::Map;
@@ -95,6 +95,8 @@ pub struct Account {
     pub hold_due_at: Option<Timestamp>,
     /// Nothing becomes due before this. A lower bound: it is made exact when it is reached.
     pub due_at: Option<Timestamp>,
+    /// What is agreed about it besides its grants.
+    pub standing: Standing,
 }
 
 /// What went through an account, each from its opening. They balance after every operation:
@@ -153,6 +155,7 @@ impl Account {
             last_at: Timestamp::MIN,
             hold_due_at: None,
             due_at: None,
+            standing: Standing::default(),
         }
     }
 }

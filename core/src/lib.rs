@@ -80,18 +80,23 @@ pub use command::{
     RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt, VoidGrant, VoidReceipt,
 };
 pub use credit::{
-    ConsumptionOrder, Criterion, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType, Hold,
-    HoldState, HoldTerms, LateCommit, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES, MAX_TEXT_BYTES,
-    OverCapture, Payer, Policies, Scope, TenantPolicy, Unusable, UnusableGrant,
+    Band, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType,
+    Hold, HoldState, HoldTerms, LateCommit, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES,
+    MAX_TEXT_BYTES, OverCapture, Payer, Policies, Scope, Standing, TenantPolicy, Unusable, UnusableGrant,
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
+#[cfg(feature = "sqlite")]
+pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
     PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
-pub use owner::{AccountKey, Owner};
+pub use owner::{AccountKey, Owner, Subject};
+#[cfg(feature = "sqlite")]
+/// The version of `rusqlite` whose transactions an engine joins.
+pub use rusqlite;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 

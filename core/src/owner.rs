@@ -126,6 +126,77 @@ impl From<Owner> for String {
     }
 }
 
+/// What a command that books in no account is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Subject {
+    /// The tenant itself.
+    Tenant,
+    /// One user.
+    User(UserId),
+    /// One organization.
+    Organization(OrganizationId),
+}
+
+impl Subject {
+    /// The number of this kind of subject in stores.
+    #[must_use]
+    pub const fn kind_code(&self) -> u8 {
+        match self {
+            Subject::Tenant => 0,
+            Subject::User(_) => 1,
+            Subject::Organization(_) => 2,
+        }
+    }
+
+    /// The id of the user or organization; empty for the tenant.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Subject::Tenant => "",
+            Subject::User(id) => id.as_str(),
+            Subject::Organization(id) => id.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Tenant => f.write_str("tenant"),
+            Subject::User(id) => write!(f, "user:{id}"),
+            Subject::Organization(id) => write!(f, "organization:{id}"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = Denial;
+
+    fn from_str(text: &str) -> Result<Subject, Denial> {
+        match text.split_once(':') {
+            None if text == "tenant" => Ok(Subject::Tenant),
+            Some(("user", id)) => UserId::new(id).map(Subject::User),
+            Some(("organization", id)) => OrganizationId::new(id).map(Subject::Organization),
+            _ => Err(Denial::invalid("subject", text, "`tenant`, `user:<id>` or `organization:<id>`")),
+        }
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = Denial;
+
+    fn try_from(text: String) -> Result<Subject, Denial> {
+        text.parse()
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> String {
+        subject.to_string()
+    }
+}
+
 /// Names one account: a tenant, an owner, and the unit that it counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountKey {

@@ -64,7 +64,7 @@ pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, 
     })?;
     let booked = posting.finish();
     let mut settled = facts.clone();
-    settled.account = booked.account;
+    settled.account = booked.account.unwrap_or(settled.account);
     settled.account.last_at = facts.account.last_at;
     for grant in booked.changed_grants {
         if grant.is_open() {

@@ -183,7 +183,11 @@ fn a_changed_account_grant_or_hold_is_found() {
     for table in ["accounts", "grants", "holds", "operations"] {
         for column in books.columns(table).into_iter().filter(|column| !is_free(table, column)) {
             // Without anything that could become due, any bound is right.
-            let rows = if column.ends_with("due_at") { "due_at IS NOT NULL" } else { "true" };
+            let rows = match column.as_str() {
+                "due_at" | "hold_due_at" => "due_at IS NOT NULL".to_owned(),
+                "low_below" | "low_recovered_from" => format!("{column} IS NOT NULL"),
+                _ => "true".to_owned(),
+            };
             for row in books.list(&format!("SELECT rowid FROM {table} WHERE {rows}")) {
                 let sql = format!("UPDATE {table} SET {column} = {} WHERE rowid = {row}", other(&column));
                 // A name that cannot be read is an error, since no account can be listed after it.

@@ -11,6 +11,7 @@ pub(crate) mod holds;
 mod order;
 mod policy;
 pub(crate) mod refund;
+mod standing;
 
 pub(crate) use draw::explain;
 pub use draw::{ExplainedGrant, Explanation, Unusable, UnusableGrant};
@@ -19,6 +20,7 @@ pub use grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
 pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
+pub use standing::{Band, Debt, LowBalance, Standing};
 
 /// Open grants that an account can have.
 pub const MAX_OPEN_GRANTS: usize = 1_000;

@@ -171,14 +171,14 @@ fn settled_error(mut error: StoreError, in_doubt: bool) -> Error {
 }
 
 /// The jobs as a store sees them.
-struct DecideBatch<'a> {
+pub(super) struct DecideBatch<'a> {
     jobs: &'a mut [Job],
     needs: Needs,
     clock: &'a dyn Clock,
 }
 
 impl<'a> DecideBatch<'a> {
-    fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
+    pub(super) fn new(jobs: &'a mut [Job], clock: &'a dyn Clock) -> DecideBatch<'a> {
         let mut needs = Needs::default();
         for job in &mut *jobs {
             job.begin_try();

@@ -157,6 +157,12 @@ impl Job {
         self.answer.send(Err(error.into()));
     }
 
+    /// Gives its commands other ids: nothing was committed under those that they have.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn draw_ids(&mut self, random: impl Fn() -> u64) {
+        self.items.iter_mut().for_each(|item| item.op_id = item.op_id.with_random(random()));
+    }
+
     /// Gives a command another id when its own was found to be another command's: then it never took effect under it.
     pub(super) fn rename(mut self, found: &Map<OpId, Arc<StoredOperation>>, random: impl Fn() -> u64) -> Job {
         for item in &mut self.items {

@@ -2,12 +2,14 @@
 //!
 //! A command is checked and named (`job`), waits in a queue or runs in place (`lane`), is decided and committed with
 //! whatever else has queued (`commit`), and is answered through its ticket (`ticket`). Reads (`reads`) ask the store
-//! and settle what they get.
+//! and settle what they get. A transaction of the host has a door of its own (`join`).
 
 mod audit;
 mod builder;
 mod commit;
 mod job;
+#[cfg(feature = "sqlite")]
+mod join;
 mod lane;
 mod pause;
 mod preview;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
+#[cfg(feature = "sqlite")]
+pub use join::{Joined, Pending};
 pub use reads::Balance;
 pub use sweep::SweepReport;
 pub use ticket::Ticket;

@@ -6,8 +6,8 @@ use super::entry::Entry;
 use crate::amount::Amount;
 use crate::command::Fingerprint;
 use crate::credit::named_enum;
-use crate::id::{Actor, AuditId, IdempotencyKey, OpId, PolicyTag, RequestId};
-use crate::owner::AccountKey;
+use crate::id::{Actor, AuditId, IdempotencyKey, OpId, PolicyTag, RequestId, TenantId};
+use crate::owner::{AccountKey, Subject};
 use crate::time::Timestamp;
 
 named_enum! {
@@ -45,13 +45,17 @@ pub struct Operation {
     pub op_id: OpId,
     /// Which command it was.
     pub kind: OperationKind,
-    /// The account that its entries are in; its tenant is the operation's.
-    pub account: Arc<AccountKey>,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The account that its entries are in; none if it books nothing anywhere.
+    pub account: Option<Arc<AccountKey>>,
+    /// What an operation without an account is about.
+    pub subject: Option<Subject>,
     /// The key under which it is replayed.
     pub key: Option<IdempotencyKey>,
     /// What the command said.
     pub fingerprint: Fingerprint,
-    /// The first of its entries in the account.
+    /// The first of its entries in the account; 0 without an account.
     pub first_seq: u64,
     /// How many entries it has there; they follow one another.
     pub entry_count: u32,

@@ -292,7 +292,7 @@ impl<'a> Posting<'a> {
         changed_holds.sort_unstable_by_key(|hold| hold.id);
         Booked {
             account_is_new: self.before.account.seq == 0,
-            account: self.account,
+            account: Some(self.account),
             entries: self.entries,
             made_grants,
             changed_grants,
@@ -303,8 +303,9 @@ impl<'a> Posting<'a> {
 }
 
 /// What was booked.
+#[derive(Default)]
 pub(crate) struct Booked {
-    pub(crate) account: Account,
+    pub(crate) account: Option<Account>,
     pub(crate) account_is_new: bool,
     pub(crate) entries: Vec<Entry>,
     pub(crate) made_grants: Vec<Grant>,

@@ -275,6 +275,10 @@ impl Rebuilt {
     }
 
     fn compare_row(&mut self, row: &Account) {
+        if self.account.standing != row.standing {
+            let message = format!("the row says {:?}, its entries {:?}", row.standing, self.account.standing);
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
         let numbers = |account: &Account| (account.available, account.frozen, Sums(account.totals));
         if numbers(&self.account) != numbers(row) {
             let message = format!("the row says {:?}, its entries {:?}", numbers(row), numbers(&self.account));

@@ -56,6 +56,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn query(&self, query: &Query) -> Result<Answer, StoreError>;
+
+    /// The store in a SQLite file that this one is, or hands its calls to: whose file a transaction of the host is compared with
+    /// before commands join it. None otherwise.
+    #[cfg(feature = "sqlite")]
+    fn sqlite(&self) -> Option<&sqlite::SqliteStore> {
+        None
+    }
 }
 
 /// A question to a store. Each has the [`Answer`] of the same name.

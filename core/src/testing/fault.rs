@@ -152,7 +152,7 @@ impl FaultStore {
         let late = std::mem::take(&mut self.lock().late);
         let Some(decided_at) = late.iter().map(|changes| changes.operation().created_at).max() else { return Ok(()) };
         let clock = ManualClock::at(decided_at);
-        let accounts = late.iter().map(|changes| (*changes.account.key).clone()).collect();
+        let accounts = late.iter().filter_map(|changes| changes.account.as_ref()).map(|account| (*account.key).clone()).collect();
         let tasks = late.iter().filter_map(|changes| Some((changes.tenant_id().clone(), changes.task.as_ref()?.0.clone())));
         let needs = Needs { accounts, tasks: tasks.collect(), ..Needs::default() };
         self.inner.run(&mut ScriptedBatch::new(needs, &clock, |_| late.clone()))
@@ -189,6 +189,11 @@ impl Store for FaultStore {
             None => self.inner.query(query),
             Some((_, kind)) => Err(StoreError::new(kind, "a fault before the answer")),
         }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn sqlite(&self) -> Option<&crate::store::sqlite::SqliteStore> {
+        self.inner.sqlite()
     }
 }
 

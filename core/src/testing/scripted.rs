@@ -87,7 +87,7 @@ impl Draft {
                     entries: Vec::new(),
                     position: 0,
                 }),
-                account,
+                account: Some(account),
                 account_is_new: loaded.is_none(),
                 new_grants: Vec::new(),
                 changed_grants: Vec::new(),
@@ -138,7 +138,7 @@ impl Draft {
             Grant { id, terms: Arc::clone(&terms), expires_at, state: GrantState::Active, remaining: amount, held: Amount::ZERO };
         self.grants.insert(id, grant.clone());
         self.changes.new_grants.push(grant);
-        self.changes.account.open_grants += 1;
+        self.changes.account_mut().open_grants += 1;
         self.due_by(expires_at);
         self.entry(EntryKind::Grant, amount, Amount::ZERO, |entry| {
             entry.draw = Draw::single(id, GrantType::Purchased, amount);
@@ -199,9 +199,9 @@ impl Draft {
         };
         self.holds.insert(id, hold.clone());
         self.changes.new_holds.push(hold);
-        self.changes.account.open_holds += 1;
-        let hold_due_at = self.changes.account.hold_due_at;
-        self.changes.account.hold_due_at = Some(hold_due_at.map_or(expires_at, |at| at.min(expires_at)));
+        self.changes.account_mut().open_holds += 1;
+        let hold_due_at = self.changes.account_mut().hold_due_at;
+        self.changes.account_mut().hold_due_at = Some(hold_due_at.map_or(expires_at, |at| at.min(expires_at)));
         self.due_by(Some(expires_at));
         if let Some(task_id) = task_id {
             self.touch_task(task_id, |task| task.hold_id = Some(id));
@@ -255,7 +255,7 @@ impl Draft {
     pub fn entry(mut self, kind: EntryKind, change: Amount, frozen_change: Amount, fill: impl FnOnce(&mut Entry)) -> Draft {
         let ordinal = self.next_ordinal();
         let op_id = self.changes.op_id();
-        let account = &mut self.changes.account;
+        let account = self.changes.account_mut();
         account.seq += 1;
         account.available = sum(account.available, change);
         account.frozen = sum(account.frozen, frozen_change);
@@ -298,7 +298,7 @@ impl Draft {
     }
 
     fn due_by(&mut self, at: Option<Timestamp>) {
-        let due_at = &mut self.changes.account.due_at;
+        let due_at = &mut self.changes.account_mut().due_at;
         *due_at = [*due_at, at].into_iter().flatten().min();
     }
 
@@ -309,8 +309,8 @@ impl Draft {
         grant.held = sum(grant.held, held);
         let changes = &mut self.changes;
         match (was_open, grant.is_open()) {
-            (true, false) => changes.account.open_grants -= 1,
-            (false, true) => changes.account.open_grants += 1,
+            (true, false) => changes.account_mut().open_grants -= 1,
+            (false, true) => changes.account_mut().open_grants += 1,
             _ => {}
         }
         if let Some(new) = changes.new_grants.iter_mut().find(|new| new.id == grant_id) {
@@ -332,7 +332,7 @@ impl Draft {
         if consumed {
             hold.captured = sum(hold.captured, draw.total());
         }
-        self.changes.account.open_holds -= 1;
+        self.changes.account_mut().open_holds -= 1;
         self.changes.changed_holds.push(hold.clone());
         (hold, draw)
     }
@@ -359,7 +359,9 @@ fn operation(now: Timestamp, account: &Account, kind: OperationKind) -> Operatio
     Operation {
         op_id: next_op_id(now, &account.key.tenant_id),
         kind,
-        account: Arc::clone(&account.key),
+        tenant_id: account.key.tenant_id.clone(),
+        account: Some(Arc::clone(&account.key)),
+        subject: None,
         key: None,
         fingerprint: Fingerprint::from_bytes(&[7; 16]).expect("16 bytes are a fingerprint"),
         first_seq: account.seq + 1,

@@ -169,7 +169,8 @@ fn the_feed_and_the_accounts_are_read_in_pages() {
     }
     let first = engine.feed(None, 0, 2).unwrap();
     let rest = engine.feed(None, first[1].position, 2).unwrap();
-    let owners: Vec<String> = first.iter().chain(&rest).map(|op| op.operation.account.owner.to_string()).collect();
+    let owners: Vec<String> =
+        first.iter().chain(&rest).map(|op| op.operation.account.as_ref().unwrap().owner.to_string()).collect();
     assert_eq!(owners, ["user:u2", "user:u1", "user:u3"]);
     let accounts = engine.accounts(None, 2).unwrap();
     assert_eq!(accounts, [account("u1"), account("u2")]);

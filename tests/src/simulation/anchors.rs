@@ -44,7 +44,8 @@ impl Anchors {
 
     /// An operation was accepted.
     pub(super) fn learn(&mut self, stored: &StoredOperation) {
-        let (account, at) = (&stored.operation.account, stored.operation.created_at);
+        let at = stored.operation.created_at;
+        let Some(account) = &stored.operation.account else { return };
         self.book(account, at);
         let settled = usize::from(stored.operation.settled_count);
         for (place, entry) in stored.entries.iter().enumerate() {

@@ -358,8 +358,10 @@ impl Auditor {
         same("fingerprint", &operation.fingerprint, &asked.command.fingerprint())?;
         same("key", operation.key.as_ref(), asked.command.context.idempotency_key.as_ref())?;
         self.anchors.learn(&receipt.stored);
-        self.touched.insert((*operation.account).clone());
-        self.past.retain(|(key, at, _)| *key != *operation.account || *at < operation.created_at);
+        if let Some(account) = &operation.account {
+            self.touched.insert((**account).clone());
+            self.past.retain(|(key, at, _)| *key != **account || *at < operation.created_at);
+        }
         self.made.extend(asked.serial.map(|serial| (serial, Made::of(receipt))));
         self.count(asked, "accepted");
         Ok(())
@@ -436,7 +438,7 @@ fn claim(open: &mut Vec<Asked>, stored: &StoredOperation) -> Option<Asked> {
     let operation = &stored.operation;
     let made_it = |asked: &Asked| {
         let context = &asked.command.context;
-        context.tenant_id == operation.account.tenant_id
+        context.tenant_id == operation.tenant_id
             && context.idempotency_key == operation.key
             && asked.command.body.kind() == operation.kind
             && asked.command.fingerprint() == operation.fingerprint

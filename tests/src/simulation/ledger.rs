@@ -128,16 +128,19 @@ impl Ledger {
             return Err(format!("{} stands twice in the feed", operation.op_id));
         }
         if let Some(key) = &operation.key
-            && !self.keys.insert((operation.account.tenant_id.clone(), key.clone()))
+            && !self.keys.insert((operation.tenant_id.clone(), key.clone()))
         {
-            return Err(format!("the key {key} of {} took effect twice", operation.account.tenant_id));
+            return Err(format!("the key {key} of {} took effect twice", operation.tenant_id));
         }
         same("entries of the operation", stored.entries.len(), usize::try_from(operation.entry_count).unwrap_or(usize::MAX))?;
-        let page = self.pages.entry((*operation.account).clone()).or_default();
         for entry in &stored.entries {
-            same("the account of the entry", &*entry.account, &*operation.account)?;
+            same("the account of the entry", Some(&entry.account), operation.account.as_ref())?;
             same("booked at", entry.created_at, operation.created_at)?;
-            page.take(entry).map_err(|why| format!("{} entry {}: {why}", entry.account, entry.seq))?;
+            self.pages
+                .entry((*entry.account).clone())
+                .or_default()
+                .take(entry)
+                .map_err(|why| format!("{} entry {}: {why}", entry.account, entry.seq))?;
         }
         self.operations.push(Arc::clone(stored));
         Ok(())

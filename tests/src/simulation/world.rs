@@ -366,7 +366,7 @@ impl Consumer {
             }
         }
         let operations = auditor.ledger.operations.iter().map(|stored| &stored.operation);
-        let mine = operations.filter(|operation| self.tenant_id.as_ref().is_none_or(|id| *id == operation.account.tenant_id));
+        let mine = operations.filter(|operation| self.tenant_id.as_ref().is_none_or(|id| *id == operation.tenant_id));
         let expected: Vec<OpId> = mine.map(|operation| operation.op_id).collect();
         let parts = self.read.iter().zip(&expected).position(|(read, expected)| read != expected);
         same("where a consumer's feed parts from the books", parts, None)?;

@@ -80,7 +80,7 @@ impl Books {
         let operation = *self.by_op_id.get(&op_id)?;
         let stored = self.operation(operation)?;
         let entry = stored.entries.iter().position(|entry| entry.ordinal == ordinal)?;
-        (stored.operation.account.tenant_id == *tenant_id).then_some(Place { operation, entry })
+        (stored.operation.tenant_id == *tenant_id).then_some(Place { operation, entry })
     }
 
     /// The grant of this name, if it is this tenant's.

@@ -46,7 +46,7 @@ impl Books {
 
     fn operations_of(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Vec<Arc<StoredOperation>> {
         let found = op_ids.iter().filter_map(|op_id| self.placed(*self.by_op_id.get(op_id)?));
-        found.filter(|stored| stored.operation.account.tenant_id == *tenant_id).collect()
+        found.filter(|stored| stored.operation.tenant_id == *tenant_id).collect()
     }
 
     fn page(&self, query: &EntryQuery) -> EntryPage {

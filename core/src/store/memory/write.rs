@@ -30,7 +30,9 @@ impl Books {
             if changes.is_recorded() {
                 self.check_unique(changes, &mut ahead)?;
             }
-            self.check_account(changes, &mut ahead)?;
+            if let Some(account) = &changes.account {
+                self.check_account(changes, account, &mut ahead)?;
+            }
             self.check_rows(changes, &mut ahead)?;
         }
         Ok(())
@@ -50,8 +52,7 @@ impl Books {
         Ok(())
     }
 
-    fn check_account<'a>(&self, changes: &'a Changes, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
-        let account = &changes.account;
+    fn check_account<'a>(&self, changes: &'a Changes, account: &'a Account, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
         let booked = self.accounts.get(&account.key).map(|row| row.account.seq);
         let last = ahead.seqs.get(&*account.key).copied().or(booked);
         if changes.account_is_new == last.is_some() {
@@ -98,16 +99,19 @@ impl Books {
 
     fn write_one(&mut self, changes: Changes) {
         let recorded = changes.is_recorded();
-        let key = Arc::clone(&changes.account.key);
-        self.write_account(changes.account);
-        for grant in changes.new_grants.into_iter().chain(changes.changed_grants) {
-            self.write_grant(&key, grant);
-        }
-        for hold in changes.new_holds.into_iter().chain(changes.changed_holds) {
-            self.write_hold(&key, hold);
+        let tenant_id = changes.tenant_id().clone();
+        if let Some(account) = changes.account {
+            let key = Arc::clone(&account.key);
+            self.write_account(account);
+            for grant in changes.new_grants.into_iter().chain(changes.changed_grants) {
+                self.write_grant(&key, grant);
+            }
+            for hold in changes.new_holds.into_iter().chain(changes.changed_holds) {
+                self.write_hold(&key, hold);
+            }
         }
         if let Some((task_id, task)) = changes.task {
-            self.tasks.insert((key.tenant_id.clone(), task_id), task);
+            self.tasks.insert((tenant_id, task_id), task);
         }
         for (ledger_id, refunded) in changes.refunded {
             let index = self.by_op_id.get(&ledger_id.operation().0);
@@ -163,7 +167,7 @@ impl Books {
 
     fn append(&mut self, stored: Arc<StoredOperation>) {
         let operation = self.operations.len();
-        let tenant_id = &stored.operation.account.tenant_id;
+        let tenant_id = &stored.operation.tenant_id;
         self.by_op_id.insert(stored.operation.op_id, operation);
         if let Some(key) = &stored.operation.key {
             self.by_key.insert((tenant_id.clone(), key.clone()), operation);
@@ -176,7 +180,7 @@ impl Books {
             if let Some(task_id) = &row.task_id {
                 self.by_task.entry((tenant_id.clone(), task_id.clone())).or_default().push(place);
             }
-            if let Some(account) = self.accounts.get_mut(&stored.operation.account) {
+            if let Some(account) = self.accounts.get_mut(&row.account) {
                 account.entries.push(place);
             }
         }

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use super::row::Columns;
 use super::{Row, Rows, Value, count, params};
+use crate::amount::Amount;
 use crate::command::Fingerprint;
-use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Scope};
+use crate::credit::{
+    Band, Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, LowBalance, OverCapture, Scope,
+    Standing,
+};
 use crate::facts::{Account, ChargeFact, Task, Totals};
 use crate::id::{
     Actor, AppId, GrantId, HoldId, IdempotencyKey, OpId, Operator, PolicyTag, PriceBasis, RequestId, Scene, TaskId, TemplateId,
-    UserId,
+    TenantId, UserId,
 };
 use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, Subject};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -39,8 +43,41 @@ pub(super) fn account(key: Arc<AccountKey>, row: Row<'_>) -> Result<(i64, Accoun
         last_at: columns.time("last_at")?,
         hold_due_at: columns.optional_time("hold_due_at")?,
         due_at: columns.optional_time("due_at")?,
+        standing: standing(&mut columns)?,
     };
     Ok((account_id, account))
+}
+
+fn standing(columns: &mut Columns<'_>) -> Result<Standing, StoreError> {
+    let credit_limit = columns.amount("credit_limit")?;
+    let debt = Debt { owed: columns.amount("owed")?, held: columns.amount("owed_held")? };
+    let below = columns.optional_integer("low_below")?;
+    let recovered_from = columns.optional_integer("low_recovered_from")?;
+    let low_balance = match (below, recovered_from) {
+        (Some(below), Some(recovered_from)) => {
+            Some(LowBalance { below: Amount::from_micros(below), recovered_from: Amount::from_micros(recovered_from) })
+        }
+        (None, None) => None,
+        _ => return Err(columns.unreadable("low_recovered_from")),
+    };
+    let band = columns.word("band", Band::from_name)?;
+    let is_blocked = columns.integer("blocked")? != 0;
+    Ok(Standing { credit_limit, debt, low_balance, band, is_blocked, rules: columns.number("rules")? })
+}
+
+/// The columns of [`Standing`], after the number of the account's row.
+pub(super) fn standing_params(account_id: i64, standing: &Standing) -> Vec<Value<'_>> {
+    params![
+        account_id,
+        standing.credit_limit,
+        standing.debt.owed,
+        standing.debt.held,
+        standing.low_balance.map(|low| low.below),
+        standing.low_balance.map(|low| low.recovered_from),
+        standing.band.as_str(),
+        i64::from(standing.is_blocked),
+        i64::from(standing.rules),
+    ]
 }
 
 /// The name of an account.
@@ -138,15 +175,21 @@ pub(super) fn task(task_id: &TaskId, row: Row<'_>) -> Result<Task, StoreError> {
 /// An operation as its row says it, with the numbers of its own row and of its account's.
 pub(super) struct OperationRow {
     pub(super) position: u64,
-    pub(super) account_id: i64,
+    pub(super) account_id: Option<i64>,
     pub(super) operation: Operation,
 }
 
 pub(super) fn operation(row: Row<'_>) -> Result<OperationRow, StoreError> {
     let mut columns = Columns::of("operations", row);
     let position = columns.number("position")?;
-    let account = columns.account_key()?;
-    let account_id = columns.integer("account_id")?;
+    let tenant_id = columns.id("tenant_id", TenantId::new)?;
+    let subject = columns.optional_text("subject")?.map(|text| text.parse::<Subject>());
+    let subject = subject.transpose().map_err(|_| columns.unreadable("subject"))?;
+    let account_id = columns.optional_integer("account_id")?;
+    let account = columns.optional_account_key(&tenant_id)?;
+    if account_id.is_some() != account.is_some() {
+        return Err(columns.unreadable("account_id"));
+    }
     let op_id = OpId::from_uuid(columns.uuid("op_id")?);
     let kind = columns.word("kind", OperationKind::from_name)?;
     let first_seq = columns.number("first_seq")?;
@@ -159,7 +202,9 @@ pub(super) fn operation(row: Row<'_>) -> Result<OperationRow, StoreError> {
     let operation = Operation {
         op_id,
         kind,
+        tenant_id,
         account,
+        subject,
         key: columns.optional_id("idempotency_key", IdempotencyKey::new)?,
         fingerprint,
         first_seq,
@@ -303,11 +348,11 @@ pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value<'_
     ]
 }
 
-pub(super) fn operation_params(position: i64, account_id: i64, operation: &Operation) -> Vec<Value<'_>> {
+pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> Vec<Value<'_>> {
     params![
         position,
         operation.op_id.uuid(),
-        operation.account.tenant_id.as_str(),
+        operation.tenant_id.as_str(),
         account_id,
         operation.kind.as_str(),
         count(operation.first_seq),
@@ -321,6 +366,7 @@ pub(super) fn operation_params(position: i64, account_id: i64, operation: &Opera
         operation.request_id.as_ref().map(RequestId::as_str),
         operation.policy_tag.as_ref().map(PolicyTag::as_str),
         operation.answer.as_deref(),
+        operation.subject.as_ref().map(Subject::to_string),
     ]
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Row, Value, corrupt};
 use crate::amount::Amount;
 use crate::denial::Denial;
+use crate::id::TenantId;
 use crate::ledger::Draw;
 use crate::owner::{AccountKey, Owner};
 use crate::store::StoreError;
@@ -142,8 +143,17 @@ impl<'a> Columns<'a> {
 
     /// The four columns of an account's name.
     pub(super) fn account_key(&mut self) -> Result<Arc<AccountKey>, StoreError> {
-        let tenant_id = self.id("tenant_id", crate::TenantId::new)?;
-        let kind = self.integer("owner_kind")?;
+        let tenant_id = self.id("tenant_id", TenantId::new)?;
+        self.optional_account_key(&tenant_id)?.ok_or_else(|| self.unreadable("owner_kind"))
+    }
+
+    /// The three columns that name an account of this tenant, if there is one.
+    pub(super) fn optional_account_key(&mut self, tenant_id: &TenantId) -> Result<Option<Arc<AccountKey>>, StoreError> {
+        let Some(kind) = self.optional_integer("owner_kind")? else {
+            self.next();
+            self.next();
+            return Ok(None);
+        };
         let owner_id = self.text("owner_id")?;
         let owner = match kind {
             0 if owner_id.is_empty() => Ok(Owner::Pool),
@@ -152,6 +162,6 @@ impl<'a> Columns<'a> {
             _ => Err(self.unreadable("owner_kind")),
         }?;
         let unit = self.id("unit", crate::Unit::new)?;
-        Ok(Arc::new(AccountKey::new(tenant_id, owner, unit)))
+        Ok(Some(Arc::new(AccountKey::new(tenant_id.clone(), owner, unit))))
     }
 }

@@ -27,8 +27,8 @@ macro_rules! account {
     ($rest:literal) => {
         concat!(
             "SELECT a.account_id, a.seq, a.available, a.frozen, a.issued, a.adjusted_in, a.consumed, ",
-            "a.expired, a.forfeited, a.adjusted_out, a.open_grants, a.open_holds, a.head, a.last_at, a.hold_due_at, a.due_at ",
-            "FROM accounts a ",
+            "a.expired, a.forfeited, a.adjusted_out, a.open_grants, a.open_holds, a.head, a.last_at, a.hold_due_at, a.due_at, ",
+            "a.credit_limit, a.owed, a.owed_held, a.low_below, a.low_recovered_from, a.band, a.blocked, a.rules FROM accounts a ",
             $rest
         )
     };
@@ -69,11 +69,9 @@ macro_rules! hold {
 macro_rules! operation {
     ($rest:literal) => {
         concat!(
-            "SELECT o.position, ",
-            account_key!(),
-            ", o.account_id, o.op_id, o.kind, o.first_seq, o.entry_count, ",
+            "SELECT o.position, o.tenant_id, o.subject, o.account_id, a.owner_kind, a.owner_id, a.unit, o.op_id, o.kind, o.first_seq, o.entry_count, ",
             "o.settled_count, o.refunded, o.created_at, o.fingerprint, o.idempotency_key, o.actor, o.request_id, o.policy_tag, ",
-            "o.answer FROM operations o CROSS JOIN accounts a ON a.account_id = o.account_id ",
+            "o.answer FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
             $rest
         )
     };
@@ -183,8 +181,8 @@ statements! {
 
     OPERATION_INSERT =
         "INSERT INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, \
-         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
     ENTRY_INSERT =
         "INSERT INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, \
@@ -204,6 +202,10 @@ statements! {
         "UPDATE accounts SET seq = ?2, available = ?3, frozen = ?4, issued = ?5, adjusted_in = ?6, consumed = ?7, expired = ?8, \
          forfeited = ?9, adjusted_out = ?10, open_grants = ?11, open_holds = ?12, head = ?13, last_at = ?14, hold_due_at = ?15, \
          due_at = ?16 WHERE account_id = ?1";
+    // Rarely anything to write: apart from the others.
+    ACCOUNT_STANDING =
+        "UPDATE accounts SET credit_limit = ?2, owed = ?3, owed_held = ?4, low_below = ?5, low_recovered_from = ?6, band = ?7, \
+         blocked = ?8, rules = ?9 WHERE account_id = ?1";
     GRANT_INSERT =
         "INSERT INTO grants (grant_id, state, expires_at, remaining, held, account_id, type, amount, priority, effective_at, \
          scope_app_id, scope_template_id, reissue_of, policy_tag, reason, metadata) \

@@ -6,7 +6,7 @@ use super::statements as sql;
 use super::{Statement, Value, codec, corrupt, params};
 use crate::amount::Amount;
 use crate::changes::Changes;
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Standing};
 use crate::facts::{Account, Task};
 use crate::id::{GrantId, HoldId, OpId, TaskId, TenantId};
 use crate::map::Map;
@@ -27,11 +27,14 @@ struct KnownAccount {
     account_id: i64,
     /// As it was read: an index stands on it.
     due_at: Option<Timestamp>,
+    /// As it was read: it hardly ever changes.
+    standing: Standing,
 }
 
 impl Known {
     pub(super) fn add_account(&mut self, account_id: i64, account: &Account) {
-        self.accounts.insert((*account.key).clone(), KnownAccount { account_id, due_at: account.due_at });
+        self.accounts
+            .insert((*account.key).clone(), KnownAccount { account_id, due_at: account.due_at, standing: account.standing });
     }
 
     /// The number of the account's row.
@@ -98,47 +101,54 @@ impl<'a> Writes<'a> {
 
     /// Adds the changes of one accepted command.
     pub(super) fn add(&mut self, changes: &'a Changes) -> Result<(), StoreError> {
-        let account_id = self.account_id(changes)?;
+        let account_id = changes.account.as_ref().map(|account| self.account_id(account, changes.account_is_new)).transpose()?;
         if changes.is_recorded() {
             let position = self.known.last_position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
             self.known.last_position = position;
             let operation = codec::operation_params(position, account_id, changes.operation());
             self.appended.push(Statement::new(sql::OPERATION_INSERT, operation));
         }
+        if let (Some(account), Some(account_id)) = (&changes.account, account_id) {
+            self.add_account(changes, account, account_id);
+        }
+        let tenant_id = changes.tenant_id();
+        if let Some((task_id, task)) = &changes.task {
+            self.tasks.put((tenant_id, task_id), false, 0, task);
+        }
+        for (ledger_id, refunded) in &changes.refunded {
+            let (op_id, _) = ledger_id.operation();
+            self.refunded.put((tenant_id, op_id), false, 0, *refunded);
+        }
+        Ok(())
+    }
+
+    /// Adds what an operation booked in its account.
+    fn add_account(&mut self, changes: &'a Changes, account: &'a Account, account_id: i64) {
         for entry in changes.entries() {
             let entry = codec::entry_params(self.known.last_position, account_id, entry);
             self.appended.push(Statement::new(sql::ENTRY_INSERT, entry));
         }
-        self.accounts.put(account_id, changes.account_is_new, account_id, &changes.account);
+        self.accounts.put(account_id, changes.account_is_new, account_id, account);
         for (grants, is_new) in [(&changes.new_grants, true), (&changes.changed_grants, false)] {
             grants.iter().for_each(|grant| self.grants.put(grant.id, is_new, account_id, grant));
         }
         for (holds, is_new) in [(&changes.new_holds, true), (&changes.changed_holds, false)] {
             holds.iter().for_each(|hold| self.holds.put(hold.id, is_new, account_id, hold));
         }
-        let tenant_id = changes.tenant_id();
-        if let Some((task_id, task)) = &changes.task {
-            self.tasks.put((tenant_id, task_id), false, account_id, task);
-        }
-        for (ledger_id, refunded) in &changes.refunded {
-            let (op_id, _) = ledger_id.operation();
-            self.refunded.put((tenant_id, op_id), false, account_id, *refunded);
-        }
-        Ok(())
     }
 
     /// The number of the account's row; a new one if the account is new.
-    fn account_id(&mut self, changes: &Changes) -> Result<i64, StoreError> {
-        let key = &*changes.account.key;
+    fn account_id(&mut self, account: &Account, is_new: bool) -> Result<i64, StoreError> {
+        let key = &*account.key;
         if let Some(account_id) = self.known.account_id(key) {
             return Ok(account_id);
         }
-        if !changes.account_is_new {
+        if !is_new {
             return Err(corrupt(format!("the account {key} has no row")));
         }
         let account_id = self.known.last_account.checked_add(1).ok_or_else(|| corrupt("no account can be added"))?;
         self.known.last_account = account_id;
-        self.known.accounts.insert(key.clone(), KnownAccount { account_id, due_at: None });
+        self.known.accounts.insert(key.clone(), KnownAccount { account_id, due_at: None, standing: Standing::default() });
         Ok(account_id)
     }
 
@@ -146,7 +156,7 @@ impl<'a> Writes<'a> {
     pub(super) fn finish(self) -> Result<Vec<Statement<'a>>, StoreError> {
         let mut statements = self.appended;
         for (account_id, pending) in self.accounts.into_rows() {
-            statements.push(account(account_id, &pending, self.known));
+            add_account_statements(&mut statements, account_id, &pending, self.known);
         }
         for (grant_id, pending) in self.grants.into_rows() {
             statements.push(grant(&pending, self.known.grant_rows.get(&grant_id).copied())?);
@@ -165,19 +175,22 @@ impl<'a> Writes<'a> {
     }
 }
 
-fn account<'a>(account_id: i64, pending: &Pending<&'a Account>, known: &Known) -> Statement<'a> {
+fn add_account_statements<'a>(statements: &mut Vec<Statement<'a>>, account_id: i64, pending: &Pending<&'a Account>, known: &Known) {
     let account = pending.row;
+    let before = known.accounts.get(&*account.key);
     let mut bound = codec::account_params(account_id, account);
-    if pending.is_new {
+    if !pending.is_new && before.is_some_and(|before| before.due_at == account.due_at) {
+        statements.push(Statement::new(sql::ACCOUNT_UPDATE, bound));
+    } else {
         bound.extend(params![account.due_at]);
-        bound.extend(codec::key_params(&account.key));
-        return Statement::new(sql::ACCOUNT_INSERT, bound);
+        if pending.is_new {
+            bound.extend(codec::key_params(&account.key));
+        }
+        statements.push(Statement::new(if pending.is_new { sql::ACCOUNT_INSERT } else { sql::ACCOUNT_UPDATE_DUE }, bound));
     }
-    if known.accounts.get(&*account.key).is_some_and(|known| known.due_at == account.due_at) {
-        return Statement::new(sql::ACCOUNT_UPDATE, bound);
+    if before.map_or_else(Standing::default, |before| before.standing) != account.standing {
+        statements.push(Statement::new(sql::ACCOUNT_STANDING, codec::standing_params(account_id, &account.standing)));
     }
-    bound.extend(params![account.due_at]);
-    Statement::new(sql::ACCOUNT_UPDATE_DUE, bound)
 }
 
 fn grant<'a>(pending: &Pending<&'a Grant>, grant_row: Option<i64>) -> Result<Statement<'a>, StoreError> {

@@ -1,6 +1,6 @@
 //! What SQLite's codes mean to the engine. No message is ever read.
 
-use rusqlite::ffi::{self, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::ffi::{self, SQLITE_BUSY_SNAPSHOT, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Connection, Error, ErrorCode};
 
 use crate::store::{StoreError, StoreErrorKind};
@@ -22,6 +22,11 @@ pub(super) fn commit_error(error: Error, connection: &Connection) -> StoreError 
     let mut failed = store_error(error);
     failed.may_have_applied = is_io || !rolled_back;
     failed
+}
+
+/// Whether another transaction has written since the one that wants to write first read.
+pub(super) fn is_stale_snapshot(error: &Error) -> bool {
+    code(error).is_some_and(|failure| failure.extended_code == SQLITE_BUSY_SNAPSHOT)
 }
 
 fn code(error: &Error) -> Option<&ffi::Error> {

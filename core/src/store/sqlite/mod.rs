@@ -4,6 +4,7 @@
 //! transaction. SQLite's own waiting is off: a locked file is tried again after a short random pause, until a deadline.
 
 mod error;
+mod joined;
 mod open;
 mod prepared;
 mod readers;
@@ -147,6 +148,10 @@ impl Store for SqliteStore {
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
         self.readers.read(|connection| sql::answer(&mut PreparedStatements::new(connection), query))
+    }
+
+    fn sqlite(&self) -> Option<&SqliteStore> {
+        Some(self)
     }
 }
 

@@ -1,12 +1,10 @@
 //! Opening a file: what is refused, how connections are set up, and how the schema comes to its version.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{SqliteOptions, Synchronous, error, retry};
 use crate::store::{StoreError, StoreErrorKind};
@@ -100,11 +98,65 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Refuses a connection whose file cannot be written, or is not this one.
+pub(super) fn check_connection(file: &OpenedFile, connection: &Connection) -> Result<(), StoreError> {
+    let Some(path) = connection.path().filter(|path| !path.is_empty()).map(Path::new) else {
+        return Err(StoreError::new(StoreErrorKind::Permanent, "the connection has no file"));
+    };
+    if connection.is_readonly("main").map_err(error::store_error)? {
+        return Err(refused(path, "was opened to be read only"));
+    }
+    file.check()?;
+    if has_moved(connection)? || OpenedFile::at(path)?.identity != file.identity || !is_same_path(path, &file.path) {
+        return Err(refused(path, &format!("is not the file of the engine, `{}`", file.path.display())));
+    }
+    Ok(())
+}
+
+/// Whether the file that a connection has open stands elsewhere by now, or nowhere.
+#[cfg(unix)]
+fn has_moved(connection: &Connection) -> Result<bool, StoreError> {
+    let mut moved = 0;
+    connection.file_control(Some("main"), FileControl::HasMoved(&mut moved)).map_err(error::store_error)?;
+    Ok(moved != 0)
+}
+
+#[cfg(not(unix))]
+fn has_moved(_connection: &Connection) -> Result<bool, StoreError> {
+    Ok(false)
+}
+
+/// Where files have no number, their paths without links are compared.
+#[cfg(unix)]
+fn is_same_path(_: &Path, _: &Path) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn is_same_path(path: &Path, of_engine: &Path) -> bool {
+    path.canonicalize().is_ok_and(|path| path == of_engine)
+}
+
+/// Refuses books that are not of the present version, and tables of the connection that would be taken for theirs.
+pub(super) fn check_schema(file: &OpenedFile, connection: &Connection) -> Result<(), StoreError> {
+    let version = version(connection, &file.path)?;
+    if version != MIGRATIONS.len() {
+        return Err(refused(&file.path, &format!("has schema version {version}, not {}", MIGRATIONS.len())));
+    }
+    let hidden = "SELECT count(*) FROM sqlite_temp_schema WHERE lower(name) IN (SELECT name FROM main.sqlite_schema)";
+    let hidden: i64 = connection.query_row(hidden, [], |row| row.get(0)).map_err(error::store_error)?;
+    if hidden > 0 {
+        return Err(refused(&file.path, "has tables of which a temporary one of the connection has the name"));
+    }
+    Ok(())
+}
+
 fn refused(path: &Path, why: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Permanent, format!("`{}` {why}", path.display()))
 }
 
-/// What the file system says about the path before SQLite sees it.
+/// What the file system says about the path before SQLite sees it. The file itself is for SQLite alone to open: whoever closes
+/// it takes the locks of the whole process with it, those of other connections too.
 fn refuse_path(path: &Path) -> Result<(), StoreError> {
     if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
         return Err(refused(path, "is an address, not a path"));
@@ -114,18 +166,9 @@ fn refuse_path(path: &Path) -> Result<(), StoreError> {
         Ok(metadata) if metadata.is_dir() => Err(refused(path, "is a folder, not a file")),
         // SQLite opens such a file all the same, to read; a superuser could even write it.
         Ok(metadata) if metadata.permissions().readonly() => Err(refused(path, "is read-only")),
-        Ok(_) if !begins_like_a_database(path) => Err(refused(path, "is no SQLite database")),
         Err(_) if folder.is_some_and(|folder| !folder.is_dir()) => Err(refused(path, "is in a folder that does not exist")),
         _ => Ok(()),
     }
-}
-
-/// Whether a file is empty or has the mark of SQLite. What cannot be read is left to SQLite to name.
-fn begins_like_a_database(path: &Path) -> bool {
-    const MARK: &[u8] = b"SQLite format 3\0";
-    let mut begin = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut begin));
-    read.is_err() || begin.is_empty() || begin == MARK
 }
 
 /// Turns the log on, once it is clear that the file is ours or empty.
@@ -151,7 +194,11 @@ fn set_up(connection: &Connection, path: &Path, synchronous: Synchronous) -> Res
 /// The version of the schema in the file; 0 for an empty file. Read inside a transaction: between two marks another process
 /// may set them.
 fn version(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(error::store_error);
+    let unreadable = |failed: rusqlite::Error| match failed.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => refused(path, "is no SQLite database"),
+        _ => error::store_error(failed),
+    };
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(unreadable);
     let application_id = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
     let is_empty = number("SELECT count(*) FROM sqlite_schema")? == 0;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The shortest and the longest pause between two tries, in microseconds.
-const PAUSE_MICROS: std::ops::RangeInclusive<u64> = 100..=600;
+const PAUSE_MICROS: std::ops::RangeInclusive<u64> = 20..=120;
 
 /// Tries until it succeeds, fails for good, or the deadline has passed. Pauses are short and random: fixed or growing ones
 /// starve whoever comes last.

@@ -32,8 +32,8 @@ pub fn a_batch_is_written_whole(subject: &Subject) {
     let feed = desk.feed(None, 0, 10);
     let operations: Vec<_> = feed.iter().map(|stored| stored.operation.clone()).collect();
     assert_eq!(operations, written.iter().map(|changes| changes.operation().clone()).collect::<Vec<_>>());
-    assert_eq!(desk.account(&first, second(0)).unwrap().account, written[0].account);
-    assert_eq!(desk.account(&other, second(0)).unwrap().account, written[1].account);
+    assert_eq!(desk.account(&first, second(0)).unwrap().account, written[0].account.clone().unwrap());
+    assert_eq!(desk.account(&other, second(0)).unwrap().account, written[1].account.clone().unwrap());
 }
 
 pub fn a_batch_with_a_taken_operation_id_leaves_nothing(subject: &Subject) {
@@ -83,9 +83,9 @@ pub fn an_operation_that_booked_nothing_is_written_only_under_a_key(subject: &Su
     let desk = Desk::new(subject);
     let key = account("a");
     desk.book(&key, OperationKind::Grant, |draft| draft.grant(units(1), Some(second(60))));
-    let exact = |changes: &mut Changes| changes.account.due_at = Some(second(99));
+    let exact = |changes: &mut Changes| changes.account_mut().due_at = Some(second(99));
     let settled = desk.at(9).book(&key, OperationKind::Settle, |draft| draft.with(exact));
-    assert_eq!(desk.account(&key, second(9)).unwrap().account, settled.account, "only what is due is made exact");
+    assert_eq!(desk.account(&key, second(9)).unwrap().account, settled.account.clone().unwrap(), "only what is due is made exact");
     assert_eq!(desk.feed(None, 0, 10).len(), 1);
     desk.at(10).book(&key, OperationKind::Settle, |draft| draft.key("k"));
     assert_eq!(desk.feed(None, 0, 10).len(), 2);

@@ -36,7 +36,7 @@ pub fn a_tenant_sees_its_own_operations(subject: &Subject) {
     }
     let all = desk.feed(None, 0, 10);
     let own = desk.feed(Some(tenant()), 0, 10);
-    let expected: Vec<_> = all.iter().filter(|stored| stored.operation.account.tenant_id == tenant()).cloned().collect();
+    let expected: Vec<_> = all.iter().filter(|stored| stored.operation.tenant_id == tenant()).cloned().collect();
     assert_eq!((own.len(), &own), (3, &expected));
     assert_eq!(desk.feed(Some(tenant()), own[0].position, 1), expected[1..2].to_vec());
     assert!(desk.feed(Some(id("t9")), 0, 10).is_empty());

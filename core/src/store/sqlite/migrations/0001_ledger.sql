@@ -12,7 +12,8 @@ CREATE TABLE operations (
     position        INTEGER PRIMARY KEY,
     op_id           BLOB    NOT NULL,
     tenant_id       TEXT    NOT NULL,
-    account_id      INTEGER NOT NULL,
+    account_id      INTEGER,          -- NULL: it books in no account
+    subject         TEXT,             -- what it is about then
     kind            TEXT    NOT NULL,
     first_seq       INTEGER NOT NULL,
     entry_count     INTEGER NOT NULL,
@@ -83,6 +84,14 @@ CREATE TABLE accounts (
     last_at      INTEGER NOT NULL,
     hold_due_at  INTEGER,
     due_at       INTEGER,
+    credit_limit INTEGER NOT NULL DEFAULT 0 CHECK (credit_limit >= 0),
+    owed         INTEGER NOT NULL DEFAULT 0 CHECK (owed >= 0),      -- of the credit limit: consumed, not repaid
+    owed_held    INTEGER NOT NULL DEFAULT 0 CHECK (owed_held >= 0), -- of the credit limit: kept by open holds
+    low_below    INTEGER,
+    low_recovered_from INTEGER,
+    band         TEXT    NOT NULL DEFAULT 'normal',
+    blocked      INTEGER NOT NULL DEFAULT 0 CHECK (blocked IN (0, 1)),
+    rules        INTEGER NOT NULL DEFAULT 0,
     UNIQUE (tenant_id, owner_kind, owner_id, unit),
     CHECK (issued + adjusted_in = available + frozen + consumed + expired + forfeited + adjusted_out)
 ) STRICT;

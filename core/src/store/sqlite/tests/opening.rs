@@ -91,11 +91,12 @@ fn a_file_of_a_newer_version_is_refused() {
 #[test]
 fn a_file_that_is_no_database_is_refused() {
     let (_folder, path) = place();
-    let text = "dear diary, ".repeat(1_000);
-    fs::write(&path, &text).unwrap();
-    let (kind, message) = refusal(&path);
-    assert_eq!((kind, message), (StoreErrorKind::Permanent, format!("`{}` is no SQLite database", path.display())));
-    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    for text in ["hi".to_owned(), "dear diary, ".repeat(1_000)] {
+        fs::write(&path, &text).unwrap();
+        let (kind, message) = refusal(&path);
+        assert_eq!((kind, message), (StoreErrorKind::Permanent, format!("`{}` is no SQLite database", path.display())));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
 }
 
 #[test]
@@ -228,4 +229,25 @@ fn a_file_that_stays_locked_cannot_be_made() {
     assert!(message.starts_with("the file is locked by another process"), "{message}");
     other.execute_batch("ROLLBACK").unwrap();
     SqliteStore::open(&path).unwrap();
+}
+
+/// A process that closes a file loses all of its locks on it, those of its other connections too. Then another process that
+/// closes the books would take itself for the last one, and remove the log that this one goes on to write.
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_a_file_again_loses_no_lock_on_it() {
+    use std::os::unix::fs::MetadataExt;
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    grant(&store, "1").unwrap();
+    let marks = [format!(" {} ", std::process::id()), format!(":{} ", fs::metadata(&path).unwrap().ino())];
+    let locks = || {
+        let all = fs::read_to_string("/proc/locks").unwrap();
+        all.lines().filter(|line| marks.iter().all(|mark| line.contains(mark))).count()
+    };
+    assert_eq!(locks(), 1);
+    let again = SqliteStore::open(&path).unwrap();
+    assert_eq!(locks(), 1);
+    drop(again);
+    assert_eq!(locks(), 1);
 }
