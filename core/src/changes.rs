@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Rule};
 use crate::facts::{Account, AccountFacts, ChargeFact, Facts, Task};
 use crate::id::{LedgerId, OpId, TaskId, TenantId};
 use crate::ledger::{Entry, EntryKind, Operation, OperationKind, StoredOperation};
@@ -27,6 +27,10 @@ pub struct Changes {
     pub new_holds: Vec<Hold>,
     /// Holds that it changed: `state`, `expires_at`, `draw`, `captured`.
     pub changed_holds: Vec<Hold>,
+    /// Rules that it made.
+    pub new_rules: Vec<Rule>,
+    /// Rules that it changed: `state`, `next`, `next_at`.
+    pub changed_rules: Vec<Rule>,
     /// The task, as it stands afterwards; inserted or updated.
     pub task: Option<(TaskId, Task)>,
     /// Operations of which more was refunded: their new total.
@@ -121,6 +125,14 @@ impl Facts {
         for hold in changes.new_holds.iter().chain(&changes.changed_holds) {
             account.due_holds.remove(&hold.id);
             self.holds.insert(hold.id, (Arc::clone(key), hold.clone()));
+        }
+        for rule in changes.new_rules.iter().chain(&changes.changed_rules) {
+            if rule.is_running() {
+                account.rules.insert(rule.id, rule.clone());
+            } else {
+                account.rules.remove(&rule.id);
+            }
+            self.rules.insert(rule.id, (Arc::clone(key), rule.clone()));
         }
     }
 

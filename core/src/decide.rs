@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::amount::Amount;
 use crate::changes::Changes;
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
-use crate::credit::{TenantPolicy, adjust, charge, grants, holds, refund};
+use crate::credit::{TenantPolicy, adjust, charge, grants, holds, recur, refund};
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
@@ -53,6 +53,8 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         Body::Charge(body) => charge::charge(&case, body),
         Body::Refund(body) => refund::refund(&case, body),
         Body::Settle(body) => settle_account(&case, body),
+        Body::Recur(body) => recur::recur(&case, body),
+        Body::StopRule(body) => recur::stop(&case, body),
     };
     match booking {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
@@ -151,7 +153,17 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
     let Booking { posting, subject, answer, policy_tag, task, refunded } = booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
-    let Booked { account, account_is_new, entries, made_grants, changed_grants, made_holds, changed_holds } = booked;
+    let Booked {
+        account,
+        account_is_new,
+        entries,
+        made_grants,
+        changed_grants,
+        made_holds,
+        changed_holds,
+        made_rules,
+        changed_rules,
+    } = booked;
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq + 1 - u64::from(entry_count));
     let operation = Operation {
@@ -181,6 +193,8 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_grants,
         new_holds: made_holds,
         changed_holds,
+        new_rules: made_rules,
+        changed_rules,
         task,
         refunded,
     };

@@ -1,10 +1,11 @@
 //! What a batch of commands is decided from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::amount::Amount;
-use crate::credit::{Grant, Hold, Standing};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
+use crate::credit::{Grant, Hold, Rule, Standing};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
 pub use crate::map::Map;
 use crate::owner::AccountKey;
@@ -29,6 +30,8 @@ pub struct Needs {
     pub charges: Vec<(TenantId, LedgerId)>,
     /// Tasks whose charges and captures are to be refunded: as `charges`, for all those booked in this account.
     pub task_charges: Vec<(AccountKey, TaskId)>,
+    /// Rules -> [`Facts::rules`], and the account of each -> [`Facts::accounts`].
+    pub rules: Vec<(TenantId, RuleId)>,
 }
 
 /// Everything that the commands of one batch are decided from, and that the later ones see changed by the earlier ones.
@@ -54,6 +57,8 @@ pub struct Facts {
     pub charges: Map<LedgerId, ChargeFact>,
     /// The charges and captures of a task in an account, the first booked first.
     pub task_charges: Map<(AccountKey, TaskId), Vec<LedgerId>>,
+    /// Rules by id, running or not, with their account. Of one that runs, the state that counts is the one in its account.
+    pub rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -68,6 +73,8 @@ pub struct AccountFacts {
     pub due_holds: Map<HoldId, Hold>,
     /// The earliest expiry after `now` of a frozen hold. Loaded together with `due_holds`.
     pub next_hold_at: Option<Timestamp>,
+    /// The rules that run. Loaded only when [`Standing::rules`] says that there are some.
+    pub rules: BTreeMap<RuleId, Rule>,
 }
 
 /// The row of an account: an anchor.
@@ -164,7 +171,13 @@ impl AccountFacts {
     /// An account before its first entry.
     #[must_use]
     pub fn new(key: Arc<AccountKey>) -> AccountFacts {
-        AccountFacts { account: Account::new(key), grants: Map::default(), due_holds: Map::default(), next_hold_at: None }
+        AccountFacts::of(Account::new(key))
+    }
+
+    /// An account by its row alone.
+    #[must_use]
+    pub fn of(account: Account) -> AccountFacts {
+        AccountFacts { account, grants: Map::default(), due_holds: Map::default(), next_hold_at: None, rules: BTreeMap::new() }
     }
 }
 

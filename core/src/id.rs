@@ -32,8 +32,7 @@ impl OpId {
     }
 
     fn with_shard(now: Timestamp, shard: u64, random: u64) -> OpId {
-        let millis = u64::try_from(now.micros().max(0) / 1_000).unwrap_or(0);
-        let high = (millis << 16) | 0x7000 | shard;
+        let high = (millis(now) << 16) | 0x7000 | shard;
         OpId(Uuid::from_u64_pair(high, random_half(random)))
     }
 
@@ -82,6 +81,10 @@ impl fmt::Debug for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+}
+
+fn millis(at: Timestamp) -> u64 {
+    u64::try_from(at.micros().max(0) / 1_000).unwrap_or(0)
 }
 
 /// The lower half of an id: the variant, 46 random bits, and no ordinal.
@@ -184,6 +187,24 @@ derived_ids! {
     AuditId = "aud",
     /// Names a refund: `ref_` and a UUIDv7.
     RefundId = "ref",
+    /// Names a rule that makes recurring grants: `rule_` and a UUIDv7.
+    RuleId = "rule",
+}
+
+impl GrantId {
+    /// The id of what a rule makes at its `k`-th boundary: the instance, or what is carried over to it. Anybody who knows the rule
+    /// can work it out. It leads to no operation by itself.
+    ///
+    /// A UUIDv7: the milliseconds of the boundary, the 12 bits of tenant and owner that the rule has, and 62 bits of BLAKE3 over
+    /// the rule's UUID, `k` (4 bytes, big-endian) and a byte (0 the instance, 1 what is carried over).
+    #[must_use]
+    pub fn of_rule(rule: RuleId, k: u32, boundary: Timestamp, rollover: bool) -> GrantId {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(rule.0.as_bytes()).update(&k.to_be_bytes()).update(&[u8::from(rollover)]);
+        let low = hasher.finalize().as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let (millis, shard) = (millis(boundary), rule.0.as_u64_pair().0 & 0x0fff);
+        GrantId(Uuid::from_u64_pair((millis << 16) | 0x7000 | shard, low >> 2 | 0x8000_0000_0000_0000))
+    }
 }
 
 /// The longest text id, in bytes.

@@ -76,13 +76,15 @@ mod time;
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Body, CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, Context,
-    ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate, PlaceHold, Receipt, Refund,
-    RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt, VoidGrant, VoidReceipt,
+    ExtendHold, ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, Metadata, Operate, PlaceHold, Receipt,
+    RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, Request, Settle, SettleReceipt,
+    StopRule, StopRuleReceipt, VoidGrant, VoidReceipt,
 };
 pub use credit::{
-    Band, ConsumptionOrder, Criterion, Debt, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms, GrantType,
-    Hold, HoldState, HoldTerms, LateCommit, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES,
-    MAX_TEXT_BYTES, OverCapture, Payer, Policies, Scope, Standing, TenantPolicy, Unusable, UnusableGrant,
+    Band, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState, GrantTerms,
+    GrantType, Hold, HoldState, HoldTerms, LateCommit, LowBalance, MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_RULES,
+    MAX_TASK_CHARGES, MAX_TEXT_BYTES, OverCapture, Payer, Policies, Recurrence, Rule, RuleState, RuleTerms, Scope, Standing,
+    TenantPolicy, Unusable, UnusableGrant, Zone,
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{Balance, Engine, EngineBuilder, GroupFailure, SweepReport, Ticket};
@@ -91,7 +93,7 @@ pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
-    PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
+    PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
 pub use owner::{AccountKey, Owner, Subject};
 #[cfg(feature = "sqlite")]

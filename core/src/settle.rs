@@ -1,5 +1,7 @@
 //! Books what has become due: the release of holds whose time is over, the expiry of grants, the beginning of those that
-//! become effective.
+//! become effective, the boundaries of rules.
+
+pub(crate) mod recur;
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -7,46 +9,71 @@ use std::collections::{BinaryHeap, HashSet};
 
 use uuid::Uuid;
 
-use crate::credit::{GrantState, HoldState};
+use crate::credit::{Grant, GrantState, HoldState};
 use crate::error::Error;
 use crate::facts::AccountFacts;
-use crate::id::{GrantId, HoldId, OpId};
+use crate::id::{GrantId, HoldId, OpId, RuleId};
 use crate::ledger::posting::{Line, Posting, Stop};
 use crate::ledger::{Draw, DrawLine, EntryKind, EntryText};
 use crate::time::Timestamp;
 
-/// What becomes due. At one instant a release comes before an expiry, and an expiry before a beginning.
+/// What becomes due. At one instant a release comes before an expiry, an expiry before a beginning, and that before a boundary of
+/// a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Release,
     End,
     Begin,
+    Recur,
 }
 
-/// Due events, the first first: by time, kind, id.
-type Events = BinaryHeap<Reverse<(Timestamp, Due, Uuid)>>;
+/// What is due, the first first: by time, kind, id.
+struct Agenda {
+    events: BinaryHeap<Reverse<(Timestamp, Due, Uuid)>>,
+    course: recur::Course,
+}
 
-/// Books everything due by the posting's `now`, in order of (effective time, release before expire before begin, id).
+impl Agenda {
+    fn of(posting: &Posting<'_>) -> Agenda {
+        let now = posting.now;
+        let holds = posting.due_holds().map(|hold| (hold.expires_at, Due::Release, hold.id.uuid()));
+        let grants = posting.open_grants().filter_map(|grant| {
+            let due = if grant.state == GrantState::Pending { Due::Begin } else { Due::End };
+            let at = grant.due_at().filter(|at| *at <= now && !recur::is_governed(posting, grant));
+            at.map(|at| (at, due, grant.id.uuid()))
+        });
+        let (course, rules) = recur::Course::of(posting);
+        let rules = rules.into_iter().map(|(at, id)| (at, Due::Recur, id.uuid()));
+        Agenda { events: holds.chain(grants).chain(rules).map(Reverse).collect(), course }
+    }
+
+    fn push(&mut self, at: Timestamp, due: Due, id: Uuid) {
+        self.events.push(Reverse((at, due, id)));
+    }
+}
+
+/// Books everything due by the posting's `now`, in order of (effective time, release before expire before begin before recur, id).
 pub(crate) fn settle(posting: &mut Posting<'_>) -> Result<(), Stop> {
     if posting.account.due_at.is_none_or(|due| due > posting.now) {
         return Ok(());
     }
-    let mut events = due_events(posting);
+    let mut agenda = Agenda::of(posting);
     if posting.account.hold_due_at.is_some_and(|due| due <= posting.now) {
         posting.account.hold_due_at = posting.next_hold_at();
     }
-    while let Some(Reverse((at, due, id))) = events.pop() {
+    while let Some(Reverse((at, due, id))) = agenda.events.pop() {
         match due {
-            Due::Release => release_hold(posting, HoldId::from_uuid(id), at, &mut events)?,
+            Due::Release => release_hold(posting, HoldId::from_uuid(id), at, &mut agenda)?,
             Due::End => {
                 let mut ended = vec![GrantId::from_uuid(id)];
-                while let Some(Reverse((_, _, id))) = events.peek().filter(|next| (next.0.0, next.0.1) == (at, Due::End)) {
+                while let Some(Reverse((_, _, id))) = agenda.events.peek().filter(|next| (next.0.0, next.0.1) == (at, Due::End)) {
                     ended.push(GrantId::from_uuid(*id));
-                    events.pop();
+                    agenda.events.pop();
                 }
                 end_grants(posting, &ended, at)?;
             }
-            Due::Begin => begin_grant(posting, GrantId::from_uuid(id), at, &mut events)?,
+            Due::Begin => begin_grant(posting, GrantId::from_uuid(id), at, &mut agenda)?,
+            Due::Recur => recur::recur(posting, RuleId::from_uuid(id), at, &mut agenda)?,
         }
     }
     Ok(())
@@ -66,7 +93,7 @@ pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, 
     let mut settled = facts.clone();
     settled.account = booked.account.unwrap_or(settled.account);
     settled.account.last_at = facts.account.last_at;
-    for grant in booked.changed_grants {
+    for grant in booked.made_grants.into_iter().chain(booked.changed_grants) {
         if grant.is_open() {
             settled.grants.insert(grant.id, grant);
         } else {
@@ -76,33 +103,31 @@ pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, 
     for hold in booked.changed_holds {
         settled.due_holds.remove(&hold.id);
     }
+    for rule in booked.changed_rules {
+        if rule.is_running() {
+            settled.rules.insert(rule.id, rule);
+        } else {
+            settled.rules.remove(&rule.id);
+        }
+    }
     Ok(settled)
 }
 
-fn due_events(posting: &Posting<'_>) -> Events {
-    let now = posting.now;
-    let holds = posting.due_holds().map(|hold| Reverse((hold.expires_at, Due::Release, hold.id.uuid())));
-    let grants = posting.open_grants().filter_map(|grant| {
-        let due = if grant.state == GrantState::Pending { Due::Begin } else { Due::End };
-        grant.due_at().filter(|at| *at <= now).map(|at| Reverse((at, due, grant.id.uuid())))
-    });
-    holds.chain(grants).collect()
-}
-
-fn release_hold(posting: &mut Posting<'_>, id: HoldId, at: Timestamp, events: &mut Events) -> Result<(), Stop> {
+fn release_hold(posting: &mut Posting<'_>, id: HoldId, at: Timestamp, agenda: &mut Agenda) -> Result<(), Stop> {
     let Some(mut hold) = posting.hold(id).cloned() else { return Ok(()) };
     let all = hold.held();
     let draw = hold.draw.take_last(all);
     hold.state = HoldState::Expired;
     // What comes back to a grant whose time is over, or that was voided, ends at the same instant.
     for line in draw.lines() {
-        let ended =
-            posting.grant(line.grant_id).is_some_and(|grant| grant.state == GrantState::Voided || grant.is_expired(posting.now));
-        if ended {
+        let has_ended = |grant: &Grant| {
+            grant.state == GrantState::Voided || grant.is_expired(posting.now) && !recur::is_governed(posting, grant)
+        };
+        if posting.grant(line.grant_id).is_some_and(has_ended) {
             let expires_at = posting.grant(line.grant_id).and_then(|grant| grant.expires_at).unwrap_or(at);
             let voided = posting.grant(line.grant_id).is_some_and(|grant| grant.state == GrantState::Voided);
             let ends_at = if voided { at } else { expires_at.max(at) };
-            events.push(Reverse((ends_at, Due::End, line.grant_id.uuid())));
+            agenda.push(ends_at, Due::End, line.grant_id.uuid());
         }
     }
     let text = EntryText { user_id: hold.terms.user_id.clone(), ..EntryText::default() };
@@ -141,11 +166,11 @@ pub(crate) fn end_grants(posting: &mut Posting<'_>, ids: &[GrantId], at: Timesta
     Ok(())
 }
 
-fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, events: &mut Events) -> Result<(), Stop> {
+fn begin_grant(posting: &mut Posting<'_>, id: GrantId, at: Timestamp, agenda: &mut Agenda) -> Result<(), Stop> {
     let Some(grant) = posting.grant(id) else { return Ok(()) };
     let draw = Draw::single(id, grant.terms.grant_type, grant.remaining);
     if let Some(expires_at) = grant.expires_at.filter(|expires_at| *expires_at <= posting.now) {
-        events.push(Reverse((expires_at.max(at), Due::End, id.uuid())));
+        agenda.push(expires_at.max(at), Due::End, id.uuid());
     }
     posting.post(Line::new(EntryKind::Grant, draw, at).about_grant(id))
 }
@@ -156,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::amount::Amount;
-    use crate::credit::{Grant, GrantTerms, GrantType, Hold, HoldTerms, LateCommit, MAX_OPEN_HOLDS, OverCapture, Scope};
+    use crate::credit::{GrantTerms, GrantType, Hold, HoldTerms, LateCommit, MAX_OPEN_HOLDS, OverCapture, Scope};
     use crate::id::Unit;
     use crate::owner::{AccountKey, Owner};
 
@@ -172,6 +197,7 @@ mod tests {
             scope: Scope::default(),
             priority: 0,
             reissue_of: None,
+            recurrence: None,
             policy_tag: None,
             reason: None,
             metadata: None,

@@ -1,7 +1,7 @@
 //! Tables of rules: given, when, then, one line a case, in a language that an accountant can read.
 //!
 //! A statement is a command, its amount and its fields: `grant 10 type=trial expires_at=+60 as=g`. Where it says nothing
-//! else, the tenant is `acme`, the owner or payer `user:u1`, a grant's type `purchased`, an operator `ops`, a reason `test`;
+//! else, the tenant is `acme`, the owner or payer `user:u1`, a grant's type `purchased`, that of a rule `plan` and its period a day, an operator `ops`, a reason `test`;
 //! `field=-` leaves a field out. `as=g` gives what is made a name; `void g`, `capture h 3` and `ledger_id=@c` use it. Times are
 //! seconds from the beginning (`+60`, `+7d`). Statements are separated by `;`. Besides commands there are:
 //! - `wait 60`: the clock goes on by so many seconds; `at +60`: it is set to that instant;
@@ -186,12 +186,14 @@ impl Bank {
 
     fn value(&self, field: &str, text: &str) -> Value {
         match field {
-            "effective_at" | "expires_at" => instant(text).to_string().into(),
-            "expire_in" | "priority" | "final" | "metadata" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
-            "grant_id" | "hold_id" | "ledger_id" => match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
-                Some(made) => made.get(field).cloned().unwrap_or_else(|| format!("no {field}").into()),
-                None => text.trim_start_matches('@').into(),
-            },
+            "effective_at" | "expires_at" | "starts_at" | "ends_at" => instant(text).to_string().into(),
+            "expire_in" | "priority" | "final" | "metadata" | "every" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+            "grant_id" | "hold_id" | "ledger_id" | "rule_id" => {
+                match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
+                    Some(made) => made.get(field).cloned().unwrap_or_else(|| format!("no {field}").into()),
+                    None => text.trim_start_matches('@').into(),
+                }
+            }
             _ => text.into(),
         }
     }
@@ -278,14 +280,18 @@ impl Bank {
 fn defaults(command: &str) -> Map<String, Value> {
     let mut fields = json!({"command": command, "tenant_id": "acme"});
     match command {
-        "grant" | "adjust" | "settle" => fields["owner"] = "user:u1".into(),
+        "grant" | "adjust" | "settle" | "recur" => fields["owner"] = "user:u1".into(),
         "hold" | "charge" | "refund" => fields["payer"] = "user:u1".into(),
         _ => {}
     }
     if command == "grant" {
         fields["type"] = "purchased".into();
     }
-    if matches!(command, "void" | "adjust" | "refund") {
+    if command == "recur" {
+        fields["type"] = "plan".into();
+        fields["every"] = json!({"days": 1});
+    }
+    if matches!(command, "void" | "adjust" | "refund" | "stop_rule") {
         fields["operator"] = "ops".into();
         fields["reason"] = "test".into();
     }
@@ -299,6 +305,7 @@ fn defaults(command: &str) -> Map<String, Value> {
 fn subject(command: &str) -> Option<&'static str> {
     match command {
         "void" | "amend" => Some("grant_id"),
+        "stop_rule" => Some("rule_id"),
         "extend" | "capture" | "release" => Some("hold_id"),
         _ => None,
     }

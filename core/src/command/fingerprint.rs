@@ -54,6 +54,12 @@ fields! {
     Final = "final",
     ScopeAppId = "scope_app_id",
     ScopeTemplateId = "scope_template_id",
+    Every = "every",
+    StartsAt = "starts_at",
+    EndsAt = "ends_at",
+    Zone = "zone",
+    RolloverCap = "rollover_cap",
+    RuleId = "rule_id",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

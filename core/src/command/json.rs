@@ -15,7 +15,7 @@ use crate::owner::Owner;
 const CONTEXT_FIELDS: [&str; 4] = ["tenant_id", "idempotency_key", "actor", "request_id"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
-const AMOUNT_FIELDS: [&str; 2] = ["amount", "actual_cost"];
+const AMOUNT_FIELDS: [&str; 3] = ["amount", "actual_cost", "rollover_cap"];
 
 /// The fields that name an owner: their mistakes are those of [`Owner`].
 const OWNER_FIELDS: [&str; 2] = ["owner", "payer"];
@@ -59,7 +59,8 @@ impl Request<Body> {
     /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
-        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle";
+        const KINDS: &str =
+            "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, stop_rule";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -86,6 +87,8 @@ impl Request<Body> {
             "charge" => Body::Charge(read(fields)?),
             "refund" => Body::Refund(read(fields)?),
             "settle" => Body::Settle(read(fields)?),
+            "recur" => Body::Recur(read(fields)?),
+            "stop_rule" => Body::StopRule(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -106,6 +109,8 @@ impl Request<Body> {
             Body::Charge(body) => serde_json::to_value(body),
             Body::Refund(body) => serde_json::to_value(body),
             Body::Settle(body) => serde_json::to_value(body),
+            Body::Recur(body) => serde_json::to_value(body),
+            Body::StopRule(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -170,7 +175,10 @@ fn allowed(field: &str) -> &'static str {
         "priority" => "a whole number from -2147483648 to 2147483647",
         "final" => "true or false",
         "metadata" => "an object",
-        "effective_at" | "expires_at" => "an ISO 8601 instant with an offset and at most 6 digits after the second",
+        "every" => "one of `days`, `weeks`, `months` and `years`, with a whole number from 1 to 1000",
+        "effective_at" | "expires_at" | "starts_at" | "ends_at" => {
+            "an ISO 8601 instant with an offset and at most 6 digits after the second"
+        }
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",
         _ if OWNER_FIELDS.contains(&field) => "`pool`, `user:<id>` or `organization:<id>`",
         _ => "a value of the field's type; unknown fields are refused",

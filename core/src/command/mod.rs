@@ -6,6 +6,7 @@ mod grant;
 mod hold;
 mod json;
 mod receipt;
+mod recur;
 mod shape;
 
 use std::collections::BTreeMap;
@@ -20,9 +21,10 @@ pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub(crate) use receipt::AnswerRest;
 pub use receipt::{
-    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RefundReceipt,
-    ReleaseReceipt, SettleReceipt, VoidReceipt,
+    AdjustReceipt, AmendReceipt, CaptureReceipt, ChargeReceipt, ExtendReceipt, GrantReceipt, HoldReceipt, Receipt, RecurReceipt,
+    RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
 };
+pub use recur::{RecurGrant, StopRule};
 
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
@@ -129,6 +131,8 @@ pub enum Body {
     Charge(Charge),
     Refund(Refund),
     Settle(Settle),
+    Recur(RecurGrant),
+    StopRule(StopRule),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -222,6 +226,8 @@ bodies! {
     Charge(Charge) -> ChargeReceipt,
     Refund(Refund) -> RefundReceipt,
     Settle(Settle) -> SettleReceipt,
+    Recur(RecurGrant) -> RecurReceipt,
+    StopRule(StopRule) -> StopRuleReceipt,
 }
 
 /// What each command says about itself.
@@ -276,13 +282,15 @@ impl Request<Body> {
     }
 
     /// The id for this command, which begins at `now`, with `random` bits from the host. It leads to the same place as the
-    /// account that the command is about: the one that it needs, or that of the hold or grant that it names.
+    /// account that the command is about: the one that it needs, or that of the hold, grant or rule that it
+    /// names.
     #[must_use]
     pub fn op_id(&self, needs: &Needs, now: Timestamp, random: u64) -> OpId {
         if let Some(account) = needs.accounts.first() {
             return OpId::new(now, &account.tenant_id, Some(&account.owner), random);
         }
         let named = needs.holds.first().map(|(_, id)| id.uuid()).or_else(|| needs.grants.first().map(|(_, id)| id.uuid()));
+        let named = named.or_else(|| needs.rules.first().map(|(_, id)| id.uuid()));
         match named {
             Some(id) => OpId::beside(now, id, random),
             None => OpId::new(now, &self.context.tenant_id, None, random),

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Operate;
 use crate::amount::Amount;
-use crate::credit::HoldState;
-use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, PriceBasis, RefundId, TaskId, TemplateId};
+use crate::credit::{HoldState, Rule};
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, PolicyTag, PriceBasis, RefundId, RuleId, TaskId, TemplateId};
+use crate::ledger::rules::{rule_after, rule_of};
 use crate::ledger::{Draw, Entry, EntryKind, OperationKind, StoredOperation, Terms};
 use crate::time::Timestamp;
 
@@ -79,6 +80,8 @@ impl Receipt {
             OperationKind::Charge => json(serde_json::to_value(ChargeReceipt::new(self))),
             OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
+            OperationKind::Recur => json(serde_json::to_value(RecurReceipt::new(self))),
+            OperationKind::StopRule => json(serde_json::to_value(StopRuleReceipt::new(self))),
         }
     }
 
@@ -380,5 +383,46 @@ receipt! {
     SettleReceipt from [] as (receipt, common) {
         /// How many entries were booked.
         booked: u32 = u32::try_from(receipt.entries().len()).unwrap_or(u32::MAX),
+    }
+}
+
+receipt! {
+    /// Answers [`crate::RecurGrant`].
+    RecurReceipt from [Amend] as (receipt, common) {
+        /// The rule.
+        rule_id: RuleId = rule_named(common.main_terms.as_ref(), receipt),
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+        /// Its first instance, if it began at once.
+        grant_id: Option<GrantId> = receipt.own_entries().find(|entry| entry.kind == EntryKind::Grant).and_then(|entry| entry.grant_id),
+        /// The change of the balance: 0 when it begins later.
+        change: Amount = receipt.change(),
+        /// When it makes its next instance; none if there is no other.
+        next_at: Option<Timestamp> = receipt.rule_made().and_then(|rule| rule.due_at()),
+    }
+}
+
+receipt! {
+    /// Answers [`crate::StopRule`].
+    StopRuleReceipt from [Amend] as (receipt, common) {
+        /// The rule.
+        rule_id: RuleId = rule_named(common.main_terms.as_ref(), receipt),
+        /// The entry.
+        ledger_id: LedgerId = common.ledger_id,
+    }
+}
+
+fn rule_named(main: Option<&Terms>, receipt: &Receipt) -> RuleId {
+    main.and_then(rule_of).unwrap_or_else(|| RuleId::from_uuid(receipt.stored.operation.op_id.uuid()))
+}
+
+impl Receipt {
+    /// The rule that the command made, as its entries leave it.
+    fn rule_made(&self) -> Option<Rule> {
+        let follow = |rule, entry: &Entry| match &entry.terms {
+            Some(terms) => rule_after(rule, terms, &entry.text),
+            None => rule,
+        };
+        self.own_entries().fold(None, follow)
     }
 }

@@ -110,3 +110,11 @@ pub(super) fn expire_in(seconds: u32) -> Result<(), Denial> {
     }
     Err(Denial::invalid("expire_in", seconds, "1 to 604800 seconds"))
 }
+
+/// How many steps of the calendar a period can have.
+pub(super) fn every(every: crate::credit::Every) -> Result<(), Denial> {
+    if (1..=super::recur::MAX_STEPS).contains(&every.count()) {
+        return Ok(());
+    }
+    Err(Denial::invalid("every", every, "1 to 1000 days, weeks, months or years"))
+}

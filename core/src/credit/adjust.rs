@@ -27,6 +27,7 @@ pub(crate) fn adjust<'a>(case: &Case<'a>, command: &Adjust) -> Result<Booking<'a
             scope: Scope::default(),
             priority: 0,
             reissue_of: None,
+            recurrence: None,
             policy_tag: None,
             reason: text.reason.clone(),
             metadata: text.metadata.clone(),

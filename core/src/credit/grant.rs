@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::rule::Recurrence;
 use crate::amount::Amount;
 use crate::id::{AppId, GrantId, PolicyTag, TemplateId};
 use crate::time::Timestamp;
@@ -134,6 +135,9 @@ pub struct GrantTerms {
     /// The grant that this reissues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reissue_of: Option<GrantId>,
+    /// The rule and the period that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurrence: Option<Recurrence>,
     /// The label of compliance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_tag: Option<PolicyTag>,
@@ -146,7 +150,7 @@ pub struct GrantTerms {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
-const fn is_zero(priority: &i32) -> bool {
+pub(super) const fn is_zero(priority: &i32) -> bool {
     *priority == 0
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn give<'a>(case: &Case<'a>, command: &GrantCredit) -> Result<Booking
         scope: command.scope.clone(),
         priority: command.priority,
         reissue_of: None,
+        recurrence: None,
         policy_tag: command.policy_tag.clone(),
         reason: text.reason.clone(),
         metadata: text.metadata.clone(),
@@ -76,7 +77,7 @@ pub(super) fn make_grant(
 
 /// All that was ever issued, and all that will be when pending grants begin, must fit: else a grant that begins could
 /// not be booked, and its account would be stuck.
-fn refuse_overflow(posting: &Posting<'_>, amount: Amount) -> Result<(), Denial> {
+pub(super) fn refuse_overflow(posting: &Posting<'_>, amount: Amount) -> Result<(), Denial> {
     let totals = posting.account.totals;
     let pending = posting.open_grants().filter(|grant| grant.state == GrantState::Pending).map(|grant| grant.remaining);
     let sum = pending.chain([totals.issued, totals.adjusted_in, amount]).try_fold(Amount::ZERO, Amount::checked_add);
@@ -124,6 +125,10 @@ pub(crate) fn amend<'a>(case: &Case<'a>, command: &AmendGrant) -> Result<Booking
         return Err(
             Denial::invalid("expires_at", command.expires_at, &format!("a time after the present expiry {expires_at}")).into()
         );
+    }
+    // What a rule made is over with its period, and its rule goes on: one that lasts longer counts like one that is given.
+    if grant.terms.recurrence.is_some() && posting.open_grant_count() > MAX_OPEN_GRANTS {
+        return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
     grant.expires_at = Some(command.expires_at);
     posting.put_grant(grant);

@@ -1,6 +1,7 @@
 //! Grants and holds, and the rules by which credit is granted, drawn, held, captured, charged and refunded.
 
 pub(crate) mod adjust;
+mod calendar;
 pub(crate) mod charge;
 pub(crate) mod draw;
 #[macro_use]
@@ -10,7 +11,9 @@ mod hold;
 pub(crate) mod holds;
 mod order;
 mod policy;
+pub(crate) mod recur;
 pub(crate) mod refund;
+mod rule;
 mod standing;
 
 pub(crate) use draw::explain;
@@ -20,6 +23,7 @@ pub use grant::{Grant, GrantState, GrantTerms, GrantType, Scope};
 pub use hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
+pub use rule::{Every, Recurrence, Rule, RuleState, RuleTerms, Zone};
 pub use standing::{Band, Debt, LowBalance, Standing};
 
 /// Open grants that an account can have.
@@ -30,5 +34,7 @@ pub const MAX_DRAW_GRANTS: usize = 256;
 pub const MAX_OPEN_HOLDS: usize = 10_000;
 /// Charges and captures that can be booked under one task.
 pub const MAX_TASK_CHARGES: usize = 1_000;
+/// Rules that can run in an account.
+pub const MAX_RULES: usize = 16;
 /// Bytes of text and metadata that a command can carry.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;

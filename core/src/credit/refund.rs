@@ -152,6 +152,7 @@ fn reissue(case: &Case<'_>, posting: &mut Posting<'_>, line: &DrawLine, text: &E
         amount: line.amount,
         effective_at: posting.now,
         reissue_of: Some(ended.id),
+        recurrence: None,
         reason: text.reason.clone(),
         metadata: text.metadata.clone(),
         ..(*ended.terms).clone()

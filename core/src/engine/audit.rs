@@ -23,7 +23,7 @@ const ACCOUNTS_A_READ: usize = 256;
 const ENTRIES_A_READ: usize = 256;
 
 impl Engine {
-    /// Recomputes the books from the first entry on: the chain, the balances, the grants and holds of every account, and says
+    /// Recomputes the books from the first entry on: the chain, the balances, the grants, holds and rules of every account, and says
     /// where they part from what is stored. Commands go on meanwhile.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Engine {
         Ok(Some(report))
     }
 
-    /// What the rows of grants and holds that have ended say otherwise than their entries. Refunds and tasks still go by them.
+    /// What the rows of grants, holds and rules that have ended say otherwise than their entries. Refunds and tasks still go by them.
     fn wrong_ended_rows(&self, account: &Arc<AccountKey>, rebuilt: &Rebuilt) -> Result<Vec<(FaultKind, String)>, Failure> {
         let mut wrong = Vec::new();
         let tenant_id = &account.tenant_id;
@@ -179,6 +179,16 @@ impl Engine {
                 read => {
                     let message = format!("the hold {} is {:?}, its entries say {hold:?}", hold.id, read?);
                     wrong.push((FaultKind::WrongHold, message));
+                }
+            }
+        }
+        for rule in rebuilt.ended_rules() {
+            match ask!(self, Rule, Query::Rule(tenant_id.clone(), rule.id)) {
+                Err(Failure::Failed(Error::Corrupt(what))) => wrong.push((FaultKind::Unreadable, what)),
+                Ok(Some((owner, row))) if owner == *account && row == *rule => {}
+                read => {
+                    let message = format!("the rule {} is {:?}, its entries say {rule:?}", rule.id, read?);
+                    wrong.push((FaultKind::WrongRule, message));
                 }
             }
         }

@@ -191,6 +191,7 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.grants);
         unique(&mut needs.charges);
         unique(&mut needs.task_charges);
+        unique(&mut needs.rules);
         DecideBatch { jobs, needs, clock }
     }
 }

@@ -114,6 +114,7 @@ impl Job {
             needs.grants.extend_from_slice(&own.grants);
             needs.charges.extend_from_slice(&own.charges);
             needs.task_charges.extend_from_slice(&own.task_charges);
+            needs.rules.extend_from_slice(&own.rules);
         }
     }
 
@@ -230,6 +231,8 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::Charge(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::Refund(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Settle(_) => (None, None),
+        Body::Recur(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::StopRule(body) => (Some(&body.reason), body.metadata.as_ref()),
     };
     COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Engine;
 use crate::amount::Amount;
-use crate::credit::{self, Explanation, Grant, GrantState, Hold, HoldState};
+use crate::credit::{self, Explanation, Grant, GrantState, Hold, HoldState, Rule};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::facts::{Account, AccountFacts, Task};
@@ -120,6 +120,28 @@ impl Engine {
             facts.into_iter().flat_map(|facts| facts.grants.into_values()).filter(Grant::is_open).collect();
         grants.sort_by_cached_key(|grant| order.key(grant));
         Ok(grants)
+    }
+
+    /// The rules that run in an account, the first made first, each with its next boundary.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, Every, GrantType, Owner, RecurGrant};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// let daily = RecurGrant::new(user.clone(), GrantType::Plan, "5".parse()?, Every::Days(1));
+    /// let made = engine.execute(acme.request(daily))?;
+    /// let rules = engine.rules(&acme.account(user, "credit")?)?;
+    /// assert_eq!((rules[0].id, rules[0].next, Some(rules[0].next_at)), (made.rule_id, 1, made.next_at));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn rules(&self, account: &AccountKey) -> Result<Vec<Rule>, Failure> {
+        let (facts, _) = self.settled(account)?;
+        Ok(facts.into_iter().flat_map(|facts| facts.rules.into_values()).collect())
     }
 
     /// From which grants an amount would be drawn now, and why in that order.

@@ -9,8 +9,8 @@ use super::chain::ChainHash;
 use super::draw::Draw;
 use crate::amount::Amount;
 use crate::credit::named_enum;
-use crate::credit::{GrantTerms, HoldTerms};
-use crate::id::{AppId, GrantId, HoldId, LedgerId, OpId, Operator, PriceBasis, TaskId, TemplateId, UserId};
+use crate::credit::{GrantTerms, HoldTerms, RuleTerms};
+use crate::id::{AppId, GrantId, HoldId, LedgerId, OpId, Operator, PriceBasis, RuleId, TaskId, TemplateId, UserId};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -37,9 +37,9 @@ named_enum! {
         Expire = "expire",
         /// A grant is taken back: available -> forfeited.
         Void = "void",
-        /// The expiry of a grant is moved.
+        /// The expiry of a grant is moved, or a rule is made or ended.
         Amend = "amend",
-        /// What remains of a period is carried over to the next.
+        /// What remains of a period is carried over to the next: from the grant of the draw to the one that the entry makes.
         Rollover = "rollover",
         /// An operator adds (adjusted in -> available) or takes (available -> adjusted out).
         Adjust = "adjust",
@@ -94,6 +94,18 @@ pub enum Terms {
     HoldState {
         /// Where it stands from now on.
         state: crate::credit::HoldState,
+    },
+    /// A rule is made.
+    Rule {
+        /// Its name.
+        rule_id: RuleId,
+        /// What was agreed.
+        terms: Arc<RuleTerms>,
+    },
+    /// A rule ends before its time: it was stopped, or its next instance would take what was given to the account out of range.
+    RuleEnd {
+        /// Its name.
+        rule_id: RuleId,
     },
 }
 

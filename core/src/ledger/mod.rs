@@ -7,6 +7,7 @@ pub(crate) mod export;
 mod operation;
 pub(crate) mod posting;
 mod query;
+pub(crate) mod rules;
 pub(crate) mod verify;
 
 pub use chain::{ChainHash, text_hash};

@@ -35,6 +35,10 @@ named_enum! {
         Refund = "refund",
         /// What had become due was booked.
         Settle = "settle",
+        /// A rule of recurring grants was made.
+        Recur = "recur",
+        /// A rule was stopped.
+        StopRule = "stop_rule",
     }
 }
 

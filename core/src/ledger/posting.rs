@@ -1,16 +1,18 @@
 //! Booking: the one place where balances, grants and holds change, entry by entry.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chain::text_hash;
 use super::draw::{Draw, DrawLine};
 use super::entry::{Entry, EntryKind, EntryText, Terms};
+use super::rules::{rule_after, rule_of};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, Hold, HoldState};
+use crate::credit::{Grant, GrantState, Hold, HoldState, Rule};
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
-use crate::id::{AppId, GrantId, HoldId, OpId, TaskId, TemplateId};
+use crate::id::{AppId, GrantId, HoldId, OpId, RuleId, TaskId, TemplateId};
 use crate::map::Map;
 use crate::time::Timestamp;
 
@@ -112,6 +114,8 @@ pub(crate) struct Posting<'a> {
     made_grants: Vec<GrantId>,
     holds: Map<HoldId, Hold>,
     made_holds: Vec<HoldId>,
+    rules: BTreeMap<RuleId, Rule>,
+    made_rules: Vec<RuleId>,
     settled: usize,
 }
 
@@ -129,6 +133,8 @@ impl<'a> Posting<'a> {
             made_grants: Vec::new(),
             holds: Map::default(),
             made_holds: Vec::new(),
+            rules: BTreeMap::new(),
+            made_rules: Vec::new(),
             settled: 0,
         }
     }
@@ -187,6 +193,20 @@ impl<'a> Posting<'a> {
         self.before.next_hold_at
     }
 
+    /// A rule as it stands now.
+    pub(crate) fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules
+            .get(&id)
+            .or_else(|| self.before.rules.get(&id))
+            .or_else(|| self.named.and_then(|facts| facts.rules.get(&id)).map(|(_, rule)| rule))
+    }
+
+    /// The rules that run now.
+    pub(crate) fn running_rules(&self) -> impl Iterator<Item = &Rule> {
+        let untouched = self.before.rules.values().filter(|rule| !self.rules.contains_key(&rule.id));
+        untouched.chain(self.rules.values().filter(|rule| rule.is_running()))
+    }
+
     /// Adds a grant with nothing in it yet (or pending): the entry that makes it fills it.
     pub(crate) fn make_grant(&mut self, grant: Grant) {
         self.made_grants.push(grant.id);
@@ -223,6 +243,14 @@ impl<'a> Posting<'a> {
             self.move_in_grant(line.kind, line.outgoing, part)?;
         }
         let total = line.draw.total();
+        if let (EntryKind::Rollover, Some(id)) = (line.kind, line.grant_id) {
+            let missing = || Stop::Contradiction(format!("the grant {id} is carried over to but not there"));
+            let grant = self.grants.get_mut(&id).ok_or_else(missing)?;
+            grant.remaining = sum(grant.remaining, total)?;
+        }
+        if let Some(id) = line.terms.as_ref().and_then(rule_of) {
+            self.move_rule(id, &line);
+        }
         let change = flow.available.of(total)?;
         let frozen_change = flow.frozen.of(total)?;
         self.account.available = sum(self.account.available, change)?;
@@ -265,6 +293,20 @@ impl<'a> Posting<'a> {
         Ok(())
     }
 
+    /// Rules follow from entries, as everything does: from the one that makes a rule, from each instance, from the one that ends it.
+    fn move_rule(&mut self, id: RuleId, line: &Line) {
+        let before = self.rule(id).cloned();
+        let was_running = before.as_ref().is_some_and(Rule::is_running);
+        if before.is_none() {
+            self.made_rules.push(id);
+        }
+        if let Some(rule) = line.terms.as_ref().and_then(|terms| rule_after(before, terms, &line.text)) {
+            let rules = &mut self.account.standing.rules;
+            *rules = (*rules + u32::from(rule.is_running())).saturating_sub(u32::from(was_running));
+            self.rules.insert(id, rule);
+        }
+    }
+
     /// Nothing becomes due before this. Exact after everything due was booked, else a lower bound.
     fn due_at(&self, settled: bool) -> Option<Timestamp> {
         let grants_due = |grants: &mut dyn Iterator<Item = &Grant>| grants.filter_map(Grant::due_at).min();
@@ -273,7 +315,12 @@ impl<'a> Posting<'a> {
         } else {
             earliest(self.before.account.due_at, grants_due(&mut self.grants.values()))
         };
-        earliest(of_grants, self.account.hold_due_at)
+        let of_rules = if settled {
+            self.running_rules().filter_map(Rule::due_at).min()
+        } else {
+            self.rules.values().filter_map(Rule::due_at).min()
+        };
+        earliest(earliest(of_grants, of_rules), self.account.hold_due_at)
     }
 
     /// Ends the booking: the row as it stands, and what changed.
@@ -286,6 +333,7 @@ impl<'a> Posting<'a> {
         self.account.last_at = self.now;
         let made_grants: Vec<Grant> = self.made_grants.iter().filter_map(|id| self.grants.remove(id)).collect();
         let made_holds: Vec<Hold> = self.made_holds.iter().filter_map(|id| self.holds.remove(id)).collect();
+        let made_rules: Vec<Rule> = self.made_rules.iter().filter_map(|id| self.rules.remove(id)).collect();
         let mut changed_grants: Vec<Grant> = self.grants.into_values().collect();
         let mut changed_holds: Vec<Hold> = self.holds.into_values().collect();
         changed_grants.sort_unstable_by_key(|grant| grant.id);
@@ -298,6 +346,8 @@ impl<'a> Posting<'a> {
             changed_grants,
             made_holds,
             changed_holds,
+            made_rules,
+            changed_rules: self.rules.into_values().collect(),
         }
     }
 }
@@ -312,6 +362,8 @@ pub(crate) struct Booked {
     pub(crate) changed_grants: Vec<Grant>,
     pub(crate) made_holds: Vec<Hold>,
     pub(crate) changed_holds: Vec<Hold>,
+    pub(crate) made_rules: Vec<Rule>,
+    pub(crate) changed_rules: Vec<Rule>,
 }
 
 /// The earlier of two instants, where there is one.
@@ -427,7 +479,7 @@ pub(crate) fn move_in_grant(grant: &mut Grant, kind: EntryKind, outgoing: bool, 
             grant.remaining = sum(grant.remaining, amount)?
         }
         EntryKind::Adjust if !outgoing => grant.remaining = sum(grant.remaining, amount)?,
-        EntryKind::Charge | EntryKind::Expire | EntryKind::Void | EntryKind::Adjust => {
+        EntryKind::Charge | EntryKind::Expire | EntryKind::Void | EntryKind::Adjust | EntryKind::Rollover => {
             grant.remaining = take(grant.remaining, grant.id)?
         }
         EntryKind::Hold => {
@@ -439,7 +491,7 @@ pub(crate) fn move_in_grant(grant: &mut Grant, kind: EntryKind, outgoing: bool, 
             grant.held = take(grant.held, grant.id)?;
             grant.remaining = sum(grant.remaining, amount)?;
         }
-        EntryKind::Extend | EntryKind::Amend | EntryKind::Rollover => {}
+        EntryKind::Extend | EntryKind::Amend => {}
     }
     Ok(())
 }

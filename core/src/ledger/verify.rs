@@ -1,5 +1,6 @@
 //! Verification: the ledger read again from its first entry, and compared with what the books say now.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,10 +9,11 @@ use serde::Serialize;
 use super::chain::{ChainHash, text_hash};
 use super::entry::{Entry, EntryKind, Terms};
 use super::posting::{Stop, book_entry, earliest, move_in_grant};
+use super::rules::{rule_after, rule_of};
 use crate::amount::Amount;
-use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState};
+use crate::credit::{Grant, GrantState, GrantTerms, Hold, HoldState, Rule};
 use crate::facts::{Account, Totals};
-use crate::id::{GrantId, HoldId, LedgerId};
+use crate::id::{GrantId, HoldId, LedgerId, RuleId};
 use crate::ledger::Draw;
 use crate::map::Map;
 use crate::owner::AccountKey;
@@ -76,6 +78,8 @@ super::super::credit::named_enum! {
         WrongOperation = "wrong_operation",
         /// A row cannot be read.
         Unreadable = "unreadable",
+        /// A rule says something else than its entries.
+        WrongRule = "wrong_rule",
     }
 }
 
@@ -84,6 +88,7 @@ pub(crate) struct Rebuilt {
     account: Account,
     grants: Map<GrantId, Grant>,
     holds: Map<HoldId, Hold>,
+    rules: BTreeMap<RuleId, Rule>,
     /// What refunds gave back, as their entries say it, and as the operations of the charges do.
     refunded: Amount,
     noted_refunded: Amount,
@@ -96,6 +101,7 @@ impl Rebuilt {
             account: Account::new(key),
             grants: Map::default(),
             holds: Map::default(),
+            rules: BTreeMap::new(),
             refunded: Amount::ZERO,
             noted_refunded: Amount::ZERO,
             faults: Vec::new(),
@@ -180,8 +186,12 @@ impl Rebuilt {
                 .ok_or_else(|| format!("the entry {} draws from a grant that no entry made", entry.seq))?;
             move_in_grant(grant, entry.kind, outgoing, line.amount).map_err(|stop| sentence(&stop))?;
         }
+        if let (EntryKind::Rollover, Some(grant)) = (entry.kind, entry.grant_id.and_then(|id| self.grants.get_mut(&id))) {
+            grant.remaining = entry.draw.total();
+        }
         self.end_or_amend_grant(entry);
         self.rebuild_hold(entry);
+        self.rebuild_rule(entry);
         Ok(())
     }
 
@@ -227,6 +237,14 @@ impl Rebuilt {
         }
     }
 
+    fn rebuild_rule(&mut self, entry: &Entry) {
+        let Some((terms, id)) = entry.terms.as_ref().and_then(|terms| Some((terms, rule_of(terms)?))) else { return };
+        let before = self.rules.remove(&id);
+        self.rules.extend(rule_after(before, terms, &entry.text).map(|rule| (id, rule)));
+        let running = self.rules.values().filter(|rule| rule.is_running()).count();
+        self.account.standing.rules = u32::try_from(running).unwrap_or(u32::MAX);
+    }
+
     /// What was found before there was anything to compare with.
     pub(crate) fn into_faults(self) -> Vec<Fault> {
         self.faults
@@ -245,6 +263,11 @@ impl Rebuilt {
     /// Holds that have ended.
     pub(crate) fn ended_holds(&self) -> impl Iterator<Item = &Hold> {
         self.holds.values().filter(|hold| hold.state != HoldState::Frozen)
+    }
+
+    /// Rules that have ended.
+    pub(crate) fn ended_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.values().filter(|rule| !rule.is_running())
     }
 
     /// Compares with the row of the account and all that is open in it.
@@ -272,6 +295,7 @@ impl Rebuilt {
         }
         self.compare_grants(image);
         self.compare_holds(image);
+        self.compare_rules(image);
     }
 
     fn compare_row(&mut self, row: &Account) {
@@ -297,7 +321,8 @@ impl Rebuilt {
             self.fault(FaultKind::WrongAccount, None, None, message);
         }
         let hold_due_at = self.holds.values().filter(|hold| hold.state == HoldState::Frozen).map(|hold| hold.expires_at).min();
-        let due_at = earliest(hold_due_at, self.grants.values().filter_map(Grant::due_at).min());
+        let of_rules = self.rules.values().filter_map(Rule::due_at).min();
+        let due_at = earliest(earliest(hold_due_at, of_rules), self.grants.values().filter_map(Grant::due_at).min());
         for (name, bound, due) in [("hold_due_at", row.hold_due_at, hold_due_at), ("due_at", row.due_at, due_at)] {
             if let Some(due) = due
                 && bound.is_none_or(|bound| bound > due)
@@ -343,6 +368,20 @@ impl Rebuilt {
             }
         }
         self.holds = holds;
+    }
+
+    fn compare_rules(&mut self, image: &AccountImage) {
+        let rules = std::mem::take(&mut self.rules);
+        let running: BTreeMap<RuleId, &Rule> =
+            rules.values().filter(|rule| rule.is_running()).map(|rule| (rule.id, rule)).collect();
+        for id in union(running.keys(), image.facts.rules.keys()) {
+            let (ours, theirs) = (running.get(&id).copied(), image.facts.rules.get(&id));
+            if ours != theirs {
+                let message = format!("the rule {id} is {theirs:?}, its entries say {ours:?}");
+                self.fault(FaultKind::WrongRule, None, None, message);
+            }
+        }
+        self.rules = rules;
     }
 }
 

@@ -9,9 +9,9 @@ pub mod sqlite;
 use std::sync::Arc;
 
 use crate::changes::Changes;
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Rule};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{Entry, EntryPage, EntryQuery, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::{Clock, Timestamp};
@@ -69,9 +69,9 @@ pub trait Store: Send + Sync {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Query {
-    /// An account with its open grants and the holds due at this instant; `None` if it never had an entry.
+    /// An account with its open grants, its running rules and the holds due at this instant; `None` if it never had an entry.
     Account(AccountKey, Timestamp),
-    /// An account with all its open grants and all its frozen holds, whatever their expiry.
+    /// An account with all its open grants, its running rules and all its frozen holds, whatever their expiry.
     AccountImage(AccountKey),
     /// What a batch with these needs would be decided from at this instant by the clock. Nothing is locked.
     Facts(Box<Needs>, Timestamp),
@@ -79,6 +79,8 @@ pub enum Query {
     Hold(TenantId, HoldId),
     /// A grant and its account, open or not.
     Grant(TenantId, GrantId),
+    /// A rule and its account, running or not.
+    Rule(TenantId, RuleId),
     /// A task.
     Task(TenantId, TaskId),
     /// The operation under a key.
@@ -117,6 +119,7 @@ pub enum Answer {
     Facts(Box<Facts>),
     Hold(Option<(Arc<AccountKey>, Hold)>),
     Grant(Option<(Arc<AccountKey>, Grant)>),
+    Rule(Option<(Arc<AccountKey>, Rule)>),
     Task(Option<Task>),
     OperationByKey(Option<Arc<StoredOperation>>),
     Operations(Vec<Arc<StoredOperation>>),
@@ -131,7 +134,7 @@ pub enum Answer {
 /// An account as verification compares it.
 #[derive(Clone, Debug)]
 pub struct AccountImage {
-    /// The row and all open grants; its `due_holds` are empty.
+    /// The row, all open grants and all running rules; its `due_holds` are empty.
     pub facts: AccountFacts,
     /// All frozen holds.
     pub open_holds: Vec<Hold>,

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{Settle, VoidGrant};
-use crate::credit::{ConsumptionOrder, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy};
-use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::command::{RecurGrant, Settle, StopRule, VoidGrant};
+use crate::credit::{
+    ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, OverCapture, Payer, Policies, Scope, TenantPolicy,
+};
+use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, RuleId, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
 use crate::{Amount, Body, Command, Context, Receipt, Timestamp};
 
@@ -52,6 +54,8 @@ pub struct Made {
     pub hold_id: HoldId,
     /// The main entry.
     pub ledger_id: LedgerId,
+    /// The rule.
+    pub rule_id: RuleId,
 }
 
 impl Made {
@@ -66,6 +70,7 @@ impl Made {
             grant_id: named(&json, "grant_id").unwrap_or(GrantId::from_uuid(Uuid::nil())),
             hold_id: named(&json, "hold_id").unwrap_or(HoldId::from_uuid(Uuid::nil())),
             ledger_id: named(&json, "ledger_id").unwrap_or(LedgerId::from_uuid(Uuid::nil())),
+            rule_id: named(&json, "rule_id").unwrap_or(RuleId::from_uuid(Uuid::nil())),
         }
     }
 }
@@ -100,7 +105,8 @@ impl Step {
                     *id = made.ledger_id;
                 }
             }
-            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) => {}
+            Body::StopRule(body) => body.rule_id = made.rule_id,
+            Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::Recur(_) => {}
         }
         command
     }
@@ -169,6 +175,7 @@ enum Kind {
     Grant,
     Hold,
     Use,
+    Rule,
 }
 
 struct Generator {
@@ -202,6 +209,7 @@ impl Generator {
             83..88 => Wait::BeforeNextDue,
             88..95 => Wait::Micros(self.random.i64(1..1_000) * 1_000_000),
             95..96 => Wait::Micros(self.random.i64(1..9) * 86_400_000_000),
+            96..97 => Wait::Micros(self.random.i64(1..60) * 86_400_000_000),
             _ => Wait::Micros(-self.random.i64(1..1_500_000)),
         };
         self.now += match wait {
@@ -233,6 +241,8 @@ impl Generator {
             Body::Charge(body) => body.amount = more(body.amount),
             Body::Refund(body) => body.operator = self.operator(),
             Body::Settle(body) => body.owner = Owner::Pool,
+            Body::Recur(body) => body.amount = more(body.amount),
+            Body::StopRule(body) => body.reason = Arc::from("another"),
         }
     }
 
@@ -241,7 +251,9 @@ impl Generator {
         // A sequence begins with credit, or everything after it would be refused.
         let kind = if serial < 6 { 0 } else { self.random.u32(..100) };
         let (about, tenant_id, body) = match kind {
-            0..24 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            0..20 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            20..23 => (None, tenant_id.clone(), self.recur(serial, tenant_id)),
+            23..24 => self.about(Kind::Rule, |own, _| own.stop()),
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
             40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
             52..57 => (None, tenant_id, self.adjust()),
@@ -284,6 +296,35 @@ impl Generator {
             expires_at: self.some(60, |own| own.instant(-100, 8_000)),
             ..GrantCredit::new(owner, grant_type, self.amount(60))
         })
+    }
+
+    fn recur(&mut self, serial: u32, tenant_id: TenantId) -> Body {
+        let (owner, unit) = (self.owner(), self.unit());
+        let payer = Some(owner.clone());
+        // Its first instance can be voided and amended.
+        for kind in [Kind::Rule, Kind::Grant] {
+            let (tenant_id, payer, unit) = (tenant_id.clone(), payer.clone(), unit.clone());
+            self.made.push(Spot { serial, kind, tenant_id, payer, user_id: None, unit, task_id: None });
+        }
+        let every = [Every::Days(1), Every::Days(1), Every::Days(3), Every::Weeks(1), Every::Months(1), Every::Days(0)];
+        let every = self.random.choice(every).unwrap_or(Every::Years(1));
+        let types = [GrantType::Trial, GrantType::Plan, GrantType::Plan];
+        let grant_type = self.random.choice(types).unwrap_or(GrantType::Plan);
+        Body::Recur(RecurGrant {
+            unit,
+            starts_at: self.some(50, |own| own.instant(-200_000, 10_000)),
+            ends_at: self.some(20, |own| own.instant(-1_000, 900_000)),
+            zone: self.pick(&["UTC", "UTC", "Europe/Berlin", "America/New_York"], |name| name.parse()),
+            rollover_cap: if self.chance(60) { self.amount(20) } else { Amount::ZERO },
+            scope: self.scope(),
+            priority: self.random.choice([0, 0, 1]).unwrap_or(0),
+            ..RecurGrant::new(owner, grant_type, self.amount(20), every)
+        })
+    }
+
+    fn stop(&mut self) -> Body {
+        let rule_id = RuleId::from_uuid(Uuid::nil());
+        Body::StopRule(StopRule { rule_id, operator: self.operator(), reason: Arc::from("cancelled"), metadata: None })
     }
 
     fn void(&mut self) -> Body {

@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::amount::Amount;
 use crate::changes::Changes;
 use crate::command::Fingerprint;
-use crate::credit::{Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Scope};
+use crate::credit::{
+    Every, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, OverCapture, Rule, RuleState,
+    RuleTerms, Scope, Zone,
+};
 use crate::facts::{Account, AccountFacts, Facts, Needs, Task};
-use crate::id::{GrantId, HoldId, LedgerId, OpId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind, StoredOperation, Terms, text_hash};
 use crate::owner::AccountKey;
 use crate::store::Batch;
@@ -93,6 +96,8 @@ impl Draft {
                 changed_grants: Vec::new(),
                 new_holds: Vec::new(),
                 changed_holds: Vec::new(),
+                new_rules: Vec::new(),
+                changed_rules: Vec::new(),
                 task: None,
                 refunded: Vec::new(),
             },
@@ -130,6 +135,7 @@ impl Draft {
             scope: Scope::default(),
             priority: 0,
             reissue_of: None,
+            recurrence: None,
             policy_tag: None,
             reason: None,
             metadata: None,
@@ -145,6 +151,39 @@ impl Draft {
             entry.grant_id = Some(id);
             entry.terms = Some(Terms::Grant { expires_at, terms });
         })
+    }
+
+    /// Books a rule of one unit a day from this instant on.
+    #[must_use]
+    pub fn rule(mut self, starts_at: Timestamp) -> Draft {
+        let rule_id = RuleId::derive(self.changes.op_id(), self.next_ordinal());
+        let terms = Arc::new(RuleTerms {
+            grant_type: GrantType::Plan,
+            amount: Amount::from_micros(1_000_000),
+            every: Every::Days(1),
+            starts_at,
+            ends_at: None,
+            zone: Zone::UTC,
+            rollover_cap: Amount::ZERO,
+            scope: Scope::default(),
+            priority: 0,
+            policy_tag: None,
+            reason: None,
+            metadata: None,
+        });
+        self.changes.new_rules.push(Rule::new(rule_id, Arc::clone(&terms)));
+        self.changes.account_mut().standing.rules += 1;
+        self.due_by(Some(starts_at));
+        self.entry(EntryKind::Amend, Amount::ZERO, Amount::ZERO, |entry| entry.terms = Some(Terms::Rule { rule_id, terms }))
+    }
+
+    /// Books the end of a rule.
+    #[must_use]
+    pub fn end_rule(mut self, rule: &Rule) -> Draft {
+        self.changes.changed_rules.push(Rule { state: RuleState::Ended, ..rule.clone() });
+        self.changes.account_mut().standing.rules -= 1;
+        let rule_id = rule.id;
+        self.entry(EntryKind::Amend, Amount::ZERO, Amount::ZERO, |entry| entry.terms = Some(Terms::RuleEnd { rule_id }))
     }
 
     /// Books a charge against one grant.

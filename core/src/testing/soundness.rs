@@ -22,6 +22,7 @@ pub fn check(image: &AccountImage) -> Result<(), String> {
     same("frozen by grants", sum(grants.values().map(|grant| grant.held)), sum([account.frozen]))?;
     same("frozen by holds", sum(image.open_holds.iter().map(|hold| hold.held())), sum([account.frozen]))?;
     same("open grants", u32::try_from(grants.len()), Ok(account.open_grants))?;
+    same("running rules", u32::try_from(image.facts.rules.len()), Ok(account.standing.rules))?;
     same("open holds", u32::try_from(image.open_holds.len()), Ok(account.open_holds))?;
     let parts = grants.values().flat_map(|grant| [grant.remaining, grant.held]);
     let below_zero = there.into_iter().chain(came).chain(went).chain(parts).filter(|amount| amount.is_negative()).count();

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use drawdown::ledger::{EntryKind, StoredOperation};
-use drawdown::{AccountKey, Command, GrantId, HoldId, LedgerId, Policies, TaskId, TenantId, Timestamp};
+use drawdown::ledger::{EntryKind, StoredOperation, Terms};
+use drawdown::{AccountKey, Command, GrantId, HoldId, LedgerId, Policies, RuleId, TaskId, TenantId, Timestamp};
 
 /// How far the contract lets an anchor be ahead of the clock: 5 s.
 const MAX_AHEAD_MICROS: i64 = 5_000_000;
@@ -18,6 +18,7 @@ pub(super) struct Anchors {
     holds: HashMap<HoldId, (AccountKey, Option<TaskId>)>,
     grants: HashMap<GrantId, AccountKey>,
     charges: HashMap<LedgerId, AccountKey>,
+    rules: HashMap<RuleId, AccountKey>,
 }
 
 /// An anchor is too far ahead of the clock.
@@ -52,6 +53,9 @@ impl Anchors {
             if let Some(grant) = entry.grant_id {
                 self.grants.insert(grant, (**account).clone());
             }
+            if let Some(Terms::Rule { rule_id, .. }) = &entry.terms {
+                self.rules.insert(*rule_id, (**account).clone());
+            }
             if let (Some(hold), EntryKind::Hold) = (entry.hold_id, entry.kind) {
                 self.holds.entry(hold).or_insert_with(|| ((**account).clone(), entry.task_id.clone()));
             }
@@ -74,6 +78,7 @@ impl Anchors {
         accounts.extend(needs.task_charges.iter().map(|(account, _)| account));
         accounts.extend(needs.grants.iter().filter_map(|(_, id)| self.grants.get(id)).filter(mine));
         accounts.extend(needs.charges.iter().filter_map(|(_, id)| self.charges.get(id)).filter(mine));
+        accounts.extend(needs.rules.iter().filter_map(|(_, id)| self.rules.get(id)).filter(mine));
         let mut tasks = needs.tasks.clone();
         for (account, task) in needs.holds.iter().filter_map(|(_, id)| self.holds.get(id)) {
             if account.tenant_id == *tenant {

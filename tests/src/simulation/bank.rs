@@ -200,6 +200,10 @@ impl Order {
                 body.expires_at = body.expires_at.map(moved);
             }
             Body::Amend(body) => body.expires_at = moved(body.expires_at),
+            Body::Recur(body) => {
+                body.starts_at = body.starts_at.map(moved);
+                body.ends_at = body.ends_at.map(moved);
+            }
             _ => {}
         }
         step

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Rule};
 use crate::facts::{Account, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{Entry, StoredOperation};
 use crate::map::Map;
 use crate::owner::AccountKey;
@@ -19,6 +19,7 @@ pub(super) struct Books {
     pub(super) names: BTreeSet<Arc<AccountKey>>,
     pub(super) grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     pub(super) holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
+    pub(super) rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
     pub(super) tasks: Map<(TenantId, TaskId), Task>,
     /// In the order of the feed, shared with the receipts: the position of an operation is its index and 1, whatever stands in it.
     pub(super) operations: Vec<Arc<StoredOperation>>,
@@ -37,6 +38,7 @@ pub(super) struct AccountRow {
     pub(super) open_grants: BTreeSet<GrantId>,
     /// The first to expire first.
     pub(super) frozen_holds: BTreeSet<(Timestamp, HoldId)>,
+    pub(super) running_rules: BTreeSet<RuleId>,
     pub(super) entries: Vec<Place>,
 }
 
@@ -88,6 +90,11 @@ impl Books {
         self.grants.get(&grant_id).filter(|(key, _)| key.tenant_id == *tenant_id)
     }
 
+    /// The rule of this name, if it is this tenant's.
+    pub(super) fn rule_of(&self, tenant_id: &TenantId, rule_id: RuleId) -> Option<&(Arc<AccountKey>, Rule)> {
+        self.rules.get(&rule_id).filter(|(key, _)| key.tenant_id == *tenant_id)
+    }
+
     /// The hold of this name, if it is this tenant's.
     pub(super) fn hold_of(&self, tenant_id: &TenantId, hold_id: HoldId) -> Option<&(Arc<AccountKey>, Hold)> {
         self.holds.get(&hold_id).filter(|(key, _)| key.tenant_id == *tenant_id)
@@ -96,6 +103,12 @@ impl Books {
 
 impl AccountRow {
     pub(super) fn new(account: Account) -> AccountRow {
-        AccountRow { account, open_grants: BTreeSet::new(), frozen_holds: BTreeSet::new(), entries: Vec::new() }
+        AccountRow {
+            account,
+            open_grants: BTreeSet::new(),
+            frozen_holds: BTreeSet::new(),
+            running_rules: BTreeSet::new(),
+            entries: Vec::new(),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
-use crate::credit::{Grant, Hold};
+use crate::credit::{Grant, Hold, Rule};
 use crate::error::Error;
 use crate::facts::{AccountFacts, ChargeFact, Facts, Needs, Task, batch_now};
 use crate::id::{GrantId, LedgerId, TaskId, TenantId};
@@ -22,6 +22,7 @@ impl Books {
         self.load_holds_and_tasks(needs, &mut facts, &mut accounts);
         self.load_grants(needs, &mut facts, &mut accounts);
         self.load_charges(needs, &mut facts, &mut accounts);
+        self.load_rules(needs, &mut facts, &mut accounts);
         let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
@@ -31,10 +32,11 @@ impl Books {
         Ok(facts)
     }
 
-    /// An account with its open grants and the holds due at `now`.
+    /// An account with its open grants, its running rules and the holds due at `now`.
     pub(super) fn account_facts(&self, row: &AccountRow, now: Timestamp) -> AccountFacts {
         let grants = row.open_grants.iter().filter_map(|id| Some((*id, self.grants.get(id)?.1.clone()))).collect();
-        let mut facts = AccountFacts { account: row.account.clone(), grants, due_holds: Map::default(), next_hold_at: None };
+        let rules = row.running_rules.iter().filter_map(|id| Some((*id, self.rules.get(id)?.1.clone()))).collect();
+        let mut facts = AccountFacts { account: row.account.clone(), grants, rules, due_holds: Map::default(), next_hold_at: None };
         if row.account.hold_due_at.is_some_and(|at| at <= now) {
             let due = row.frozen_holds.iter().take_while(|(expires_at, _)| *expires_at <= now);
             facts.due_holds = due.filter_map(|(_, id)| Some((*id, self.holds.get(id)?.1.clone()))).collect();
@@ -87,6 +89,14 @@ impl Books {
         let (key, grant) = self.grant_of(tenant_id, grant_id)?;
         facts.grants.insert(grant_id, (Arc::clone(key), Grant::clone(grant)));
         Some(key)
+    }
+
+    fn load_rules(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
+        for (tenant_id, rule_id) in &needs.rules {
+            let Some((key, rule)) = self.rule_of(tenant_id, *rule_id) else { continue };
+            accounts.insert((**key).clone());
+            facts.rules.insert(*rule_id, (Arc::clone(key), Rule::clone(rule)));
+        }
     }
 
     fn load_charges(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {

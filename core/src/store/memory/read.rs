@@ -19,6 +19,7 @@ impl Books {
             Query::Facts(needs, clock) => Answer::Facts(Box::new(self.load(needs, *clock)?)),
             Query::Hold(tenant_id, hold_id) => Answer::Hold(self.hold_of(tenant_id, *hold_id).cloned()),
             Query::Grant(tenant_id, grant_id) => Answer::Grant(self.grant_of(tenant_id, *grant_id).cloned()),
+            Query::Rule(tenant_id, rule_id) => Answer::Rule(self.rule_of(tenant_id, *rule_id).cloned()),
             Query::Task(tenant_id, task_id) => Answer::Task(self.tasks.get(&(tenant_id.clone(), task_id.clone())).cloned()),
             Query::OperationByKey(tenant_id, key) => {
                 let index = self.by_key.get(&(tenant_id.clone(), key.clone()));

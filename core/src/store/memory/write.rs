@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
 use crate::changes::Changes;
-use crate::credit::{Grant, Hold, HoldState};
+use crate::credit::{Grant, Hold, HoldState, Rule};
 use crate::facts::Account;
-use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, TenantId};
+use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::{Map, Set};
 use crate::owner::AccountKey;
@@ -20,6 +20,7 @@ struct Ahead<'a> {
     seqs: Map<&'a AccountKey, u64>,
     grants: Set<GrantId>,
     holds: Set<HoldId>,
+    rules: Set<RuleId>,
 }
 
 impl Books {
@@ -83,6 +84,11 @@ impl Books {
         if !changes.changed_grants.iter().all(known_grant) || !changes.changed_holds.iter().all(known_hold) {
             return Err(corrupt("a grant or hold that is not there would be changed".to_owned()));
         }
+        ahead.rules.extend(changes.new_rules.iter().map(|rule| rule.id));
+        let known_rule = |rule: &Rule| ahead.rules.contains(&rule.id) || self.rules.contains_key(&rule.id);
+        if !changes.changed_rules.iter().all(known_rule) {
+            return Err(corrupt("a rule that is not there would be changed".to_owned()));
+        }
         let known_operation = |op_id: OpId| ahead.op_ids.contains(&op_id) || self.by_op_id.contains_key(&op_id);
         if !changes.refunded.iter().all(|(ledger_id, _)| known_operation(ledger_id.operation().0)) {
             return Err(corrupt("an operation that is not there would be refunded".to_owned()));
@@ -108,6 +114,9 @@ impl Books {
             }
             for hold in changes.new_holds.into_iter().chain(changes.changed_holds) {
                 self.write_hold(&key, hold);
+            }
+            for rule in changes.new_rules.into_iter().chain(changes.changed_rules) {
+                self.write_rule(&key, rule);
             }
         }
         if let Some((task_id, task)) = changes.task {
@@ -163,6 +172,17 @@ impl Books {
             row.frozen_holds.remove(&(before.expires_at, before.id));
         }
         row.frozen_holds.extend(now);
+    }
+
+    fn write_rule(&mut self, key: &Arc<AccountKey>, rule: Rule) {
+        if let Some(row) = self.accounts.get_mut(key) {
+            if rule.is_running() {
+                row.running_rules.insert(rule.id);
+            } else {
+                row.running_rules.remove(&rule.id);
+            }
+        }
+        self.rules.insert(rule.id, (Arc::clone(key), rule));
     }
 
     fn append(&mut self, stored: Arc<StoredOperation>) {

@@ -13,7 +13,7 @@ use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, corrupt, count, params};
 use crate::changes::Changes;
 use crate::facts::{AccountFacts, Facts, Needs, batch_now};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::{Map, Set};
 use crate::owner::AccountKey;
@@ -72,11 +72,13 @@ enum Lookup {
     EntriesOf(TenantId, IdempotencyKey),
     Account(AccountKey),
     OpenGrants(AccountKey),
+    RunningRules(AccountKey),
     DueHolds(AccountKey),
     NextHold(AccountKey),
     Task(TenantId, TaskId),
     Hold(TenantId, HoldId, Closure),
     Grant(TenantId, GrantId),
+    Rule(TenantId, RuleId),
     Charge(TenantId, LedgerId),
     TaskCharges(AccountKey, TaskId),
     LastPosition,
@@ -114,6 +116,7 @@ impl BatchMachine {
         needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
         needs.holds.iter().for_each(|(tenant, hold)| machine.ask(Lookup::Hold(tenant.clone(), *hold, Closure::Named)));
         needs.grants.iter().for_each(|(tenant, grant)| machine.ask(Lookup::Grant(tenant.clone(), *grant)));
+        needs.rules.iter().for_each(|(tenant, rule)| machine.ask(Lookup::Rule(tenant.clone(), *rule)));
         needs.charges.iter().for_each(|(tenant, charge)| machine.ask(Lookup::Charge(tenant.clone(), *charge)));
         needs.task_charges.iter().for_each(|(key, task)| machine.ask(Lookup::TaskCharges(key.clone(), task.clone())));
         machine
@@ -171,9 +174,7 @@ impl BatchMachine {
         }
         self.known.add_account(remembered.account_id, &remembered.account);
         self.known.grant_rows.extend(remembered.grants.iter().map(|(row, grant)| (grant.id, *row)));
-        let grants = remembered.grants.iter().map(|(_, grant)| (grant.id, grant.clone())).collect();
-        let account = remembered.account.clone();
-        self.facts.accounts.insert(key.clone(), AccountFacts { account, grants, due_holds: Map::default(), next_hold_at: None });
+        self.facts.accounts.insert(key.clone(), remembered.facts());
     }
 
     /// What is known once the batch is committed.
@@ -232,11 +233,13 @@ impl BatchMachine {
             }
             Lookup::Account(key) => Statement::new(sql::ACCOUNT, codec::key_params(key)),
             Lookup::OpenGrants(key) => Statement::new(sql::OPEN_GRANTS, params![self.account_id(key)?]),
+            Lookup::RunningRules(key) => Statement::new(sql::RUNNING_RULES, params![self.account_id(key)?]),
             Lookup::DueHolds(key) => Statement::new(sql::DUE_HOLDS, params![self.account_id(key)?, self.facts.now]),
             Lookup::NextHold(key) => Statement::new(sql::NEXT_HOLD, params![self.account_id(key)?, self.facts.now]),
             Lookup::Task(tenant, task) => Statement::new(sql::TASK, params![tenant.as_str(), task.as_str()]),
             Lookup::Hold(tenant, hold, _) => Statement::new(sql::HOLD, params![hold.uuid(), tenant.as_str()]),
             Lookup::Grant(tenant, grant) => Statement::new(sql::GRANT, params![grant.uuid(), tenant.as_str()]),
+            Lookup::Rule(tenant, rule) => Statement::new(sql::RULE, params![rule.uuid(), tenant.as_str()]),
             Lookup::Charge(tenant, charge) => {
                 let (op_id, ordinal) = charge.operation();
                 Statement::new(sql::CHARGE, params![tenant.as_str(), op_id.uuid(), i64::from(ordinal)])
@@ -271,8 +274,10 @@ impl BatchMachine {
                 if let Some(row) = rows.first() {
                     let (account_id, account) = codec::account(Arc::new(key.clone()), row)?;
                     self.known.add_account(account_id, &account);
-                    let facts = AccountFacts { account, grants: Map::default(), due_holds: Map::default(), next_hold_at: None };
-                    self.facts.accounts.insert(key.clone(), facts);
+                    if account.standing.rules > 0 {
+                        self.queued.push(Lookup::RunningRules(key.clone()));
+                    }
+                    self.facts.accounts.insert(key.clone(), AccountFacts::of(account));
                     self.queued.push(Lookup::OpenGrants(key));
                 } else {
                     self.account_is_new = true;
@@ -286,6 +291,10 @@ impl BatchMachine {
                     facts.grants.insert(grant.id, grant);
                 }
                 self.read.push(key);
+            }
+            Lookup::RunningRules(key) => {
+                let rules = rows.iter().map(|row| codec::rule(row).map(|(_, rule)| (rule.id, rule)));
+                account_facts(&mut self.facts, &key)?.rules = rules.collect::<Result<_, _>>()?;
             }
             Lookup::DueHolds(key) => {
                 let holds = rows.iter().map(|row| codec::hold(row).map(|(_, hold)| (hold.id, hold)));
@@ -322,6 +331,13 @@ impl BatchMachine {
                     self.known.grant_rows.insert(grant_id, grant_row);
                     self.ask_account(&key);
                     self.facts.grants.insert(grant_id, (key, grant));
+                }
+            }
+            Lookup::Rule(_, rule_id) => {
+                if let Some(row) = rows.first() {
+                    let (key, rule) = codec::rule(row)?;
+                    self.ask_account(&key);
+                    self.facts.rules.insert(rule_id, (key, rule));
                 }
             }
             Lookup::Charge(..) => {

@@ -7,13 +7,13 @@ use super::{Row, Rows, Value, count, params};
 use crate::amount::Amount;
 use crate::command::Fingerprint;
 use crate::credit::{
-    Band, Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, LowBalance, OverCapture, Scope,
-    Standing,
+    Band, Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, HoldTerms, LateCommit, LowBalance, OverCapture, Rule,
+    RuleState, RuleTerms, Scope, Standing,
 };
 use crate::facts::{Account, ChargeFact, Task, Totals};
 use crate::id::{
-    Actor, AppId, GrantId, HoldId, IdempotencyKey, OpId, Operator, PolicyTag, PriceBasis, RequestId, Scene, TaskId, TemplateId,
-    TenantId, UserId,
+    Actor, AppId, GrantId, HoldId, IdempotencyKey, OpId, Operator, PolicyTag, PriceBasis, RequestId, RuleId, Scene, TaskId,
+    TemplateId, TenantId, UserId,
 };
 use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
 use crate::owner::{AccountKey, Subject};
@@ -127,6 +127,7 @@ fn grant_columns(columns: &mut Columns<'_>) -> Result<Grant, StoreError> {
         },
         priority,
         reissue_of: columns.optional_uuid("reissue_of")?.map(GrantId::from_uuid),
+        recurrence: columns.optional_json("recurrence")?,
         policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
         reason: columns.optional_text("reason")?.map(Arc::from),
         metadata: columns.optional_json("metadata")?.map(Arc::new),
@@ -161,6 +162,20 @@ pub(super) fn hold(row: Row<'_>) -> Result<(Arc<AccountKey>, Hold), StoreError> 
         created_at,
     };
     Ok((key, Hold { id, terms: Arc::new(terms), state, expires_at, draw, captured }))
+}
+
+pub(super) fn rule(row: Row<'_>) -> Result<(Arc<AccountKey>, Rule), StoreError> {
+    let mut columns = Columns::of("rules", row);
+    columns.integer("rule_row")?;
+    let key = columns.account_key()?;
+    let id = RuleId::from_uuid(columns.uuid("rule_id")?);
+    let state = columns.word("state", RuleState::from_name)?;
+    let next = columns.number("next")?;
+    let next_at = columns.time("next_at")?;
+    let terms: RuleTerms = columns.optional_json("terms")?.ok_or_else(|| columns.unreadable("terms"))?;
+    let reason = columns.optional_text("reason")?.map(Arc::from);
+    let metadata = columns.optional_json("metadata")?.map(Arc::new);
+    Ok((key, Rule { id, terms: Arc::new(RuleTerms { reason, metadata, ..terms }), state, next, next_at }))
 }
 
 pub(super) fn task(task_id: &TaskId, row: Row<'_>) -> Result<Task, StoreError> {
@@ -415,6 +430,7 @@ pub(super) fn grant_terms_params(account_id: i64, terms: &GrantTerms) -> Vec<Val
         terms.scope.app_id.as_ref().map(AppId::as_str),
         terms.scope.template_id.as_ref().map(TemplateId::as_str),
         terms.reissue_of.map(GrantId::uuid),
+        json(terms.recurrence.as_ref()),
         terms.policy_tag.as_ref().map(PolicyTag::as_str),
         terms.reason.as_deref(),
         json(terms.metadata.as_deref()),
@@ -442,6 +458,16 @@ pub(super) fn hold_terms_params(account_id: i64, terms: &HoldTerms) -> Vec<Value
         terms.price_basis.as_ref().map(PriceBasis::as_str),
         terms.policy_tag.as_ref().map(PolicyTag::as_str),
     ]
+}
+
+/// The columns of a rule that change, after its id.
+pub(super) fn rule_params(rule: &Rule) -> Vec<Value<'_>> {
+    params![rule.id.uuid(), rule.state.as_str(), i64::from(rule.next), rule.next_at]
+}
+
+/// The columns of a rule that stay.
+pub(super) fn rule_terms_params(account_id: i64, terms: &RuleTerms) -> Vec<Value<'_>> {
+    params![account_id, json(Some(terms)), terms.reason.as_deref(), json(terms.metadata.as_deref())]
 }
 
 fn draw(draw: &Draw) -> Option<Vec<u8>> {

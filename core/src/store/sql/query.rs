@@ -10,7 +10,6 @@ use super::{Row, Source, Sql, Statement, Value, codec, corrupt, count, params};
 use crate::facts::{Account, AccountFacts, Facts, Needs};
 use crate::id::OpId;
 use crate::ledger::{Entry, StoredOperation};
-use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use crate::time::Timestamp;
@@ -28,6 +27,10 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
         Query::Grant(tenant, id) => {
             let bound = params![id.uuid(), tenant.as_str()];
             Answer::Grant(first(source, sql::GRANT, bound, codec::grant)?.map(|(_, key, grant)| (key, grant)))
+        }
+        Query::Rule(tenant, id) => {
+            let bound = params![id.uuid(), tenant.as_str()];
+            Answer::Rule(first(source, sql::RULE, bound, codec::rule)?)
         }
         Query::Task(tenant, id) => {
             let rows = source.rows(&Statement::new(sql::TASK, params![tenant.as_str(), id.as_str()]))?;
@@ -116,7 +119,7 @@ fn operation(source: &mut dyn Source, tenant: &str, id: OpId) -> Result<Option<A
 }
 
 fn account(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<Option<AccountFacts>, StoreError> {
-    let Some((account_id, mut facts)) = account_and_grants(source, key)? else { return Ok(None) };
+    let Some((account_id, mut facts)) = account_and_open_rows(source, key)? else { return Ok(None) };
     if facts.account.hold_due_at.is_some_and(|due| due <= at) {
         let holds = all(source, sql::DUE_HOLDS, params![account_id, at], codec::hold)?;
         facts.due_holds = holds.into_iter().map(|(_, hold)| (hold.id, hold)).collect();
@@ -127,18 +130,23 @@ fn account(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<O
 }
 
 fn account_image(source: &mut dyn Source, key: &AccountKey) -> Result<Option<AccountImage>, StoreError> {
-    let Some((account_id, facts)) = account_and_grants(source, key)? else { return Ok(None) };
+    let Some((account_id, facts)) = account_and_open_rows(source, key)? else { return Ok(None) };
     let holds = all(source, sql::FROZEN_HOLDS, params![account_id], codec::hold)?;
     Ok(Some(AccountImage { facts, open_holds: holds.into_iter().map(|(_, hold)| hold).collect() }))
 }
 
-fn account_and_grants(source: &mut dyn Source, key: &AccountKey) -> Result<Option<(i64, AccountFacts)>, StoreError> {
+fn account_and_open_rows(source: &mut dyn Source, key: &AccountKey) -> Result<Option<(i64, AccountFacts)>, StoreError> {
     let Some((account_id, account)) = account_row(source, key)? else {
         return Ok(None);
     };
     let grants = all(source, sql::OPEN_GRANTS, params![account_id], codec::open_grant)?;
-    let grants = grants.into_iter().map(|(_, grant)| (grant.id, grant)).collect();
-    Ok(Some((account_id, AccountFacts { account, grants, due_holds: Map::default(), next_hold_at: None })))
+    let mut facts = AccountFacts::of(account);
+    facts.grants = grants.into_iter().map(|(_, grant)| (grant.id, grant)).collect();
+    if facts.account.standing.rules > 0 {
+        let rules = all(source, sql::RUNNING_RULES, params![account_id], codec::rule)?;
+        facts.rules = rules.into_iter().map(|(_, rule)| (rule.id, rule)).collect();
+    }
+    Ok(Some((account_id, facts)))
 }
 
 /// The row of an account, with its number.

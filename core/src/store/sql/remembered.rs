@@ -1,5 +1,7 @@
 //! Accounts as the last batches left them, so that whoever is charged again is not read again.
 
+use std::sync::Arc;
+
 use crate::changes::Changes;
 use crate::credit::Grant;
 use crate::facts::{Account, AccountFacts};
@@ -9,7 +11,7 @@ use crate::owner::AccountKey;
 
 /// The most accounts that are remembered; past them it begins anew.
 const MAX_ACCOUNTS: usize = 4_096;
-/// An account with more open grants is read each time.
+/// An account with more open grants is read each time, as is one that has rules.
 const MAX_GRANTS: usize = 16;
 
 /// What one connection knows of accounts, true for as long as it alone commits. What was remembered for a batch that was not
@@ -28,6 +30,16 @@ pub(super) struct RememberedAccount {
     pub(super) grants: Vec<(i64, Grant)>,
 }
 
+impl RememberedAccount {
+    /// The account as it would be read; without the holds that are due.
+    pub(super) fn facts(&self) -> AccountFacts {
+        let mut facts = AccountFacts::new(Arc::clone(&self.account.key));
+        facts.account.clone_from(&self.account);
+        facts.grants.extend(self.grants.iter().map(|(_, grant)| (grant.id, grant.clone())));
+        facts
+    }
+}
+
 impl Remembered {
     /// Forgets everything if the file says another version than the last time: somebody else has committed since.
     pub(crate) fn forget_unless(&mut self, version: i64) {
@@ -43,22 +55,24 @@ impl Remembered {
 
     /// Remembers an account as it was read.
     pub(super) fn learn(&mut self, account_id: i64, facts: &AccountFacts, grant_rows: &Map<GrantId, i64>) {
-        if facts.grants.len() > MAX_GRANTS {
+        // Each field is named, so that none is forgotten. Holds that are due are read each time.
+        let AccountFacts { account, grants, due_holds: _, next_hold_at: _, rules } = facts;
+        if grants.len() > MAX_GRANTS || !rules.is_empty() {
             return;
         }
-        let grants = facts.grants.values().filter_map(|grant| Some((*grant_rows.get(&grant.id)?, grant.clone()))).collect();
+        let grants = grants.values().filter_map(|grant| Some((*grant_rows.get(&grant.id)?, grant.clone()))).collect();
         if self.accounts.len() >= MAX_ACCOUNTS {
             self.accounts.clear();
         }
-        let account = facts.account.clone();
-        self.accounts.insert((*account.key).clone(), RememberedAccount { account_id, account, grants });
+        self.accounts.insert((*account.key).clone(), RememberedAccount { account_id, account: account.clone(), grants });
     }
 
-    /// Follows what a batch writes. An account that gets a new grant is forgotten: the number of that row is not known.
+    /// Follows what a batch writes. An account that gets a new grant is forgotten, as the number of that row
+    /// is not known; so is one that gets a rule.
     pub(super) fn follow(&mut self, changes: &Changes, grant_rows: &Map<GrantId, i64>) {
         let Some(account) = &changes.account else { return };
         let Some(known) = self.accounts.get_mut(&*account.key) else { return };
-        if !changes.new_grants.is_empty() {
+        if !changes.new_grants.is_empty() || !changes.new_rules.is_empty() {
             self.accounts.remove(&*account.key);
             return;
         }

@@ -46,7 +46,7 @@ macro_rules! grant {
             "SELECT g.grant_row, ",
             $before,
             "g.grant_id, g.type, g.state, g.amount, g.remaining, g.held, g.priority, ",
-            "g.effective_at, g.expires_at, g.scope_app_id, g.scope_template_id, g.reissue_of, g.policy_tag, g.reason, g.metadata ",
+            "g.effective_at, g.expires_at, g.scope_app_id, g.scope_template_id, g.reissue_of, g.recurrence, g.policy_tag, g.reason, g.metadata ",
             "FROM grants g ",
             $rest
         )
@@ -61,6 +61,18 @@ macro_rules! hold {
             ", h.hold_id, h.state, h.amount, h.captured, h.created_at, h.expires_at, ",
             "h.over_capture, h.late_commit, h.draw, h.task_id, h.template_id, h.app_id, h.user_id, h.scene, h.price_basis, ",
             "h.policy_tag FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
+            $rest
+        )
+    };
+}
+
+macro_rules! rule {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.rule_row, ",
+            account_key!(),
+            ", r.rule_id, r.state, r.next, r.next_at, r.terms, r.reason, r.metadata ",
+            "FROM rules r CROSS JOIN accounts a ON a.account_id = r.account_id ",
             $rest
         )
     };
@@ -135,6 +147,9 @@ statements! {
     FROZEN_HOLDS = hold!("WHERE h.account_id = ?1 AND h.state = 'frozen'");
     NEXT_HOLD = "SELECT min(expires_at) FROM holds WHERE account_id = ?1 AND state = 'frozen' AND expires_at > ?2";
 
+    RULE = rule!("WHERE r.rule_id = ?1 AND a.tenant_id = ?2");
+    RUNNING_RULES = rule!("WHERE r.account_id = ?1 AND r.state = 'running'");
+
     TASK = "SELECT charges, last_at, hold_id FROM tasks WHERE tenant_id = ?1 AND task_id = ?2";
 
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
@@ -208,14 +223,18 @@ statements! {
          blocked = ?8, rules = ?9 WHERE account_id = ?1";
     GRANT_INSERT =
         "INSERT INTO grants (grant_id, state, expires_at, remaining, held, account_id, type, amount, priority, effective_at, \
-         scope_app_id, scope_template_id, reissue_of, policy_tag, reason, metadata) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+         scope_app_id, scope_template_id, reissue_of, recurrence, policy_tag, reason, metadata) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     GRANT_UPDATE = "UPDATE grants SET state = ?2, expires_at = ?3, remaining = ?4, held = ?5 WHERE grant_row = ?1";
     HOLD_INSERT =
         "INSERT INTO holds (hold_id, state, expires_at, draw, captured, account_id, amount, created_at, over_capture, \
          late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     HOLD_UPDATE = "UPDATE holds SET state = ?2, expires_at = ?3, draw = ?4, captured = ?5 WHERE hold_id = ?1";
+    RULE_INSERT =
+        "INSERT INTO rules (rule_id, state, next, next_at, account_id, terms, reason, metadata) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    RULE_UPDATE = "UPDATE rules SET state = ?2, next = ?3, next_at = ?4 WHERE rule_id = ?1";
     TASK_UPSERT =
         "INSERT INTO tasks (tenant_id, task_id, charges, last_at, hold_id) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT \
          (tenant_id, task_id) DO UPDATE SET charges = excluded.charges, last_at = excluded.last_at, hold_id = excluded.hold_id";

@@ -6,9 +6,9 @@ use super::statements as sql;
 use super::{Statement, Value, codec, corrupt, params};
 use crate::amount::Amount;
 use crate::changes::Changes;
-use crate::credit::{Grant, Hold, Standing};
+use crate::credit::{Grant, Hold, Rule, Standing};
 use crate::facts::{Account, Task};
-use crate::id::{GrantId, HoldId, OpId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, OpId, RuleId, TaskId, TenantId};
 use crate::map::Map;
 use crate::owner::AccountKey;
 use crate::store::StoreError;
@@ -50,6 +50,7 @@ pub(super) struct Writes<'a> {
     accounts: Latest<i64, &'a Account>,
     grants: Latest<GrantId, &'a Grant>,
     holds: Latest<HoldId, &'a Hold>,
+    rules: Latest<RuleId, &'a Rule>,
     tasks: Latest<(&'a TenantId, &'a TaskId), &'a Task>,
     refunded: Latest<(&'a TenantId, OpId), Amount>,
 }
@@ -96,6 +97,7 @@ impl<'a> Writes<'a> {
             accounts: Latest::new(),
             grants: Latest::new(),
             holds: Latest::new(),
+            rules: Latest::new(),
             tasks: Latest::new(),
             refunded: Latest::new(),
         }
@@ -137,6 +139,9 @@ impl<'a> Writes<'a> {
         for (holds, is_new) in [(&changes.new_holds, true), (&changes.changed_holds, false)] {
             holds.iter().for_each(|hold| self.holds.put(hold.id, is_new, account_id, hold));
         }
+        for (rules, is_new) in [(&changes.new_rules, true), (&changes.changed_rules, false)] {
+            rules.iter().for_each(|rule| self.rules.put(rule.id, is_new, account_id, rule));
+        }
     }
 
     /// The number of the account's row; a new one if the account is new.
@@ -164,6 +169,7 @@ impl<'a> Writes<'a> {
             statements.push(grant(&pending, self.known.grant_rows.get(&grant_id).copied())?);
         }
         statements.extend(self.holds.into_rows().map(|(_, pending)| hold(&pending)));
+        statements.extend(self.rules.into_rows().map(|(_, pending)| rule(&pending)));
         for ((tenant_id, task_id), Pending { row: task, .. }) in self.tasks.into_rows() {
             let hold_id = task.hold_id.map(HoldId::uuid);
             let bound = params![tenant_id.as_str(), task_id.as_str(), i64::from(task.charges), task.last_at, hold_id];
@@ -213,4 +219,13 @@ fn hold<'a>(pending: &Pending<&'a Hold>) -> Statement<'a> {
     }
     bound.extend(codec::hold_terms_params(pending.account_id, &pending.row.terms));
     Statement::new(sql::HOLD_INSERT, bound)
+}
+
+fn rule<'a>(pending: &Pending<&'a Rule>) -> Statement<'a> {
+    let mut bound = codec::rule_params(pending.row);
+    if !pending.is_new {
+        return Statement::new(sql::RULE_UPDATE, bound);
+    }
+    bound.extend(codec::rule_terms_params(pending.account_id, &pending.row.terms));
+    Statement::new(sql::RULE_INSERT, bound)
 }

@@ -108,6 +108,8 @@ macro_rules! store_conformance {
             }
             needs {
                 an_account_comes_with_its_open_grants,
+                an_account_comes_with_its_running_rules,
+                a_rule_comes_with_its_account_running_or_not,
                 holds_come_when_they_are_due,
                 a_hold_comes_with_its_account_and_task,
                 an_ended_hold_is_found,
@@ -124,6 +126,7 @@ macro_rules! store_conformance {
                 an_account_without_entries_is_none,
                 an_image_has_all_open_holds,
                 a_hold_a_grant_and_a_task_read_as_they_were_written,
+                a_rule_reads_as_it_was_written,
                 the_longest_due_account_comes_first,
                 accounts_come_in_order_a_page_at_a_time,
                 a_read_does_not_wait_for_a_batch,

@@ -160,3 +160,28 @@ pub fn a_replay_comes_with_its_entries(subject: &Subject) {
     let stored = &facts.replays[&(tenant(), id("k"))];
     assert_eq!((&stored.operation, &stored.entries), (&booked.stored.operation, &booked.stored.entries));
 }
+
+pub fn an_account_comes_with_its_running_rules(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let rules = [60, 30].map(|at| desk.book(&key, OperationKind::Recur, |draft| draft.rule(second(at))).new_rules[0].clone());
+    desk.book(&account("b"), OperationKind::Recur, |draft| draft.rule(second(60)));
+    let running = |key| desk.facts(needs_account(key)).accounts.remove(key).unwrap().rules.into_values().collect::<Vec<_>>();
+    assert_eq!(running(&key), rules);
+    desk.book(&key, OperationKind::StopRule, |draft| draft.end_rule(&rules[0]));
+    assert_eq!(running(&key), rules[1..]);
+    assert_eq!(desk.facts(needs_account(&key)).accounts[&key].account.standing.rules, 1);
+    assert_eq!(desk.account(&key, second(0)).unwrap().rules.into_values().collect::<Vec<_>>(), rules[1..]);
+}
+
+pub fn a_rule_comes_with_its_account_running_or_not(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let made = desk.book(&key, OperationKind::Recur, |draft| draft.rule(second(60)).grant(units(5), None)).new_rules[0].clone();
+    let needs = Needs { rules: vec![(tenant(), made.id)], ..Needs::default() };
+    let facts = desk.facts(needs.clone());
+    assert_eq!((&*facts.rules[&made.id].0, &facts.rules[&made.id].1), (&key, &made));
+    assert_eq!(facts.accounts[&key].account.available, units(5));
+    let ended = desk.book(&key, OperationKind::StopRule, |draft| draft.end_rule(&made)).changed_rules[0].clone();
+    assert_eq!(desk.facts(needs).rules[&made.id].1, ended);
+}

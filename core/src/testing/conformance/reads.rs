@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::Subject;
 use super::desk::{Desk, account, account_at, account_of, feed, id, needs_account, run, second, tenant, units};
-use crate::credit::{Grant, GrantTerms, Scope};
+use crate::credit::{Every, Grant, GrantTerms, Recurrence, RuleTerms, Scope};
 use crate::facts::{AccountFacts, Needs};
-use crate::id::TaskId;
+use crate::id::{RuleId, TaskId};
 use crate::ledger::OperationKind;
 use crate::owner::AccountKey;
 use crate::store::{Answer, Query};
@@ -77,6 +77,38 @@ pub fn a_hold_a_grant_and_a_task_read_as_they_were_written(subject: &Subject) {
     assert_eq!(Some((task, read)), held.task);
 }
 
+pub fn a_rule_reads_as_it_was_written(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let metadata = serde_json::json!({ "plan": "gold" });
+    let describe = |changes: &mut crate::changes::Changes| {
+        let rule = &mut changes.new_rules[0];
+        (rule.next, rule.next_at) = (3, second(99));
+        rule.terms = Arc::new(RuleTerms {
+            every: Every::Months(2),
+            ends_at: Some(second(999)),
+            zone: id("Europe/Berlin"),
+            rollover_cap: units(2),
+            scope: Scope { app_id: Some(id("app")), template_id: Some(id("template")) },
+            priority: -3,
+            policy_tag: Some(id("eu")),
+            reason: Some(Arc::from("bought")),
+            metadata: metadata.as_object().cloned().map(Arc::new),
+            ..(*rule.terms).clone()
+        });
+    };
+    let made = desk.book(&key, OperationKind::Recur, |draft| draft.rule(second(60)).with(describe)).new_rules[0].clone();
+    let read = || match desk.ask(&Query::Rule(tenant(), made.id)) {
+        Answer::Rule(Some((of, rule))) => (Arc::unwrap_or_clone(of), rule),
+        other => panic!("the rule is answered by {other:?}"),
+    };
+    assert_eq!(read(), (key.clone(), made.clone()));
+    let Answer::AccountImage(Some(image)) = desk.ask(&Query::AccountImage(key.clone())) else { panic!("no image") };
+    assert_eq!(image.facts.rules.values().collect::<Vec<_>>(), [&made]);
+    let ended = desk.book(&key, OperationKind::StopRule, |draft| draft.end_rule(&made)).changed_rules[0].clone();
+    assert_eq!(read(), (key, ended));
+}
+
 /// Fills every field of the terms.
 fn describe_grant(changes: &mut crate::changes::Changes) {
     let grant: &mut Grant = &mut changes.new_grants[0];
@@ -85,6 +117,7 @@ fn describe_grant(changes: &mut crate::changes::Changes) {
         scope: Scope { app_id: Some(id("app")), template_id: Some(id("template")) },
         priority: -3,
         reissue_of: Some(grant.id),
+        recurrence: Some(Recurrence { rule_id: RuleId::from_uuid(grant.id.uuid()), k: 7, rollover: true, periods: 3 }),
         policy_tag: Some(id("eu")),
         reason: Some(Arc::from("bought")),
         metadata: metadata.as_object().cloned().map(Arc::new),

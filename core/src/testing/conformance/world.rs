@@ -3,7 +3,7 @@
 use super::Subject;
 use super::desk::{Desk, account, account_of, id, needs_account, second, tenant, units};
 use crate::facts::{Facts, Needs};
-use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{EntryQuery, EntryScope, OperationKind};
 use crate::owner::{AccountKey, Owner};
 use crate::store::{Answer, Query};
@@ -15,6 +15,7 @@ struct Own {
     hold: HoldId,
     charge: LedgerId,
     task: TaskId,
+    rule: RuleId,
 }
 
 fn book_everything(desk: &Desk) -> Own {
@@ -22,7 +23,8 @@ fn book_everything(desk: &Desk) -> Own {
     let booked = desk.book(&key, OperationKind::Grant, |draft| draft.key("k").grant(units(10), None));
     let grant = booked.new_grants[0].id;
     let hold = desk.hold(&key, grant, 1, 60, Some(&task));
-    Own { grant, hold, charge: desk.charge(&key, grant, 2, Some(&task)), task }
+    let rule = desk.book(&key, OperationKind::Recur, |draft| draft.rule(second(60))).new_rules[0].id;
+    Own { grant, hold, charge: desk.charge(&key, grant, 2, Some(&task)), task, rule }
 }
 
 /// Every handle, as another tenant would name it.
@@ -35,6 +37,7 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         grants: vec![(tenant_id.clone(), own.grant)],
         charges: vec![(tenant_id.clone(), own.charge)],
         task_charges: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, own.task.clone())],
+        rules: vec![(tenant_id.clone(), own.rule)],
     }
 }
 
@@ -44,6 +47,7 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.tasks.is_empty(), "{:?}", facts.tasks);
     assert!(facts.holds.is_empty(), "{:?}", facts.holds);
     assert!(facts.grants.is_empty(), "{:?}", facts.grants);
+    assert!(facts.rules.is_empty(), "{:?}", facts.rules);
     assert!(facts.charges.is_empty(), "{:?}", facts.charges);
     assert!(facts.task_charges.values().all(Vec::is_empty), "{:?}", facts.task_charges);
 }
@@ -53,7 +57,7 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     let own = book_everything(&desk);
     let found = desk.facts(all_needs(&tenant(), &own));
     assert_eq!((found.replays.len(), found.accounts.len(), found.tasks.len()), (1, 1, 1));
-    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len()), (1, 1, 1));
+    assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len(), found.rules.len()), (1, 1, 1, 1));
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -67,6 +71,7 @@ pub fn a_foreign_question_finds_nothing(subject: &Subject) {
     assert!(matches!(desk.ask(&Query::AccountImage(account.clone())), Answer::AccountImage(None)));
     assert!(matches!(desk.ask(&Query::Hold(foreign.clone(), own.hold)), Answer::Hold(None)));
     assert!(matches!(desk.ask(&Query::Grant(foreign.clone(), own.grant)), Answer::Grant(None)));
+    assert!(matches!(desk.ask(&Query::Rule(foreign.clone(), own.rule)), Answer::Rule(None)));
     assert!(matches!(desk.ask(&Query::Task(foreign.clone(), own.task.clone())), Answer::Task(None)));
     assert!(matches!(desk.ask(&Query::OperationByKey(foreign.clone(), id("k"))), Answer::OperationByKey(None)));
     assert!(matches!(desk.ask(&Query::Operations(foreign.clone(), vec![op_id])), Answer::Operations(found) if found.is_empty()));
@@ -90,6 +95,7 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
         grants: vec![(tenant(), GrantId::derive(unknown, 1))],
         charges: vec![(tenant(), LedgerId::derive(unknown, 1))],
         task_charges: vec![(account("other"), id("job"))],
+        rules: vec![(tenant(), RuleId::derive(unknown, 1))],
     };
     assert_nothing(&desk.facts(needs));
 }

@@ -5,13 +5,14 @@
 //! [`Model::pair`] learns from a receipt which of the engine's ids belong to them.
 #![expect(clippy::indexing_slicing, reason = "the numbers of lots, freezes, uses and purses are the model's own")]
 
+mod recur;
 mod rules;
 
 use crate::command::PlaceHold;
 use crate::credit::{GrantType, HoldState, Payer, Policies, Scope};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId, Unit, UserId};
-use crate::ledger::EntryKind;
+use crate::ledger::{EntryKind, Terms};
 use crate::owner::{AccountKey, Owner};
 use crate::{Body, Command, Receipt, Timestamp};
 
@@ -61,6 +62,15 @@ struct Lot {
     pending: bool,
     voided: bool,
     id: Option<GrantId>,
+    period: Option<Period>,
+}
+
+/// Of which rule a lot is, and of which of its periods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Period {
+    rule: usize,
+    k: u32,
+    carried: bool,
 }
 
 /// A hold.
@@ -102,6 +112,7 @@ pub struct Model {
     purses: Vec<Purse>,
     lots: Vec<Lot>,
     freezes: Vec<Freeze>,
+    rhythms: Vec<recur::Rhythm>,
     uses: Vec<Use>,
     tasks: Vec<(TenantId, TaskId, i64)>,
     answers: Vec<(Command, Effects)>,
@@ -135,7 +146,7 @@ impl Model {
     pub fn balance(&self, key: &AccountKey, now: Timestamp) -> (i64, i64) {
         let Some(purse) = self.purses.iter().position(|purse| purse.key == *key) else { return (0, 0) };
         let (purses, lots, freezes) = (self.purses.clone(), self.lots.clone(), self.freezes.clone());
-        let mut settled = Model { purses, lots, freezes, ..Model::default() };
+        let mut settled = Model { purses, lots, freezes, rhythms: self.rhythms.clone(), ..Model::default() };
         settled.settle(purse, now.micros());
         settled.sums(purse)
     }
@@ -150,7 +161,8 @@ impl Model {
     pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         let lots = self.lots.iter().flat_map(|lot| [Some(lot.from), lot.until]).flatten();
         let freezes = self.freezes.iter().filter(|freeze| freeze.state == HoldState::Frozen).map(|freeze| freeze.until);
-        lots.chain(freezes).filter(|at| *at > after.micros()).min().and_then(Timestamp::from_micros)
+        let rhythms = self.rhythms.iter().filter(|rhythm| !rhythm.ended).map(|rhythm| rhythm.next_at);
+        lots.chain(freezes).chain(rhythms).filter(|at| *at > after.micros()).min().and_then(Timestamp::from_micros)
     }
 
     /// Whether in every account what came is what is there and what went, and nothing is below zero.
@@ -166,9 +178,11 @@ impl Model {
     /// Learns the engine's ids for what the last accepted command made.
     pub fn pair(&mut self, receipt: &Receipt) {
         for entry in receipt.entries() {
+            self.pair_rule(entry);
             if let (Some(id), true) = (entry.grant_id, entry.terms.is_some())
                 && !self.lots.iter().any(|lot| lot.id == Some(id))
-                && let Some(lot) = self.lots.iter_mut().find(|lot| lot.id.is_none())
+                && !matches!(&entry.terms, Some(Terms::Grant { terms, .. }) if terms.recurrence.is_some())
+                && let Some(lot) = self.lots.iter_mut().find(|lot| lot.id.is_none() && lot.period.is_none())
             {
                 lot.id = Some(id);
             }
@@ -256,6 +270,11 @@ impl Model {
                 }
                 (purse, Effects::default())
             }
+            Body::Recur(ask) => {
+                let (purse, now) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
+                (purse, self.recur(purse, now, ask)?)
+            }
+            Body::StopRule(ask) => (self.stop(clock, tenant, ask.rule_id)?, Effects::default()),
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
         self.answers.push((command.clone(), effects.clone()));
@@ -318,8 +337,17 @@ impl Model {
         now
     }
 
-    /// Books what is due: pending grants become effective, holds past their time are released, grants past theirs expire.
+    /// Books what is due, boundary by boundary.
     fn settle(&mut self, purse: usize, now: i64) {
+        while let Some((at, rhythm)) = self.next_boundary(purse, now) {
+            self.settle_between(purse, at);
+            self.boundary(rhythm);
+        }
+        self.settle_between(purse, now);
+    }
+
+    /// Pending grants become effective, holds past their time are released, grants past theirs expire.
+    fn settle_between(&mut self, purse: usize, now: i64) {
         for lot in 0..self.lots.len() {
             if self.lots[lot].purse == purse && self.lots[lot].pending && self.lots[lot].from <= now {
                 self.lots[lot].pending = false;
@@ -334,8 +362,11 @@ impl Model {
                 self.unfreeze(&lines, self.freezes[freeze].until);
             }
         }
-        for lot in &mut self.lots {
-            if lot.purse == purse && !lot.pending && lot.ended(now) {
+        for lot in 0..self.lots.len() {
+            // A rule goes on at the end of its present instance, whatever is left of it.
+            let goes_on = self.goes_on(lot);
+            let lot = &mut self.lots[lot];
+            if lot.purse == purse && !lot.pending && lot.ended(now) && !goes_on {
                 self.purses[purse].gone += std::mem::take(&mut lot.left);
             }
         }

@@ -35,14 +35,19 @@ impl Model {
         (from, until): (i64, Option<i64>),
         left: i64,
     ) -> Result<(), DenialKind> {
-        let open = |lot: &&Lot| lot.purse == purse && (lot.pending || lot.left > 0 || lot.held > 0);
-        if self.lots.iter().filter(open).count() >= MAX_OPEN_GRANTS {
+        if self.open_lots(purse) >= MAX_OPEN_GRANTS {
             return Err(CapacityExceeded);
         }
         let pending = from > now;
-        let (held, voided, id) = (0, false, None);
-        self.lots.push(Lot { purse, grant_type, scope, priority, from, until, left, held, pending, voided, id });
+        let (held, voided, id, period) = (0, false, None, None);
+        self.lots.push(Lot { purse, grant_type, scope, priority, from, until, left, held, pending, voided, id, period });
         Ok(())
+    }
+
+    /// How many grants are open.
+    pub(super) fn open_lots(&self, purse: usize) -> usize {
+        let open = |lot: &&Lot| lot.purse == purse && (lot.pending || lot.left > 0 || lot.held > 0);
+        self.lots.iter().filter(open).count()
     }
 
     pub(super) fn void(&mut self, lot: usize, now: i64) -> Result<Effects, DenialKind> {
@@ -58,10 +63,14 @@ impl Model {
     }
 
     pub(super) fn amend(&mut self, lot: usize, now: i64, ask: &AmendGrant) -> Result<Effects, DenialKind> {
+        let crowded = self.lots[lot].period.is_some() && self.open_lots(self.lots[lot].purse) > MAX_OPEN_GRANTS;
         let lot = &mut self.lots[lot];
         let later = lot.until.is_some_and(|until| until < ask.expires_at.micros());
         if lot.voided || lot.ended(now) || !later {
             return Err(PayloadInvalid);
+        }
+        if crowded {
+            return Err(CapacityExceeded);
         }
         lot.until = Some(ask.expires_at.micros());
         Ok(Effects { expires_at: lot.until, ..Effects::default() })
@@ -246,8 +255,9 @@ impl Model {
 
     /// What comes back to a grant that has ended is lost at once; answers what is not.
     fn give_back(&mut self, lot: usize, part: i64, at: i64) -> i64 {
+        let goes_on = self.goes_on(lot);
         let lot = &mut self.lots[lot];
-        if lot.voided || lot.ended(at) {
+        if lot.voided || lot.ended(at) && !goes_on {
             self.purses[lot.purse].gone += part;
             return 0;
         }

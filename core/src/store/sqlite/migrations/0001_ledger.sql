@@ -112,6 +112,7 @@ CREATE TABLE grants (
     scope_app_id      TEXT,
     scope_template_id TEXT,
     reissue_of        BLOB,
+    recurrence        TEXT, -- JSON: the rule and the period that it is of
     policy_tag        TEXT,
     reason            TEXT,
     metadata          TEXT -- JSON
@@ -139,6 +140,19 @@ CREATE TABLE holds (
     policy_tag   TEXT
 ) STRICT;
 CREATE INDEX holds_frozen ON holds (account_id, expires_at) WHERE state = 'frozen';
+
+CREATE TABLE rules (
+    rule_row   INTEGER PRIMARY KEY,
+    rule_id    BLOB    NOT NULL UNIQUE,
+    account_id INTEGER NOT NULL,
+    state      TEXT    NOT NULL,
+    next       INTEGER NOT NULL, -- the boundary at which it makes its next instance, and when that is
+    next_at    INTEGER NOT NULL,
+    terms      TEXT    NOT NULL, -- JSON
+    reason     TEXT,
+    metadata   TEXT              -- JSON
+) STRICT;
+CREATE INDEX rules_running ON rules (account_id) WHERE state = 'running';
 
 CREATE TABLE tasks (
     tenant_id TEXT    NOT NULL,
