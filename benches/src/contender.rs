@@ -82,7 +82,7 @@ fn in_memory(time: Duration, table: &mut Table) -> Outcome<()> {
 }
 
 /// Lets all of them run for `time`, in short turns one after the other, so that each sees the same moods of the disk.
-fn take_turns<const N: usize>(mut contenders: [&mut dyn Contender; N], time: Duration) -> Outcome<[Rate; N]> {
+pub(crate) fn take_turns<const N: usize>(mut contenders: [&mut dyn Contender; N], time: Duration) -> Outcome<[Rate; N]> {
     let mut rates = [Rate::default(); N];
     for _ in 0..TURNS {
         for (contender, rate) in contenders.iter_mut().zip(&mut rates) {

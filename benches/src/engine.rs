@@ -108,6 +108,20 @@ pub(crate) fn grant_all(engine: &Engine) -> Outcome<()> {
     Ok(())
 }
 
+/// Gives one account so many grants more, of so much each, that are drawn before the one that lasts.
+pub(crate) fn grant_more(engine: &Engine, name: &str, account: u64, count: u64, amount: Amount) -> Outcome<()> {
+    let context = Context::tenant(TENANT)?;
+    let grant = |number| {
+        let mut grant = GrantCredit::new(owner(account)?, GrantType::Purchased, amount);
+        grant.priority = -1;
+        Ok(context.key(format!("{name}-{number}"))?.request(grant).into_command())
+    };
+    for answer in engine.execute_many((0..count).map(grant).collect::<Outcome<Vec<_>>>()?) {
+        answer?;
+    }
+    Ok(())
+}
+
 /// A charge of a millionth.
 pub(crate) fn charge(context: &Context, name: &str, number: u64, account: u64) -> Outcome<Command> {
     let charge = Charge::new(owner(account)?, Amount::from_micros(1));

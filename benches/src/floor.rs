@@ -36,7 +36,7 @@ pub(crate) struct FloorA {
 
 struct Account {
     account_id: i64,
-    grant_id: Vec<u8>,
+    grant_row: i64,
     seq: i64,
     available: i64,
     consumed: i64,
@@ -64,7 +64,7 @@ impl FloorA {
         let position = connection.query_row("SELECT max(position) FROM operations", [], |row| row.get(0))?;
         let accounts = connection
             .prepare(
-                "SELECT a.account_id, g.grant_id, a.seq, a.available, a.consumed, g.remaining FROM accounts a \
+                "SELECT a.account_id, g.grant_row, a.seq, a.available, a.consumed, g.remaining FROM accounts a \
                  JOIN grants g ON g.account_id = a.account_id ORDER BY a.account_id",
             )?
             .query_map([], account)?
@@ -116,7 +116,7 @@ impl FloorA {
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         account_id: row.get(0)?,
-        grant_id: row.get(1)?,
+        grant_row: row.get(1)?,
         seq: row.get(2)?,
         available: row.get(3)?,
         consumed: row.get(4)?,
@@ -154,7 +154,7 @@ impl<'a> Updates<'a> {
                  WHERE account_id = ?1",
             )?,
             grant: transaction.prepare_cached(
-                "UPDATE grants SET state = 'active', expires_at = NULL, remaining = ?2, held = 0 WHERE grant_id = ?1",
+                "UPDATE grants SET state = 'active', expires_at = NULL, remaining = ?2, held = 0 WHERE grant_row = ?1",
             )?,
         })
     }
@@ -162,7 +162,7 @@ impl<'a> Updates<'a> {
     fn write(&mut self, account: &Account, head: &[u8], now: i64) -> Outcome<()> {
         let issued = account.available + account.consumed;
         self.account.execute(params![account.account_id, account.seq, account.available, issued, account.consumed, head, now])?;
-        self.grant.execute(params![account.grant_id, account.remaining])?;
+        self.grant.execute(params![account.grant_row, account.remaining])?;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@
 mod contender;
 mod engine;
 mod floor;
+mod grants;
 mod probe;
 mod pure;
 mod rivals;
@@ -36,7 +37,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     millis: u64,
     /// How large the books grow for the rows about growth and size, in charges.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000_000))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(50_000..=1_000_000_000))]
     entries: u64,
     /// Where the files are made: the disk that is measured. The folder for temporary files by default.
     #[arg(long)]
@@ -47,9 +48,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// Charges a file for a time and prints how often and the longest wait: the other process of the row about two.
+    /// Charges a file for a time and prints how often and the longest wait: the other processes of the rows about several.
     #[command(hide = true)]
     Rival { file: PathBuf, name: String, millis: u64 },
+    /// Opens a file and prints how long that took: in a process of its own, whose memory can be told.
+    #[command(hide = true)]
+    Open { file: PathBuf },
     /// Lets one contender take turns: for tools that count instructions.
     #[command(hide = true)]
     Work { who: work::Who, how: work::How, spread: contender::Spread, turns: u64 },
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.part {
         Some(Part::Rival { file, name, millis }) => rivals::run(file, name, Duration::from_millis(*millis)),
+        Some(Part::Open { file }) => size::open(file),
         Some(Part::Work { who, how, spread, turns }) => {
             folder(&arguments).and_then(|folder| work::run(folder.path(), *who, *how, *spread, *turns))
         }
@@ -87,6 +92,7 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
     let mut table = Table::default();
     contender::rows(folder.path(), time, &mut table)?;
     pure::rows(time, &mut table)?;
+    grants::rows(folder.path(), time, &mut table)?;
     size::rows(folder.path(), arguments.entries, &mut table)?;
     rivals::rows(folder.path(), time, &mut table)?;
     let after = probe::syncs_per_second(folder.path(), time.min(Duration::from_secs(1)))?;

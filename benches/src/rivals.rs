@@ -1,4 +1,4 @@
-//! Two processes on one file.
+//! Several processes on one file.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,21 +27,24 @@ pub(crate) fn run(file: &Path, name: &str, time: Duration) -> Outcome<()> {
     Ok(())
 }
 
-/// Lets two processes charge one file at the same time, one caller each.
+/// Lets two and four processes charge one file at the same time, one caller each.
 pub(crate) fn rows(folder: &Path, time: Duration, table: &mut Table) -> Outcome<()> {
-    let file = folder.join("rivals.db");
-    drop(engine::open(&file)?);
-    let rivals = ["left", "right"].map(|name| spawn(&file, name, time));
-    let mut results = Vec::new();
-    for rival in rivals {
-        results.push(answer(rival?)?);
+    for (many, count) in [("two", 2), ("four", 4)] {
+        let file = folder.join(format!("rivals-{many}.db"));
+        drop(engine::open(&file)?);
+        let rivals = (0..count).map(|number| spawn(&file, &format!("rival-{number}"), time)).collect::<Vec<_>>();
+        let results = rivals.into_iter().map(|rival| answer(rival?)).collect::<Outcome<Vec<_>>>()?;
+        let charges: u64 = results.iter().map(|result| result.0).sum();
+        let even = (charges / count).max(1);
+        let least = results.iter().map(|result| result.0).min().unwrap_or(0) * 100 / even;
+        let most = results.iter().map(|result| result.0).max().unwrap_or(0) * 100 / even;
+        let rate = Rate { count: charges, nanos: u64::try_from(time.as_nanos())? };
+        let shares = format!("{rate}, shares {least} % to {most} % of even");
+        table.fact(format!("{many} processes on one file, one caller each"), shares);
+        let p99 = results.iter().map(|result| result.1).max().unwrap_or(0);
+        let longest = results.iter().map(|result| result.2).max().unwrap_or(0);
+        table.fact("how long their callers wait", format!("p99 {} us, longest {} us", grouped(p99), grouped(longest)));
     }
-    let [left, right] = results[..] else { return Err("two rivals were started".into()) };
-    let rate = Rate { count: left.0 + right.0, nanos: u64::try_from(time.as_nanos())? };
-    let share = left.0.min(right.0) * 100 / (left.0 + right.0).max(1);
-    table.fact("two processes on one file, one caller each", format!("{rate}, the smaller share {share} %"));
-    let waits = format!("p99 {} us, longest {} us", grouped(left.1.max(right.1)), grouped(left.2.max(right.2)));
-    table.fact("how long their callers wait", waits);
     Ok(())
 }
 

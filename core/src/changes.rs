@@ -204,7 +204,11 @@ impl Facts {
 
     fn apply_account(&mut self, changes: &Changes, row: &Account) {
         let key: &Arc<AccountKey> = &row.key;
-        let account = self.accounts.entry((**key).clone()).or_insert_with(|| AccountFacts::new(Arc::clone(key)));
+        // The key of an account that is known is not copied.
+        if !self.accounts.contains_key(&**key) {
+            self.accounts.insert((**key).clone(), AccountFacts::new(Arc::clone(key)));
+        }
+        let Some(account) = self.accounts.get_mut(&**key) else { return };
         account.account = row.clone();
         for grant in changes.new_grants.iter().chain(&changes.changed_grants) {
             if grant.is_open() {

@@ -95,9 +95,7 @@ impl Fingerprint {
     /// The bytes that a store keeps: the digest, then 3 for each field.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.digest.to_vec();
-        bytes.extend_from_slice(&self.fields);
-        bytes
+        [&self.digest[..], &self.fields].concat()
     }
 
     /// Reads what a store kept; `None` when the bytes are none.
@@ -197,9 +195,7 @@ impl Fields {
     /// Adds an owner.
     pub(crate) fn owner(&mut self, field: Field, owner: Option<&Owner>) {
         if let Some(owner) = owner {
-            let mut bytes = vec![owner.kind_code()];
-            bytes.extend_from_slice(owner.id().unwrap_or_default().as_bytes());
-            self.add(field, &bytes);
+            self.add(field, &[&[owner.kind_code()], owner.id().unwrap_or_default().as_bytes()].concat());
         }
     }
 

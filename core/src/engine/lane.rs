@@ -213,7 +213,7 @@ impl State {
 
     /// The jobs that waited longest, as many as fit into a batch.
     fn take_batch(&mut self) -> Vec<Job> {
-        let mut jobs = Vec::new();
+        let mut jobs = Vec::with_capacity(self.queue.len().min(MAX_BATCH));
         let mut commands = 0;
         while self.queue.front().is_some_and(|job| commands == 0 || commands + job.commands() <= MAX_BATCH) {
             let Some(job) = self.queue.pop_front() else { break };

@@ -257,8 +257,8 @@ impl Engine {
         commands: impl Iterator<Item = Command>,
         answers: &mut Vec<Result<Receipt, Failure>>,
     ) -> Result<(), Error> {
-        let mut jobs = Vec::new();
-        let mut tickets: Vec<Result<Ticket, Failure>> = Vec::new();
+        let mut jobs = Vec::with_capacity(MAX_BATCH);
+        let mut tickets: Vec<Result<Ticket, Failure>> = Vec::with_capacity(MAX_BATCH);
         for command in commands {
             tickets.push(self.job(command, &self.inner.commands).map(|(job, ticket)| {
                 jobs.push(job);

@@ -49,8 +49,8 @@ impl Ticket {
     pub(super) fn wait_all(self) -> Outcome {
         let mut state = self.0.lock();
         loop {
-            if let Some(outcome) = &state.outcome {
-                return outcome.clone();
+            if let Some(outcome) = state.outcome.take() {
+                return outcome;
             }
             state = self.0.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

@@ -1,6 +1,6 @@
 //! The hash chain of an account.
 
-use super::draw::Draw;
+use super::draw::{Draw, LINE_BYTES};
 use super::entry::{Entry, EntryText};
 use super::hash::ChainHash;
 use crate::owner::AccountKey;
@@ -110,9 +110,8 @@ impl Layout {
     }
 
     fn draw(&mut self, draw: &Draw) {
-        let lines = draw.to_bytes();
-        self.bytes(&u32::try_from(lines.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.bytes(&lines);
+        self.bytes(&u32::try_from(draw.lines().len() * LINE_BYTES).unwrap_or(u32::MAX).to_be_bytes());
+        draw.write(&mut self.0);
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

@@ -40,7 +40,7 @@ impl DrawLine {
 pub struct Draw(Vec<DrawLine>);
 
 /// Bytes of a line in the hashed layout: grant id, type, millionths (big-endian).
-const LINE_BYTES: usize = 25;
+pub(super) const LINE_BYTES: usize = 25;
 
 impl Draw {
     /// A draw from one grant.
@@ -115,12 +115,17 @@ impl Draw {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.0.len() * LINE_BYTES);
+        self.write(&mut bytes);
+        bytes
+    }
+
+    /// Adds the fixed layout to bytes.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
         for line in &self.0 {
             bytes.extend_from_slice(line.grant_id.uuid().as_bytes());
             bytes.push(line.grant_type.code());
             bytes.extend_from_slice(&line.amount.micros().to_be_bytes());
         }
-        bytes
     }
 
     /// Reads the fixed layout; `None` when the bytes are none.

@@ -129,7 +129,7 @@ impl<'a> Posting<'a> {
             op_id,
             now,
             account: before.account.clone(),
-            entries: Vec::with_capacity(2),
+            entries: Vec::with_capacity(1),
             members: MemberUses::default(),
             before,
             named,

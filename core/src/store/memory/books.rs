@@ -14,14 +14,16 @@ use crate::time::Timestamp;
 /// All rows.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    pub(super) accounts: BTreeMap<Arc<AccountKey>, AccountRow>,
+    pub(super) accounts: Map<Arc<AccountKey>, AccountRow>,
+    /// The names of all accounts, in their order.
+    pub(super) names: BTreeSet<Arc<AccountKey>>,
     pub(super) grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     pub(super) holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     pub(super) rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
     pub(super) tasks: Map<(TenantId, TaskId), Task>,
     pub(super) subjects: Map<(TenantId, Subject), SubjectRow>,
     pub(super) members: BTreeMap<MemberKey, Member>,
-    /// In the order of the feed: the position of an operation is its index and 1.
+    /// In the order of the feed, shared with the receipts: the position of an operation is its index and 1, whatever stands in it.
     pub(super) operations: Vec<Arc<StoredOperation>>,
     pub(super) by_op_id: Map<OpId, usize>,
     pub(super) by_key: Map<(TenantId, IdempotencyKey), usize>,
@@ -61,6 +63,13 @@ impl Books {
     /// The operation at an index.
     pub(super) fn operation(&self, index: usize) -> Option<&Arc<StoredOperation>> {
         self.operations.get(index)
+    }
+
+    /// The operation at an index, with its position.
+    pub(super) fn placed(&self, index: usize) -> Option<Arc<StoredOperation>> {
+        let stored = self.operation(index)?;
+        let position = u64::try_from(index).map_or(u64::MAX, |index| index.saturating_add(1));
+        Some(Arc::new(StoredOperation { position, ..StoredOperation::clone(stored) }))
     }
 
     /// The operation and the entry at a place.

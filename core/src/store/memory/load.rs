@@ -1,6 +1,5 @@
 //! Loads what a batch is decided from.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::{StoreError, StoreErrorKind};
@@ -10,6 +9,7 @@ use crate::error::Error;
 use crate::facts::{AccountFacts, ChargeFact, Facts, MAX_ERASED, Needs, Task, batch_now, holders};
 use crate::id::{GrantId, LedgerId, TaskId, TenantId};
 use crate::ledger::{Entry, EntryKind};
+use crate::map::{Map, Set};
 use crate::owner::{AccountKey, MemberKey};
 use crate::time::Timestamp;
 
@@ -17,7 +17,7 @@ impl Books {
     /// The facts for these needs, at the instant that the clock and the anchors make.
     pub(super) fn load(&self, needs: &Needs, clock: Timestamp) -> Result<Facts, StoreError> {
         let mut facts = Facts::default();
-        let mut accounts: BTreeSet<AccountKey> = needs.accounts.iter().cloned().collect();
+        let mut accounts: Set<AccountKey> = needs.accounts.iter().cloned().collect();
         self.load_replays(needs, &mut facts);
         self.load_holds_and_tasks(needs, &mut facts, &mut accounts);
         self.load_grants(needs, &mut facts, &mut accounts);
@@ -47,10 +47,9 @@ impl Books {
 
     /// An account with its open grants, its running rules and the holds due at `now`.
     pub(super) fn account_facts(&self, row: &AccountRow, now: Timestamp) -> AccountFacts {
-        let mut facts = AccountFacts::new(Arc::clone(&row.account.key));
-        facts.account = row.account.clone();
-        facts.grants = row.open_grants.iter().filter_map(|id| Some((*id, self.grants.get(id)?.1.clone()))).collect();
-        facts.rules = row.running_rules.iter().filter_map(|id| Some((*id, self.rules.get(id)?.1.clone()))).collect();
+        let grants = row.open_grants.iter().filter_map(|id| Some((*id, self.grants.get(id)?.1.clone()))).collect();
+        let rules = row.running_rules.iter().filter_map(|id| Some((*id, self.rules.get(id)?.1.clone()))).collect();
+        let mut facts = AccountFacts { account: row.account.clone(), grants, rules, due_holds: Map::default(), next_hold_at: None };
         if row.account.hold_due_at.is_some_and(|at| at <= now) {
             let due = row.frozen_holds.iter().take_while(|(expires_at, _)| *expires_at <= now);
             facts.due_holds = due.filter_map(|(_, id)| Some((*id, self.holds.get(id)?.1.clone()))).collect();
@@ -61,13 +60,13 @@ impl Books {
 
     fn load_replays(&self, needs: &Needs, facts: &mut Facts) {
         for key in &needs.keys {
-            if let Some(stored) = self.by_key.get(key).and_then(|index| self.operation(*index)) {
-                facts.replays.insert(key.clone(), Arc::clone(stored));
+            if let Some(stored) = self.by_key.get(key).and_then(|index| self.placed(*index)) {
+                facts.replays.insert(key.clone(), stored);
             }
         }
     }
 
-    fn load_holds_and_tasks(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+    fn load_holds_and_tasks(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
         for (tenant_id, hold_id) in &needs.holds {
             let Some((key, hold)) = self.hold_of(tenant_id, *hold_id) else { continue };
             accounts.insert((**key).clone());
@@ -91,7 +90,7 @@ impl Books {
         Some(task)
     }
 
-    fn load_grants(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+    fn load_grants(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
         for (tenant_id, grant_id) in &needs.grants {
             if let Some(key) = self.load_grant(tenant_id, *grant_id, facts) {
                 accounts.insert((**key).clone());
@@ -105,7 +104,7 @@ impl Books {
         Some(key)
     }
 
-    fn load_rules(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+    fn load_rules(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
         for (tenant_id, rule_id) in &needs.rules {
             let Some((key, rule)) = self.rule_of(tenant_id, *rule_id) else { continue };
             accounts.insert((**key).clone());
@@ -113,7 +112,7 @@ impl Books {
         }
     }
 
-    fn load_charges(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+    fn load_charges(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
         for (tenant_id, ledger_id) in &needs.charges {
             if let Some(place) = self.place_of(tenant_id, *ledger_id)
                 && let Some(key) = self.load_charge(place, facts)
@@ -132,7 +131,7 @@ impl Books {
         }
     }
 
-    fn load_texts(&self, needs: &Needs, facts: &mut Facts, accounts: &mut BTreeSet<AccountKey>) {
+    fn load_texts(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
         for (key, after) in &needs.texts {
             accounts.insert(key.clone());
             let Some(row) = self.accounts.get(key) else { continue };

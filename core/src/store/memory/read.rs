@@ -24,7 +24,7 @@ impl Books {
             Query::Task(tenant_id, task_id) => Answer::Task(self.tasks.get(&(tenant_id.clone(), task_id.clone())).cloned()),
             Query::OperationByKey(tenant_id, key) => {
                 let index = self.by_key.get(&(tenant_id.clone(), key.clone()));
-                Answer::OperationByKey(index.and_then(|index| self.operation(*index)).cloned())
+                Answer::OperationByKey(index.and_then(|index| self.placed(*index)))
             }
             Query::Operations(tenant_id, op_ids) => Answer::Operations(self.operations_of(tenant_id, op_ids)),
             Query::Entries(query) => Answer::Entries(self.page(query)),
@@ -52,8 +52,8 @@ impl Books {
     }
 
     fn operations_of(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Vec<Arc<StoredOperation>> {
-        let found = op_ids.iter().filter_map(|op_id| self.operation(*self.by_op_id.get(op_id)?));
-        found.filter(|stored| stored.operation.tenant_id == *tenant_id).cloned().collect()
+        let found = op_ids.iter().filter_map(|op_id| self.placed(*self.by_op_id.get(op_id)?));
+        found.filter(|stored| stored.operation.tenant_id == *tenant_id).collect()
     }
 
     fn page(&self, query: &EntryQuery) -> EntryPage {
@@ -103,7 +103,7 @@ impl Books {
 
     fn accounts_after(&self, after: Option<&AccountKey>, limit: usize) -> Vec<AccountKey> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.accounts.range::<AccountKey, _>((start, Bound::Unbounded)).take(limit).map(|(key, _)| (**key).clone()).collect()
+        self.names.range::<AccountKey, _>((start, Bound::Unbounded)).take(limit).map(|key| (**key).clone()).collect()
     }
 
     fn heads_at(&self, position: u64, after: Option<&AccountKey>, limit: usize) -> Vec<AccountHead> {
@@ -115,7 +115,8 @@ impl Books {
             let place = row.entries.get(booked.checked_sub(1)?)?;
             self.entry(*place).map(|(_, entry)| AccountHead::of(entry))
         };
-        self.accounts.range::<AccountKey, _>((start, Bound::Unbounded)).filter_map(|(_, row)| head(row)).take(limit).collect()
+        let names = self.names.range::<AccountKey, _>((start, Bound::Unbounded));
+        names.filter_map(|key| head(self.accounts.get(key)?)).take(limit).collect()
     }
 
     fn members_after(
@@ -135,12 +136,12 @@ impl Books {
         // The operation after position n stands at index n.
         let start = usize::try_from(after).unwrap_or(usize::MAX);
         match tenant_id {
-            None => self.operations.iter().skip(start).take(limit).cloned().collect(),
+            None => (start..self.operations.len()).take(limit).filter_map(|index| self.placed(index)).collect(),
             Some(tenant_id) => {
                 let indexes = self.by_tenant.get(tenant_id).map_or(&[][..], |tenant| &tenant.operations);
                 let from = indexes.partition_point(|index| *index < start);
                 let indexes = indexes.get(from..).unwrap_or_default().iter();
-                indexes.take(limit).filter_map(|index| self.operation(*index).cloned()).collect()
+                indexes.take(limit).filter_map(|index| self.placed(*index)).collect()
             }
         }
     }

@@ -149,8 +149,7 @@ impl Books {
         if !recorded {
             return;
         }
-        let position = u64::try_from(self.operations.len()).map_or(u64::MAX, |count| count.saturating_add(1));
-        self.append(StoredOperation { position, ..Arc::unwrap_or_clone(changes.stored) });
+        self.append(changes.stored);
     }
 
     /// Erases text, and the copies of it.
@@ -178,6 +177,12 @@ impl Books {
         let due_at = account.due_at;
         let row = self.accounts.entry(Arc::clone(&key)).or_insert_with(|| AccountRow::new(Account::new(Arc::clone(&key))));
         let before = std::mem::replace(&mut row.account, account);
+        if before.seq == 0 {
+            self.names.insert(Arc::clone(&key));
+        }
+        if before.due_at == due_at {
+            return;
+        }
         if let Some(at) = before.due_at {
             self.due.remove(&(at, Arc::clone(&key)));
         }
@@ -218,7 +223,7 @@ impl Books {
         self.rules.insert(rule.id, (Arc::clone(key), rule));
     }
 
-    fn append(&mut self, stored: StoredOperation) {
+    fn append(&mut self, stored: Arc<StoredOperation>) {
         let operation = self.operations.len();
         let tenant_id = &stored.operation.tenant_id;
         self.by_op_id.insert(stored.operation.op_id, operation);
@@ -237,7 +242,7 @@ impl Books {
                 account.entries.push(place);
             }
         }
-        self.operations.push(Arc::new(stored));
+        self.operations.push(stored);
     }
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::codec;
+use super::remembered::Remembered;
 use super::statements as sql;
 use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, Value, corrupt, count, params};
@@ -41,6 +42,9 @@ pub(crate) struct BatchMachine {
     /// Lookups that several handles can lead to.
     seen: Set<Lookup>,
     known: Known,
+    remembered: Remembered,
+    /// Accounts that were read, to be remembered.
+    read: Vec<AccountKey>,
     /// Some account has no row.
     account_is_new: bool,
     /// Operations found under a key, until their entries are read.
@@ -96,8 +100,8 @@ enum Closure {
 }
 
 impl BatchMachine {
-    /// A try of a batch that needs this. The clock was read after the lock was taken.
-    pub(crate) fn new(needs: &Needs, clock: Timestamp) -> BatchMachine {
+    /// A try of a batch that needs this. The clock was read after the lock was taken; what is remembered was true then.
+    pub(crate) fn new(needs: &Needs, clock: Timestamp, remembered: Remembered) -> BatchMachine {
         let mut machine = BatchMachine {
             clock,
             phase: Phase::Anchors,
@@ -105,15 +109,17 @@ impl BatchMachine {
             asked: Vec::new(),
             seen: Set::default(),
             known: Known::default(),
+            remembered,
+            read: Vec::new(),
             account_is_new: false,
             replays: Map::default(),
             facts: Facts::default(),
             writes: 0,
             texts: needs.texts.clone(),
         };
-        needs.texts.iter().for_each(|(key, _)| machine.ask(Lookup::Account(key.clone())));
+        needs.texts.iter().for_each(|(key, _)| machine.ask_account(key));
         needs.keys.iter().for_each(|(tenant, key)| machine.queued.push(Lookup::Key(tenant.clone(), key.clone())));
-        needs.accounts.iter().for_each(|key| machine.ask(Lookup::Account(key.clone())));
+        needs.accounts.iter().for_each(|key| machine.ask_account(key));
         needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
         needs.holds.iter().for_each(|(tenant, hold)| machine.ask(Lookup::Hold(tenant.clone(), *hold, Closure::Named)));
         needs.grants.iter().for_each(|(tenant, grant)| machine.ask(Lookup::Grant(tenant.clone(), *grant)));
@@ -151,7 +157,8 @@ impl BatchMachine {
         if changes.is_empty() {
             return Ok(Step::Done);
         }
-        let mut writes = Writes::new(&mut self.known);
+        changes.iter().for_each(|changes| self.remembered.follow(changes, &self.known.grant_rows));
+        let mut writes = Writes::new(&mut self.known, changes.len());
         for changes in changes {
             writes.add(changes)?;
         }
@@ -168,6 +175,29 @@ impl BatchMachine {
         }
     }
 
+    /// Asks for an account once, if it is not remembered.
+    fn ask_account(&mut self, key: &AccountKey) {
+        let Some(remembered) = self.remembered.get(key) else { return self.ask(Lookup::Account(key.clone())) };
+        if self.facts.accounts.contains_key(key) {
+            return;
+        }
+        self.known.add_account(remembered.account_id, &remembered.account);
+        self.known.grant_rows.extend(remembered.grants.iter().map(|(row, grant)| (grant.id, *row)));
+        self.facts.accounts.insert(key.clone(), remembered.facts());
+        self.queue_texts(key);
+    }
+
+    /// Asks for the text of an account whose row is known by now.
+    fn queue_texts(&mut self, key: &AccountKey) {
+        let pages = self.texts.iter().filter(|(of, _)| of == key);
+        self.queued.extend(pages.map(|(_, after)| Lookup::Texts(key.clone(), *after)));
+    }
+
+    /// What is known once the batch is committed.
+    pub(crate) fn into_remembered(self) -> Remembered {
+        self.remembered
+    }
+
     /// Runs what is queued; when nothing is, goes on to the next phase.
     fn advance(&mut self) -> Result<Step<'_>, StoreError> {
         if self.queued.is_empty() && self.phase == Phase::Anchors {
@@ -179,11 +209,21 @@ impl BatchMachine {
         }
         if self.queued.is_empty() {
             self.phase = Phase::Deciding;
+            self.remember();
             return Ok(Step::Decide(Box::new(std::mem::take(&mut self.facts))));
         }
         self.asked = std::mem::take(&mut self.queued);
         let statements = self.asked.iter().map(|lookup| self.statement(lookup)).collect::<Result<_, _>>()?;
         Ok(Step::Run(statements))
+    }
+
+    /// Remembers what was read.
+    fn remember(&mut self) {
+        for key in std::mem::take(&mut self.read) {
+            if let (Some(account_id), Some(facts)) = (self.known.account_id(&key), self.facts.accounts.get(&key)) {
+                self.remembered.learn(account_id, facts, &self.known.grant_rows);
+            }
+        }
     }
 
     /// All anchors are known: fixes the present, and asks for what depends on it and for the numbers that new rows get.
@@ -266,8 +306,7 @@ impl BatchMachine {
                     if account.standing.rules > 0 {
                         self.queued.push(Lookup::RunningRules(key.clone()));
                     }
-                    let pages = self.texts.iter().filter(|(of, _)| *of == key);
-                    self.queued.extend(pages.map(|(_, after)| Lookup::Texts(key.clone(), *after)));
+                    self.queue_texts(&key);
                     self.facts.accounts.insert(key.clone(), AccountFacts::of(account));
                     self.queued.push(Lookup::OpenGrants(key));
                 } else {
@@ -281,6 +320,7 @@ impl BatchMachine {
                     self.known.grant_rows.insert(grant.id, grant_row);
                     facts.grants.insert(grant.id, grant);
                 }
+                self.read.push(key);
             }
             Lookup::RunningRules(key) => {
                 let rules = rows.iter().map(|row| codec::rule(row).map(|(_, rule)| (rule.id, rule)));
@@ -307,7 +347,7 @@ impl BatchMachine {
                 if let Some(row) = rows.first() {
                     let (key, hold) = codec::hold(row)?;
                     if closure == Closure::Named {
-                        self.ask(Lookup::Account((*key).clone()));
+                        self.ask_account(&key);
                         if let Some(task_id) = &hold.terms.task_id {
                             self.ask(Lookup::Task(tenant, task_id.clone()));
                         }
@@ -319,14 +359,14 @@ impl BatchMachine {
                 if let Some(row) = rows.first() {
                     let (grant_row, key, grant) = codec::grant(row)?;
                     self.known.grant_rows.insert(grant_id, grant_row);
-                    self.ask(Lookup::Account((*key).clone()));
+                    self.ask_account(&key);
                     self.facts.grants.insert(grant_id, (key, grant));
                 }
             }
             Lookup::Rule(_, rule_id) => {
                 if let Some(row) = rows.first() {
                     let (key, rule) = codec::rule(row)?;
-                    self.ask(Lookup::Account((*key).clone()));
+                    self.ask_account(&key);
                     self.facts.rules.insert(rule_id, (key, rule));
                 }
             }
@@ -336,7 +376,7 @@ impl BatchMachine {
             Lookup::TaskCharges(key, task_id) => {
                 let charges = rows.iter().map(|row| self.take_charge(row)).collect::<Result<_, _>>()?;
                 self.facts.task_charges.insert((key.clone(), task_id), charges);
-                self.ask(Lookup::Account(key));
+                self.ask_account(&key);
             }
             Lookup::Texts(key, after) => {
                 let entries = rows.iter().map(codec::entry).collect::<Result<Vec<_>, _>>()?;
@@ -376,7 +416,7 @@ impl BatchMachine {
         for line in charge.entry.draw.lines() {
             self.ask(Lookup::Grant(tenant_id.clone(), line.grant_id));
         }
-        self.ask(Lookup::Account((*charge.entry.account).clone()));
+        self.ask_account(&charge.entry.account);
         self.facts.charges.insert(ledger_id, charge);
         Ok(ledger_id)
     }

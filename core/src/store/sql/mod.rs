@@ -7,6 +7,7 @@ mod batch;
 mod codec;
 mod page;
 mod query;
+mod remembered;
 mod row;
 mod rows;
 mod statements;
@@ -14,6 +15,7 @@ mod write;
 
 pub(crate) use batch::{BatchMachine, Step};
 pub(crate) use query::answer;
+pub(crate) use remembered::Remembered;
 pub(crate) use rows::{Row, Rows};
 pub(crate) use statements::ALL;
 pub(crate) use write::forget;

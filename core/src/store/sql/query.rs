@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{BatchMachine, Step, entries_of, stored};
 use super::page;
+use super::remembered::Remembered;
 use super::statements as sql;
 use super::{Row, Source, Sql, Statement, Value, codec, corrupt, count, params};
 use crate::facts::{Account, AccountFacts, Facts, Needs};
@@ -78,7 +79,7 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
 
 /// Takes a batch as far as its decision, and no further.
 fn facts(source: &mut dyn Source, needs: &Needs, clock: Timestamp) -> Result<Box<Facts>, StoreError> {
-    let mut machine = BatchMachine::new(needs, clock);
+    let mut machine = BatchMachine::new(needs, clock, Remembered::default());
     let mut step = machine.begin()?;
     loop {
         step = match step {

@@ -33,6 +33,10 @@ impl Rows {
 
     /// Makes room for a row.
     pub(crate) fn begin_row(&mut self) {
+        if self.cells.is_empty() {
+            self.texts.reserve(8 * self.columns);
+            self.blobs.reserve(8 * self.columns);
+        }
         self.cells.reserve(self.columns);
     }
 

@@ -98,10 +98,12 @@ impl<K: Clone + Eq + Hash, R> Latest<K, R> {
 }
 
 impl<'a> Writes<'a> {
-    pub(super) fn new(known: &'a mut Known) -> Writes<'a> {
+    /// For about so many commands.
+    pub(super) fn new(known: &'a mut Known, commands: usize) -> Writes<'a> {
         Writes {
             known,
-            appended: Vec::new(),
+            // Most commands are an operation and an entry, and change the rows of an account and a grant.
+            appended: Vec::with_capacity(4 * commands),
             accounts: Latest::new(),
             grants: Latest::new(),
             holds: Latest::new(),

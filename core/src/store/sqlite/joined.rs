@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionState};
 
 use super::{SqliteStore, decide_and_write, error, open, retry};
+use crate::store::sql::Remembered;
 use crate::store::{Batch, StoreError, StoreErrorKind};
 
 /// Takes the lock that a write takes, and writes nothing.
@@ -31,7 +32,7 @@ impl SqliteStore {
             return Err(StoreError::new(StoreErrorKind::Permanent, "the transaction that was joined has ended"));
         }
         let part = Part::begin(connection)?;
-        let outcome = decide_and_write(connection, batch).and_then(|()| part.keep());
+        let outcome = decide_and_write(connection, batch, Remembered::default()).and_then(|_| part.keep());
         outcome.map_err(|mut failed| {
             if connection.is_autocommit() {
                 failed.message.push_str("; the whole transaction was rolled back");

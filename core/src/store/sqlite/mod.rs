@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::sql::{self, BatchMachine, Step};
+use super::sql::{self, BatchMachine, Remembered, Step};
 use super::{Answer, Batch, Query, Store, StoreError};
 use crate::id::{OpId, TenantId};
 use open::OpenedFile;
@@ -73,6 +73,8 @@ pub struct SqliteStore {
     file: OpenedFile,
     options: SqliteOptions,
     writer: Mutex<Connection>,
+    /// What the writer knows of accounts. A batch takes it, and gives it back when it is committed.
+    remembered: Mutex<Remembered>,
     readers: Readers,
     /// The log is emptied when it is so many bytes longer than when that last failed.
     log_limit: u64,
@@ -100,8 +102,16 @@ impl SqliteStore {
         let path = path.as_ref().to_path_buf();
         let (writer, file) = open::writer(&path, &options)?;
         let readers = Readers::new(file.clone(), &options);
-        let writer = Mutex::new(writer);
-        Ok(SqliteStore { path, file, options, writer, readers, log_limit: LOG_LIMIT, log_left: AtomicU64::new(0) })
+        Ok(SqliteStore {
+            path,
+            file,
+            options,
+            writer: Mutex::new(writer),
+            remembered: Mutex::default(),
+            readers,
+            log_limit: LOG_LIMIT,
+            log_left: AtomicU64::new(0),
+        })
     }
 
     /// The file.
@@ -127,16 +137,26 @@ impl SqliteStore {
         self.log_left.store(if is_empty { 0 } else { bytes }, Ordering::Relaxed);
     }
 
-    /// Writes in one transaction, once the file is locked.
-    fn write(&self, write: impl FnOnce(&Connection) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes in one transaction, once the file is locked. What `write` answers is handed on when it is committed, before anybody
+    /// else writes.
+    fn write<T>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        committed: impl FnOnce(T),
+    ) -> Result<(), StoreError> {
         let writer = self.writer();
         self.file.check()?;
         let transaction = retry::until(self.options.deadline, || {
             Transaction::new_unchecked(&writer, TransactionBehavior::Immediate).map_err(error::store_error)
         })?;
         // Without a commit it is rolled back when it is dropped.
-        write(&transaction)?;
+        let written = write(&transaction)?;
         transaction.commit().map_err(|failed| error::commit_error(failed, &writer))?;
+        committed(written);
         self.bound_log(&writer);
         Ok(())
     }
@@ -149,12 +169,17 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        self.write(|transaction| decide_and_write(transaction, batch))
+        let write = |transaction: &Connection| {
+            let mut remembered = std::mem::take(&mut *self.remembered());
+            remembered.forget_unless(data_version(transaction).map_err(error::store_error)?);
+            decide_and_write(transaction, batch, remembered)
+        };
+        self.write(write, |remembered| *self.remembered() = remembered)
     }
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         let statements: Vec<sql::Statement<'_>> = op_ids.iter().map(|op_id| sql::forget(tenant_id, *op_id)).collect();
-        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements).map(drop))
+        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
@@ -166,11 +191,16 @@ impl Store for SqliteStore {
     }
 }
 
-/// Runs the steps of a batch.
-fn decide_and_write(connection: &Connection, batch: &mut dyn Batch) -> Result<(), StoreError> {
+/// A number that differs whenever another connection, of this process or of another, has committed in between.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+/// Runs the steps of a batch, and answers what is known of accounts once it is committed.
+fn decide_and_write(connection: &Connection, batch: &mut dyn Batch, remembered: Remembered) -> Result<Remembered, StoreError> {
     // The needs are copied into lookups; the clock is read once the file is locked, as it is by now.
     let now = batch.clock().now();
-    let mut machine = BatchMachine::new(batch.needs(), now);
+    let mut machine = BatchMachine::new(batch.needs(), now, remembered);
     let mut prepared = PreparedStatements::new(connection);
     let mut changes;
     let mut step = machine.begin()?;
@@ -185,7 +215,8 @@ fn decide_and_write(connection: &Connection, batch: &mut dyn Batch) -> Result<()
                 changes = batch.decide(*facts);
                 machine.changes(&changes)?
             }
-            Step::Done => return Ok(()),
+            Step::Done => break,
         };
     }
+    Ok(machine.into_remembered())
 }

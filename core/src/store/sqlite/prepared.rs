@@ -16,8 +16,27 @@ pub(super) struct PreparedStatements<'a> {
 struct Prepared<'a> {
     statement: CachedStatement<'a>,
     columns: usize,
-    /// A bit for each of the first parameters: something is bound to it.
-    bound: u64,
+    /// What stands in each parameter from the run before.
+    bound: Vec<Bound>,
+}
+
+/// What a parameter is bound to. It stays so until it is bound again, and most numbers of most rows are those of the row before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    Null,
+    Integer(i64),
+    /// Text or a blob, which are not compared.
+    Bytes,
+}
+
+impl Bound {
+    const fn to(value: &Value<'_>) -> Bound {
+        match value {
+            Value::Null => Bound::Null,
+            Value::Integer(integer) => Bound::Integer(*integer),
+            Value::Text(_) | Value::Blob(_) | Value::Id(_) => Bound::Bytes,
+        }
+    }
 }
 
 impl<'a> PreparedStatements<'a> {
@@ -52,19 +71,16 @@ impl Source for PreparedStatements<'_> {
 impl<'a> Prepared<'a> {
     fn new(connection: &'a Connection, sql: &str) -> rusqlite::Result<Prepared<'a>> {
         let statement = connection.prepare_cached(sql)?;
-        Ok(Prepared { columns: statement.column_count(), statement, bound: 0 })
+        let bound = vec![Bound::Null; statement.parameter_count()];
+        Ok(Prepared { columns: statement.column_count(), statement, bound })
     }
 
     fn run(&mut self, params: &[Value<'_>]) -> rusqlite::Result<Rows> {
-        for (at, value) in params.iter().enumerate() {
-            // Most columns of most rows are empty, and a parameter begins so.
-            let bit = u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0);
-            if *value != Value::Null {
-                self.statement.raw_bind_parameter(at + 1, bound(value))?;
-                self.bound |= bit;
-            } else if bit == 0 || self.bound & bit != 0 {
-                self.statement.raw_bind_parameter(at + 1, bound(value))?;
-                self.bound &= !bit;
+        for (at, (value, before)) in (1..).zip(params.iter().zip(&mut self.bound)) {
+            let now = Bound::to(value);
+            if now == Bound::Bytes || now != *before {
+                self.statement.raw_bind_parameter(at, bound(value))?;
+                *before = now;
             }
         }
         let mut found = self.statement.raw_query();

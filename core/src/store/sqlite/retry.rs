@@ -4,8 +4,13 @@ use std::time::{Duration, Instant};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// The shortest and the longest pause between two tries, in microseconds.
-const PAUSE_MICROS: std::ops::RangeInclusive<u64> = 100..=600;
+/// The shortest and the longest pause between two tries, in microseconds: so short that a try falls into the moment between two
+/// commits of another process, which comes back at once.
+const PAUSE_MICROS: std::ops::RangeInclusive<u64> = 20..=120;
+
+/// After so long it is no commit that is waited for, but a transaction of somebody who takes his time.
+const PATIENT_AFTER: Duration = Duration::from_millis(100);
+const PATIENT_PAUSE_MICROS: std::ops::RangeInclusive<u64> = 100..=600;
 
 /// Tries until it succeeds, fails for good, or the deadline has passed. Pauses are short and random: fixed or growing ones
 /// starve whoever comes last.
@@ -15,7 +20,8 @@ pub(super) fn until<T>(deadline: Duration, mut attempt: impl FnMut() -> Result<T
     loop {
         match attempt() {
             Err(error) if error.kind == StoreErrorKind::Transient && started.elapsed() < deadline => {
-                std::thread::sleep(Duration::from_micros(fastrand::u64(PAUSE_MICROS)));
+                let pauses = if started.elapsed() < PATIENT_AFTER { PAUSE_MICROS } else { PATIENT_PAUSE_MICROS };
+                std::thread::sleep(Duration::from_micros(fastrand::u64(pauses)));
             }
             outcome => return outcome,
         }

@@ -3,6 +3,7 @@
 
 mod opening;
 mod plans;
+mod remembering;
 mod running;
 
 use std::path::{Path, PathBuf};
