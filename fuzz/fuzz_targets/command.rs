@@ -69,7 +69,7 @@ fn world(engine: &Engine, command: &Command) -> Made {
     let charge = Charge { unit, ..Charge::new(owner, amount("10")) };
     let bodies = [grant.into(), hold.into(), charge.into()];
     let [grant, hold, charge] = bodies.map(|body| Made::of(&engine.run(context.request(body)).unwrap()));
-    Made { grant_id: grant.grant_id, hold_id: hold.hold_id, ledger_id: charge.ledger_id }
+    Made { grant_id: grant.grant_id, hold_id: hold.hold_id, ..charge }
 }
 
 /// What a receipt says, but whether it is the first.
