@@ -53,6 +53,10 @@ pub(crate) struct BatchMachine {
     writes: usize,
     /// Pages of text that wait for their accounts.
     texts: Vec<(AccountKey, u64)>,
+    /// Tenants and users that are asked for if any was ever blocked.
+    subjects: Vec<(TenantId, Subject)>,
+    /// Keys that are presumed to be new.
+    presumed: Vec<(TenantId, IdempotencyKey)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +88,7 @@ enum Lookup {
     Charge(TenantId, LedgerId),
     TaskCharges(AccountKey, TaskId),
     Texts(AccountKey, u64),
+    AnySubject,
     Subject(TenantId, Subject),
     Member(MemberKey),
     LastPosition,
@@ -116,9 +121,15 @@ impl BatchMachine {
             facts: Facts::default(),
             writes: 0,
             texts: needs.texts.clone(),
+            subjects: needs.subjects.clone(),
+            presumed: Vec::new(),
         };
+        if machine.remembered.looks_for_keys() {
+            machine.queued.extend(needs.keys.iter().map(|(tenant, key)| Lookup::Key(tenant.clone(), key.clone())));
+        } else {
+            machine.presumed.clone_from(&needs.keys);
+        }
         needs.texts.iter().for_each(|(key, _)| machine.ask_account(key));
-        needs.keys.iter().for_each(|(tenant, key)| machine.queued.push(Lookup::Key(tenant.clone(), key.clone())));
         needs.accounts.iter().for_each(|key| machine.ask_account(key));
         needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
         needs.holds.iter().for_each(|(tenant, hold)| machine.ask(Lookup::Hold(tenant.clone(), *hold, Closure::Named)));
@@ -126,7 +137,7 @@ impl BatchMachine {
         needs.rules.iter().for_each(|(tenant, rule)| machine.ask(Lookup::Rule(tenant.clone(), *rule)));
         needs.charges.iter().for_each(|(tenant, charge)| machine.ask(Lookup::Charge(tenant.clone(), *charge)));
         needs.task_charges.iter().for_each(|(key, task)| machine.ask(Lookup::TaskCharges(key.clone(), task.clone())));
-        needs.subjects.iter().for_each(|(tenant, subject)| machine.queued.push(Lookup::Subject(tenant.clone(), subject.clone())));
+        machine.ask_subjects();
         needs.members.iter().for_each(|member| machine.ask(Lookup::Member(member.clone())));
         machine
     }
@@ -157,6 +168,7 @@ impl BatchMachine {
         if changes.is_empty() {
             return Ok(Step::Done);
         }
+        self.known.last_position = self.remembered.last_position.unwrap_or(0);
         changes.iter().for_each(|changes| self.remembered.follow(changes, &self.known.grant_rows));
         let mut writes = Writes::new(&mut self.known, changes.len());
         for changes in changes {
@@ -185,6 +197,28 @@ impl BatchMachine {
         self.known.grant_rows.extend(remembered.grants.iter().map(|(row, grant)| (grant.id, *row)));
         self.facts.accounts.insert(key.clone(), remembered.facts());
         self.queue_texts(key);
+    }
+
+    /// Asks for tenants and users, if any was ever blocked.
+    fn ask_subjects(&mut self) {
+        match self.remembered.has_subjects {
+            _ if self.subjects.is_empty() => {}
+            None => self.queued.push(Lookup::AnySubject),
+            Some(false) => self.subjects.clear(),
+            Some(true) => self.queued.extend(self.subjects.drain(..).map(|(tenant, subject)| Lookup::Subject(tenant, subject))),
+        }
+    }
+
+    /// What finds the presumed keys that none of these changes claims: those that are claimed prove to be new when they are
+    /// written.
+    pub(crate) fn unclaimed(&self, changes: &[Changes]) -> Vec<Statement<'_>> {
+        let claimed = changes.iter().filter(|changes| changes.operation().key.is_some());
+        if claimed.clone().count() == self.presumed.len() {
+            return Vec::new();
+        }
+        let claimed: Set<_> = claimed.map(|changes| (changes.tenant_id(), changes.operation().key.as_ref())).collect();
+        let rest = self.presumed.iter().filter(|(tenant, key)| !claimed.contains(&(tenant, Some(key))));
+        rest.map(|(tenant, key)| Statement::new(sql::KEY_TAKEN, params![tenant.as_str(), key.as_str()])).collect()
     }
 
     /// Asks for the text of an account whose row is known by now.
@@ -219,6 +253,9 @@ impl BatchMachine {
 
     /// Remembers what was read.
     fn remember(&mut self) {
+        if self.presumed.is_empty() {
+            self.remembered.looked(self.facts.replays.len());
+        }
         for key in std::mem::take(&mut self.read) {
             if let (Some(account_id), Some(facts)) = (self.known.account_id(&key), self.facts.accounts.get(&key)) {
                 self.remembered.learn(account_id, facts, &self.known.grant_rows);
@@ -240,7 +277,9 @@ impl BatchMachine {
         for (key, _) in due {
             self.queued.extend([Lookup::DueHolds(key.clone()), Lookup::NextHold(key.clone())]);
         }
-        self.queued.push(Lookup::LastPosition);
+        if self.remembered.last_position.is_none() {
+            self.queued.push(Lookup::LastPosition);
+        }
         if self.account_is_new {
             self.queued.push(Lookup::LastAccount);
         }
@@ -277,6 +316,7 @@ impl BatchMachine {
                 let limit = Value::Integer(i64::try_from(MAX_ERASED).unwrap_or(i64::MAX));
                 Statement::new(sql::ENTRIES_ASC, vec![self.account_id(key)?.into(), count(*after), limit])
             }
+            Lookup::AnySubject => Statement::new(sql::ANY_SUBJECT, Vec::new()),
             Lookup::Subject(tenant, subject) => Statement::new(sql::SUBJECT, codec::subject_name(tenant, subject)),
             Lookup::Member(key) => Statement::new(sql::MEMBER, codec::member_name(key)),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
@@ -385,6 +425,10 @@ impl BatchMachine {
                 }
                 self.facts.texts.insert((key, after), entries);
             }
+            Lookup::AnySubject => {
+                self.remembered.has_subjects = Some(rows.first().is_some());
+                self.ask_subjects();
+            }
             Lookup::Subject(tenant, subject) => {
                 if let Some(row) = rows.first() {
                     let row = codec::subject(&subject, row)?;
@@ -396,7 +440,9 @@ impl BatchMachine {
                     self.facts.members.insert(key, codec::member(row)?.1);
                 }
             }
-            Lookup::LastPosition => self.known.last_position = codec::single("operations", "position", rows)?.unwrap_or(0),
+            Lookup::LastPosition => {
+                self.remembered.last_position = Some(codec::single("operations", "position", rows)?.unwrap_or(0));
+            }
             Lookup::LastAccount => self.known.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Accounts as the last batches left them, so that whoever is charged again is not read again.
+//! What the last batches left, so that whoever is charged again is not read again.
 
 use std::sync::Arc;
 
@@ -13,13 +13,29 @@ use crate::owner::AccountKey;
 const MAX_ACCOUNTS: usize = 4_096;
 /// An account with more open grants is read each time, as is one that has rules.
 const MAX_GRANTS: usize = 16;
+/// So many batches without a key that was used before make it likely that the next has none either.
+const LOOKING_BATCHES: u32 = 64;
 
-/// What one connection knows of accounts, true for as long as it alone commits. What was remembered for a batch that was not
+/// What one connection knows of the books, true for as long as it alone commits. What was remembered for a batch that was not
 /// committed is dropped with the machine that held it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Remembered {
     version: Option<i64>,
     accounts: Map<AccountKey, RememberedAccount>,
+    /// The end of the feed.
+    pub(super) last_position: Option<i64>,
+    /// Whether there is any row of a tenant or user that was ever blocked.
+    pub(super) has_subjects: Option<bool>,
+    /// For so many batches keys are looked up before anything is decided.
+    looking: u32,
+}
+
+impl Default for Remembered {
+    /// Nothing is known.
+    fn default() -> Remembered {
+        let accounts = Map::default();
+        Remembered { version: None, accounts, last_position: None, has_subjects: None, looking: LOOKING_BATCHES }
+    }
 }
 
 /// An account with its open grants, and the numbers of their rows.
@@ -44,9 +60,20 @@ impl Remembered {
     /// Forgets everything if the file says another version than the last time: somebody else has committed since.
     pub(crate) fn forget_unless(&mut self, version: i64) {
         if self.version != Some(version) {
-            self.accounts.clear();
-            self.version = Some(version);
+            let looking = self.looking;
+            *self = Remembered { version: Some(version), looking, ..Remembered::default() };
         }
+    }
+
+    /// Whether the keys of a batch are looked up before it is decided. Otherwise they are presumed to be new: then whatever is
+    /// written proves that its key is, and the rest is looked up afterwards.
+    pub(super) const fn looks_for_keys(&self) -> bool {
+        self.looking > 0
+    }
+
+    /// A batch has looked, and found this many keys that were used before.
+    pub(super) const fn looked(&mut self, found: usize) {
+        self.looking = if found > 0 { LOOKING_BATCHES } else { self.looking.saturating_sub(1) };
     }
 
     pub(super) fn get(&self, key: &AccountKey) -> Option<&RememberedAccount> {
@@ -70,6 +97,12 @@ impl Remembered {
     /// Follows what a batch writes. An account that gets a new grant is forgotten, as the number of that row
     /// is not known; so is one that gets a rule, and one whose grants lose their text.
     pub(super) fn follow(&mut self, changes: &Changes, grant_rows: &Map<GrantId, i64>) {
+        if !changes.subjects.is_empty() {
+            self.has_subjects = Some(true);
+        }
+        if changes.is_recorded() {
+            self.last_position = self.last_position.and_then(|position| position.checked_add(1));
+        }
         let Some(account) = &changes.account else { return };
         let Some(known) = self.accounts.get_mut(&*account.key) else { return };
         if !changes.new_grants.is_empty() || !changes.new_rules.is_empty() || !changes.erased.grants.is_empty() {

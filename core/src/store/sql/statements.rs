@@ -172,6 +172,8 @@ statements! {
 
     TASK = "SELECT charges, last_at, hold_id FROM tasks WHERE tenant_id = ?1 AND task_id = ?2";
 
+    // Of any tenant: hardly anybody is ever blocked.
+    ANY_SUBJECT = "SELECT 1 FROM subjects WHERE tenant_id >= '' LIMIT 1";
     SUBJECT = "SELECT blocked, since, last_at FROM subjects WHERE tenant_id = ?1 AND kind = ?2 AND subject_id = ?3";
     MEMBER = member!("WHERE tenant_id = ?1 AND organization_id = ?2 AND user_id = ?3");
     MEMBERS_AFTER = member!(
@@ -180,6 +182,7 @@ statements! {
 
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
     OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
+    KEY_TAKEN = "SELECT 1 FROM operations WHERE tenant_id = ?1 AND idempotency_key = ?2";
     FEED = operation!("WHERE o.position > ?1 ORDER BY o.position LIMIT ?2");
     FEED_OF_TENANT = operation!("WHERE o.tenant_id = ?2 AND o.position > ?1 ORDER BY o.position LIMIT ?3");
     LAST_POSITION = "SELECT max(position) FROM operations";

@@ -11,20 +11,22 @@ mod readers;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 
 use super::sql::{self, BatchMachine, Remembered, Step};
-use super::{Answer, Batch, Query, Store, StoreError};
+use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
 use crate::id::{OpId, TenantId};
 use open::OpenedFile;
 use prepared::PreparedStatements;
 use readers::Readers;
+use writing::Writing;
 
 /// How much a commit waits for the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,6 +143,16 @@ impl SqliteStore {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Decides and writes a batch in a transaction of its own.
+    fn try_batch(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
+        let write = |transaction: &Connection| {
+            let mut remembered = std::mem::take(&mut *self.remembered());
+            remembered.forget_unless(data_version(transaction).map_err(error::store_error)?);
+            decide_and_write(transaction, batch, remembered)
+        };
+        self.write(write, |remembered| *self.remembered() = remembered)
+    }
+
     /// Writes in one transaction, once the file is locked. What `write` answers is handed on when it is committed, before anybody
     /// else writes.
     fn write<T>(
@@ -150,12 +162,9 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         let writer = self.writer();
         self.file.check()?;
-        let transaction = retry::until(self.options.deadline, || {
-            Transaction::new_unchecked(&writer, TransactionBehavior::Immediate).map_err(error::store_error)
-        })?;
-        // Without a commit it is rolled back when it is dropped.
-        let written = write(&transaction)?;
-        transaction.commit().map_err(|failed| error::commit_error(failed, &writer))?;
+        let transaction = retry::until(self.options.deadline, || Writing::begin(&writer))?;
+        let written = write(&writer)?;
+        transaction.commit()?;
         committed(written);
         self.bound_log(&writer);
         Ok(())
@@ -169,12 +178,11 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        let write = |transaction: &Connection| {
-            let mut remembered = std::mem::take(&mut *self.remembered());
-            remembered.forget_unless(data_version(transaction).map_err(error::store_error)?);
-            decide_and_write(transaction, batch, remembered)
-        };
-        self.write(write, |remembered| *self.remembered() = remembered)
+        match self.try_batch(batch) {
+            // Perhaps a key that was presumed to be new is not. Nothing is remembered now, so keys are looked up first.
+            Err(failed) if failed.kind == StoreErrorKind::Conflict => self.try_batch(batch),
+            outcome => outcome,
+        }
     }
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
@@ -213,6 +221,9 @@ fn decide_and_write(connection: &Connection, batch: &mut dyn Batch, remembered: 
             }
             Step::Decide(facts) => {
                 changes = batch.decide(*facts);
+                if prepared.run_all(&machine.unclaimed(&changes))?.iter().any(|found| found.first().is_some()) {
+                    return Err(StoreError::new(StoreErrorKind::Conflict, "an idempotency key was used before"));
+                }
                 machine.changes(&changes)?
             }
             Step::Done => break,

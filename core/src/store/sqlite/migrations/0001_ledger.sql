@@ -33,7 +33,7 @@ CREATE TABLE operations (
 ) STRICT;
 CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
 CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
-CREATE UNIQUE INDEX operations_idempotency_key ON operations (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX operations_idempotency_key ON operations (idempotency_key, tenant_id) WHERE idempotency_key IS NOT NULL;
 
 -- One row a line of the ledger. `entry_row` ascends in the order of booking.
 CREATE TABLE entries (

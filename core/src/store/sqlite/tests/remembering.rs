@@ -1,5 +1,7 @@
 //! What a store remembers of accounts is what the file says.
 
+use std::sync::Arc;
+
 use super::{charge, grant, place, run_tampered, stranger};
 use crate::amount::Amount;
 use crate::store::sqlite::SqliteStore;
@@ -63,4 +65,81 @@ fn grants_that_end_and_begin_are_followed() {
         charge(&store, &format!("b{round}")).unwrap();
     }
     assert_eq!(balance(&store), ("0".to_owned(), 60));
+}
+
+/// An engine over a file which has seen no key twice for so long that it presumes keys to be new, and a way to charge.
+fn presuming() -> (tempfile::TempDir, crate::Engine) {
+    let (folder, path) = place();
+    let engine = crate::Engine::builder().store(Arc::new(SqliteStore::open(&path).unwrap())).build().unwrap();
+    engine.run(command(r#""command": "grant", "owner": "user:u1", "type": "purchased", "amount": "100""#)).unwrap();
+    (0..90).for_each(|number| drop(charged(&engine, number, "1").unwrap()));
+    (folder, engine)
+}
+
+fn command(fields: &str) -> crate::Command {
+    crate::Command::from_json(&format!(r#"{{"tenant_id": "acme", {fields}}}"#)).unwrap()
+}
+
+fn charged(engine: &crate::Engine, number: u32, amount: &str) -> Result<crate::Receipt, crate::Failure> {
+    engine
+        .run(command(&format!(r#""command": "charge", "payer": "user:u1", "amount": "{amount}", "idempotency_key": "k{number}""#)))
+}
+
+fn denied(answer: Result<crate::Receipt, crate::Failure>) -> String {
+    match answer {
+        Err(crate::Failure::Denied(denial)) => denial.name().to_owned(),
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+#[test]
+fn a_key_that_was_presumed_to_be_new_is_answered_again() {
+    let (_folder, engine) = presuming();
+    let again = charged(&engine, 7, "1").unwrap();
+    assert!(again.idempotent_replay);
+    assert!(!charged(&engine, 90, "1").unwrap().idempotent_replay);
+    assert_eq!(engine.balance(&account()).unwrap().available.to_string(), "9");
+}
+
+#[test]
+fn a_key_that_was_presumed_to_be_new_has_one_payload() {
+    let (_folder, engine) = presuming();
+    assert_eq!(denied(charged(&engine, 7, "2")), "idempotency_conflict");
+}
+
+#[test]
+fn what_would_be_denied_now_is_answered_again_too() {
+    let (_folder, engine) = presuming();
+    charged(&engine, 90, "9.5").unwrap();
+    assert!(charged(&engine, 7, "1").unwrap().idempotent_replay);
+    assert_eq!(denied(charged(&engine, 91, "1")), "insufficient_balance");
+}
+
+#[test]
+fn a_batch_in_which_one_key_is_known_is_decided_again_as_a_whole() {
+    let (_folder, engine) = presuming();
+    let charges = [95, 7, 96, 95].map(|number| {
+        command(&format!(r#""command": "charge", "payer": "user:u1", "amount": "1", "idempotency_key": "k{number}""#))
+    });
+    let answers = engine.execute_many(charges.to_vec());
+    let replayed: Vec<bool> = answers.into_iter().map(|answer| answer.unwrap().idempotent_replay).collect();
+    assert_eq!(replayed, [false, true, false, true]);
+    assert_eq!(engine.balance(&account()).unwrap().available.to_string(), "8");
+    assert!(engine.verify().unwrap().is_clean());
+}
+
+#[test]
+fn whoever_is_blocked_after_nobody_was_for_long_is_refused() {
+    let (_folder, engine) = presuming();
+    let blocking = |kind: &str| {
+        command(&format!(r#""command": "{kind}", "target": {{"user": "u1"}}, "operator": "ops", "reason": "a doubt""#))
+    };
+    engine.run(blocking("block")).unwrap();
+    assert_eq!(denied(charged(&engine, 90, "1")), "blocked");
+    engine.run(blocking("unblock")).unwrap();
+    charged(&engine, 90, "1").unwrap();
+}
+
+fn account() -> crate::AccountKey {
+    crate::AccountKey::new("acme".parse().unwrap(), "user:u1".parse().unwrap(), "credit".parse().unwrap())
 }

@@ -184,7 +184,7 @@ fn a_row_that_would_contradict_itself_is_not_written() {
     grant(&store, "10").unwrap();
     let one = Amount::from_units(1).unwrap();
     let minus_one = Amount::from_units(-1).unwrap();
-    let error = run_tampered(&store, CHARGE, &|changes| changes.account_mut().totals.issued = one).unwrap_err();
+    let error = run_tampered(&store, CHARGE, &|changes| changes.account.as_mut().unwrap().totals.issued = one).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error}");
     let error = run_tampered(&store, CHARGE, &|changes| changes.changed_grants[0].remaining = minus_one).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error}");
