@@ -195,16 +195,23 @@ impl Fields {
     /// Adds an owner.
     pub(crate) fn owner(&mut self, field: Field, owner: Option<&Owner>) {
         if let Some(owner) = owner {
-            self.add(field, &[&[owner.kind_code()], owner.id().unwrap_or_default().as_bytes()].concat());
+            self.add_parts(field, [&[owner.kind_code()], owner.id().unwrap_or_default().as_bytes()]);
         }
     }
 
     fn add(&mut self, field: Field, bytes: &[u8]) {
+        self.add_parts(field, [bytes, &[]]);
+    }
+
+    /// Adds a field whose bytes are these two parts.
+    fn add_parts(&mut self, field: Field, [first, second]: [&[u8]; 2]) {
         let tag = field as u8;
+        let length = u32::try_from(first.len().saturating_add(second.len())).unwrap_or(u32::MAX);
         self.encoding.push(tag);
-        self.encoding.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.encoding.extend_from_slice(bytes);
-        let [a, b] = mark(bytes);
+        self.encoding.extend_from_slice(&length.to_be_bytes());
+        self.encoding.extend_from_slice(first);
+        self.encoding.extend_from_slice(second);
+        let [a, b] = mark(first.iter().chain(second));
         self.marks.extend_from_slice(&[tag, a, b]);
     }
 
@@ -216,8 +223,8 @@ impl Fields {
 }
 
 /// Two bytes that tell values of a field apart well enough to name it (FNV-1a, folded).
-fn mark(bytes: &[u8]) -> [u8; 2] {
-    let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+fn mark<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> [u8; 2] {
+    let hash = bytes.into_iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     let [a, b, c, d] = hash.to_be_bytes();
     [a ^ c, b ^ d]
 }

@@ -453,7 +453,7 @@ pub(crate) fn paying_account(
 /// The handles of what decides whether a charge or hold may spend from this account at all: who must not be blocked, and the
 /// member who spends an organization's credit.
 fn spending_needs(account: &AccountKey, user_id: Option<&UserId>, needs: &mut Needs) {
-    let subjects = crate::credit::subjects_of_spending(account, user_id).into_iter();
+    let subjects = crate::credit::subjects_of_spending(account, user_id);
     needs.subjects.extend(subjects.map(|subject| (account.tenant_id.clone(), subject)));
     needs.members.extend(user_id.and_then(|user_id| MemberKey::of_account(account, user_id)));
 }

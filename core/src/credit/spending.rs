@@ -45,19 +45,20 @@ pub(super) fn open<'a>(
 }
 
 /// The handles of who must not be blocked when this account is spent from: the tenant, the user who pays, the user who acts.
-pub(crate) fn subjects(account: &AccountKey, user_id: Option<&UserId>) -> Vec<Subject> {
-    let mut subjects = vec![Subject::Tenant];
-    if let Owner::User(payer) = &account.owner {
-        subjects.push(Subject::User(payer.clone()));
-    }
-    let acting = user_id.map(|user_id| Subject::User(user_id.clone())).filter(|acting| !subjects.contains(acting));
-    subjects.extend(acting);
-    subjects
+pub(crate) fn subjects(account: &AccountKey, user_id: Option<&UserId>) -> impl Iterator<Item = Subject> {
+    let payer = if let Owner::User(payer) = &account.owner { Some(payer) } else { None };
+    let acting = user_id.filter(|acting| payer != Some(acting));
+    let users = [payer, acting].map(|user_id| user_id.cloned().map(Subject::User));
+    std::iter::once(Subject::Tenant).chain(users.into_iter().flatten())
 }
 
 /// What is blocked of the tenant, the account, the user who pays and the user who acts, in this order.
 pub(crate) fn blocks(facts: &Facts, account: &AccountKey, user_id: Option<&UserId>) -> Vec<Blocked> {
+    let is_account_blocked = facts.accounts.get(account).is_some_and(|facts| facts.account.standing.is_blocked);
     let mut blocks = Vec::new();
+    if facts.subjects.is_empty() && !is_account_blocked {
+        return blocks;
+    }
     for subject in subjects(account, user_id) {
         let row = facts.subjects.get(&(account.tenant_id.clone(), subject.clone()));
         let target = match &subject {
@@ -68,7 +69,6 @@ pub(crate) fn blocks(facts: &Facts, account: &AccountKey, user_id: Option<&UserI
         if let (Some(row), Some(target)) = (row.filter(|row| row.is_blocked), target) {
             blocks.push(Blocked { target, since: Some(row.since) });
         }
-        let is_account_blocked = facts.accounts.get(account).is_some_and(|facts| facts.account.standing.is_blocked);
         if subject == Subject::Tenant && is_account_blocked {
             blocks.push(Blocked { target: BlockTarget::Account(BlockedAccount::of(account)), since: None });
         }

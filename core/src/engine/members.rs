@@ -152,7 +152,7 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn blocks(&self, account: &AccountKey, user_id: Option<&UserId>) -> Result<Vec<Blocked>, Failure> {
-        let subjects = credit::subjects_of_spending(account, user_id).into_iter();
+        let subjects = credit::subjects_of_spending(account, user_id);
         let subjects = subjects.map(|subject| (account.tenant_id.clone(), subject)).collect();
         let needs = Needs { accounts: vec![account.clone()], subjects, ..Needs::default() };
         Ok(credit::blocks(&*self.facts(needs)?, account, user_id))

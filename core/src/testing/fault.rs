@@ -155,7 +155,9 @@ impl FaultStore {
         let clock = ManualClock::at(decided_at);
         let accounts = late.iter().filter_map(|changes| changes.account.as_ref()).map(|account| (*account.key).clone()).collect();
         let tasks = late.iter().filter_map(|changes| Some((changes.tenant_id().clone(), changes.task.as_ref()?.0.clone())));
-        let needs = Needs { accounts, tasks: tasks.collect(), ..Needs::default() };
+        // A refund changes grants that are open no more: they come only to whoever names them.
+        let grants = late.iter().flat_map(|of| of.changed_grants.iter().map(|grant| (of.tenant_id().clone(), grant.id)));
+        let needs = Needs { accounts, tasks: tasks.collect(), grants: grants.collect(), ..Needs::default() };
         self.inner.run(&mut ScriptedBatch::new(needs, &clock, |_| late.clone()))
     }
 }
