@@ -50,7 +50,8 @@ pub(crate) struct BatchMachine {
     /// Operations found under a key, until their entries are read.
     replays: Map<(TenantId, IdempotencyKey), codec::OperationRow>,
     facts: Facts,
-    writes: usize,
+    /// Rows that are to be written.
+    writes: u64,
     /// Pages of text that wait for their accounts.
     texts: Vec<(AccountKey, u64)>,
     /// Tenants and users that are asked for if any was ever blocked.
@@ -150,7 +151,7 @@ impl BatchMachine {
     /// Takes what the statements of the last step gave, in their order.
     pub(crate) fn rows(&mut self, answers: &[Rows]) -> Result<Step<'_>, StoreError> {
         if self.phase == Phase::Writing {
-            let written = answers.iter().filter(|answer| answer.written == 1).count();
+            let written: u64 = answers.iter().map(|answer| answer.written).sum();
             return if written == self.writes { Ok(Step::Done) } else { Err(corrupt("a row to be changed is not there")) };
         }
         let asked = std::mem::take(&mut self.asked);
@@ -174,9 +175,9 @@ impl BatchMachine {
         for changes in changes {
             writes.add(changes)?;
         }
-        let statements = writes.finish()?;
+        let (statements, rows) = writes.finish()?;
         self.phase = Phase::Writing;
-        self.writes = statements.len();
+        self.writes = u64::try_from(rows).unwrap_or(u64::MAX);
         Ok(Step::Run(statements))
     }
 

@@ -456,56 +456,62 @@ pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value<'_
     ]
 }
 
-pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> Vec<Value<'_>> {
-    params![
-        position,
-        operation.op_id.uuid(),
-        operation.tenant_id.as_str(),
-        account_id,
-        operation.kind.as_str(),
+/// How many values a row of an operation has.
+pub(super) const OPERATION_VALUES: usize = 19;
+
+pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> [Value<'_>; OPERATION_VALUES] {
+    [
+        Value::from(position),
+        Value::from(operation.op_id.uuid()),
+        Value::from(operation.tenant_id.as_str()),
+        Value::from(account_id),
+        Value::from(operation.kind.as_str()),
         count(operation.first_seq),
-        i64::from(operation.entry_count),
-        i64::from(operation.settled_count),
-        operation.refunded,
-        operation.created_at,
-        operation.fingerprint.to_bytes(),
-        operation.key.as_ref().map(IdempotencyKey::as_str),
-        operation.actor.as_ref().map(Actor::as_str),
-        operation.request_id.as_ref().map(RequestId::as_str),
-        operation.policy_tag.as_ref().map(PolicyTag::as_str),
-        operation.answer.as_deref(),
-        operation.subject.as_ref().map(Subject::to_string),
-        operation.band.map(Band::as_str),
-        json(operation.denial.as_deref()),
+        Value::from(i64::from(operation.entry_count)),
+        Value::from(i64::from(operation.settled_count)),
+        Value::from(operation.refunded),
+        Value::from(operation.created_at),
+        Value::from(operation.fingerprint.to_bytes()),
+        Value::from(operation.key.as_ref().map(IdempotencyKey::as_str)),
+        Value::from(operation.actor.as_ref().map(Actor::as_str)),
+        Value::from(operation.request_id.as_ref().map(RequestId::as_str)),
+        Value::from(operation.policy_tag.as_ref().map(PolicyTag::as_str)),
+        Value::from(operation.answer.as_deref()),
+        Value::from(operation.subject.as_ref().map(Subject::to_string)),
+        Value::from(operation.band.map(Band::as_str)),
+        Value::from(json(operation.denial.as_deref())),
     ]
 }
 
-pub(super) fn entry_params(position: i64, account_id: i64, entry: &Entry) -> Vec<Value<'_>> {
-    params![
-        position,
-        entry.account.tenant_id.as_str(),
-        account_id,
+/// How many values a row of an entry has.
+pub(super) const ENTRY_VALUES: usize = 24;
+
+pub(super) fn entry_params(position: i64, account_id: i64, entry: &Entry) -> [Value<'_>; ENTRY_VALUES] {
+    [
+        Value::from(position),
+        Value::from(entry.account.tenant_id.as_str()),
+        Value::from(account_id),
         count(entry.seq),
-        i64::from(entry.ordinal),
-        entry.kind.as_str(),
-        entry.change,
-        entry.frozen_change,
-        entry.balance_after,
-        entry.frozen_after,
-        entry.created_at,
-        (entry.effective_at != entry.created_at).then_some(entry.effective_at),
-        &entry.hash.0,
-        draw(&entry.draw),
-        json(entry.terms.as_ref()),
-        entry.hold_id.map(HoldId::uuid),
-        entry.grant_id.map(GrantId::uuid),
-        entry.task_id.as_ref().map(TaskId::as_str),
-        entry.template_id.as_ref().map(TemplateId::as_str),
-        entry.app_id.as_ref().map(AppId::as_str),
-        entry.text.user_id.as_ref().map(UserId::as_str),
-        entry.text.operator.as_ref().map(Operator::as_str),
-        entry.text.reason.as_deref(),
-        json(entry.text.metadata.as_deref()),
+        Value::from(i64::from(entry.ordinal)),
+        Value::from(entry.kind.as_str()),
+        Value::from(entry.change),
+        Value::from(entry.frozen_change),
+        Value::from(entry.balance_after),
+        Value::from(entry.frozen_after),
+        Value::from(entry.created_at),
+        Value::from((entry.effective_at != entry.created_at).then_some(entry.effective_at)),
+        Value::from(&entry.hash.0),
+        Value::from(draw(&entry.draw)),
+        Value::from(json(entry.terms.as_ref())),
+        Value::from(entry.hold_id.map(HoldId::uuid)),
+        Value::from(entry.grant_id.map(GrantId::uuid)),
+        Value::from(entry.task_id.as_ref().map(TaskId::as_str)),
+        Value::from(entry.template_id.as_ref().map(TemplateId::as_str)),
+        Value::from(entry.app_id.as_ref().map(AppId::as_str)),
+        Value::from(entry.text.user_id.as_ref().map(UserId::as_str)),
+        Value::from(entry.text.operator.as_ref().map(Operator::as_str)),
+        Value::from(entry.text.reason.as_deref()),
+        Value::from(json(entry.text.metadata.as_deref())),
     ]
 }
 

@@ -17,6 +17,50 @@ macro_rules! statements {
     };
 }
 
+/// How many rows the statements have that insert several: of many rows, most of the work is done once for all.
+pub(super) const ROWS: usize = 8;
+
+macro_rules! rows {
+    ($row:expr) => {
+        concat!($row, ", ", $row, ", ", $row, ", ", $row, ", ", $row, ", ", $row, ", ", $row, ", ", $row)
+    };
+}
+
+macro_rules! insert_operation {
+    ($insert:literal, $values:expr) => {
+        concat!(
+            $insert,
+            " INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, ",
+            "created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, band, denial) VALUES ",
+            $values
+        )
+    };
+}
+
+macro_rules! values_of_operation {
+    () => {
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    };
+}
+
+macro_rules! insert_entry {
+    ($insert:literal, $values:expr) => {
+        concat!(
+            $insert,
+            " INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, ",
+            "frozen_after, created_at, effective_at, hash, draw, terms, hold_id, grant_id, task_id, template_id, app_id, user_id, ",
+            "operator, reason, metadata) VALUES ",
+            $values
+        )
+    };
+}
+
+macro_rules! values_of_entry {
+    () => {
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    };
+}
+
 macro_rules! account_key {
     () => {
         "a.tenant_id, a.owner_kind, a.owner_id, a.unit"
@@ -223,10 +267,9 @@ statements! {
         "AND e.kind IN ('charge', 'capture') AND a.owner_kind = ?3 AND a.owner_id = ?4 AND a.unit = ?5 ORDER BY e.entry_row"
     );
 
-    OPERATION_INSERT =
-        "INSERT INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, \
-         created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, band, denial) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+    OPERATION_INSERT = insert_operation!("INSERT", values_of_operation!());
+    // OR FAIL spares SQLite to keep what it would need to undo a half of the rows: a failed statement undoes the transaction.
+    OPERATIONS_INSERT = insert_operation!("INSERT OR FAIL", rows!(values_of_operation!()));
     OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
     OPERATION_FORGET = "UPDATE operations SET answer = '', denial = NULL WHERE tenant_id = ?1 AND op_id = ?2";
     // What is erased, and the copies of it that the operation, its grant, its hold and its rule have.
@@ -237,11 +280,8 @@ statements! {
     GRANT_ERASE = "UPDATE grants SET reason = NULL, metadata = NULL WHERE grant_id = ?1";
     HOLD_ERASE = "UPDATE holds SET user_id = NULL WHERE hold_id = ?1";
     RULE_ERASE = "UPDATE rules SET reason = NULL, metadata = NULL WHERE rule_id = ?1";
-    ENTRY_INSERT =
-        "INSERT INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, \
-         frozen_after, created_at, effective_at, hash, draw, terms, hold_id, grant_id, task_id, template_id, app_id, user_id, \
-         operator, reason, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-         ?19, ?20, ?21, ?22, ?23, ?24)";
+    ENTRY_INSERT = insert_entry!("INSERT", values_of_entry!());
+    ENTRIES_INSERT = insert_entry!("INSERT OR FAIL", rows!(values_of_entry!()));
     ACCOUNT_INSERT =
         "INSERT INTO accounts (account_id, seq, available, frozen, issued, adjusted_in, consumed, expired, forfeited, \
          adjusted_out, open_grants, open_holds, head, last_at, hold_due_at, due_at, tenant_id, owner_kind, owner_id, unit) \

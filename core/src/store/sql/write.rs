@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use super::statements as sql;
-use super::{Statement, Value, codec, corrupt, count, params};
+use super::{Sql, Statement, Value, codec, corrupt, count, params};
 use crate::amount::Amount;
 use crate::changes::{Changes, Erased};
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
@@ -52,7 +52,8 @@ impl Known {
 /// Collects the changes of a batch. A row that changes several times is written once.
 pub(super) struct Writes<'a> {
     known: &'a mut Known,
-    appended: Vec<Statement<'a>>,
+    operations: Inserts<'a, { codec::OPERATION_VALUES }>,
+    entries: Inserts<'a, { codec::ENTRY_VALUES }>,
     accounts: Latest<i64, &'a Account>,
     grants: Latest<GrantId, &'a Grant>,
     holds: Latest<HoldId, &'a Hold>,
@@ -63,6 +64,44 @@ pub(super) struct Writes<'a> {
     members: Latest<&'a MemberKey, &'a Member>,
     /// Run last: what is erased may have been written in this batch.
     erased: Vec<Statement<'a>>,
+}
+
+/// New rows of a table, each of so many values.
+struct Inserts<'a, const VALUES: usize> {
+    rows: usize,
+    /// The values of [`sql::ROWS`] rows each; of the last fewer, perhaps.
+    groups: Vec<Vec<Value<'a>>>,
+}
+
+impl<'a, const VALUES: usize> Inserts<'a, VALUES> {
+    fn new(rows: usize) -> Inserts<'a, VALUES> {
+        Inserts { rows: 0, groups: Vec::with_capacity(rows.div_ceil(sql::ROWS)) }
+    }
+
+    fn push(&mut self, row: [Value<'a>; VALUES]) {
+        if self.rows.is_multiple_of(sql::ROWS) {
+            self.groups.push(Vec::with_capacity(sql::ROWS * VALUES));
+        }
+        if let Some(group) = self.groups.last_mut() {
+            group.extend(row);
+        }
+        self.rows += 1;
+    }
+
+    /// What inserts them: `several` at a time, and the rest by `one` each.
+    fn add_statements(self, statements: &mut Vec<Statement<'a>>, one: Sql, several: Sql) {
+        for mut group in self.groups {
+            if group.len() == sql::ROWS * VALUES {
+                statements.push(Statement::new(several, group));
+                continue;
+            }
+            while !group.is_empty() {
+                let rest = group.split_off(VALUES.min(group.len()));
+                statements.push(Statement::new(one, group));
+                group = rest;
+            }
+        }
+    }
 }
 
 /// The last state of each row, in the order in which they were first touched.
@@ -102,8 +141,8 @@ impl<'a> Writes<'a> {
     pub(super) fn new(known: &'a mut Known, commands: usize) -> Writes<'a> {
         Writes {
             known,
-            // Most commands are an operation and an entry, and change the rows of an account and a grant.
-            appended: Vec::with_capacity(4 * commands),
+            operations: Inserts::new(commands),
+            entries: Inserts::new(commands),
             accounts: Latest::new(),
             grants: Latest::new(),
             holds: Latest::new(),
@@ -122,8 +161,7 @@ impl<'a> Writes<'a> {
         if changes.is_recorded() {
             let position = self.known.last_position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
             self.known.last_position = position;
-            let operation = codec::operation_params(position, account_id, changes.operation());
-            self.appended.push(Statement::new(sql::OPERATION_INSERT, operation));
+            self.operations.push(codec::operation_params(position, account_id, changes.operation()));
         }
         if let (Some(account), Some(account_id)) = (&changes.account, account_id) {
             self.add_account(changes, account, account_id);
@@ -148,8 +186,7 @@ impl<'a> Writes<'a> {
     /// Adds what an operation booked in its account.
     fn add_account(&mut self, changes: &'a Changes, account: &'a Account, account_id: i64) {
         for entry in changes.entries() {
-            let entry = codec::entry_params(self.known.last_position, account_id, entry);
-            self.appended.push(Statement::new(sql::ENTRY_INSERT, entry));
+            self.entries.push(codec::entry_params(self.known.last_position, account_id, entry));
         }
         self.add_erased(&changes.erased, changes.tenant_id(), account_id);
         self.accounts.put(account_id, changes.account_is_new, account_id, account);
@@ -191,9 +228,13 @@ impl<'a> Writes<'a> {
         Ok(account_id)
     }
 
-    /// The statements, in the order in which they run. Each writes one row.
-    pub(super) fn finish(self) -> Result<Vec<Statement<'a>>, StoreError> {
-        let mut statements = self.appended;
+    /// The statements, in the order in which they run, and how many rows they write.
+    pub(super) fn finish(self) -> Result<(Vec<Statement<'a>>, usize), StoreError> {
+        let inserted = self.operations.rows + self.entries.rows;
+        let mut statements = Vec::with_capacity(inserted + 4);
+        self.operations.add_statements(&mut statements, sql::OPERATION_INSERT, sql::OPERATIONS_INSERT);
+        self.entries.add_statements(&mut statements, sql::ENTRY_INSERT, sql::ENTRIES_INSERT);
+        let begun = statements.len();
         for (account_id, pending) in self.accounts.into_rows() {
             add_account_statements(&mut statements, account_id, &pending, self.known);
         }
@@ -218,7 +259,9 @@ impl<'a> Writes<'a> {
             statements.push(Statement::new(sql::MEMBER_UPSERT, codec::member_params(key, member)));
         }
         statements.extend(self.erased);
-        Ok(statements)
+        // Each of the others writes one.
+        let rows = inserted + (statements.len() - begun);
+        Ok((statements, rows))
     }
 }
 

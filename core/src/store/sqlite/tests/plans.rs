@@ -15,7 +15,8 @@ fn every_statement_searches_an_index() {
         while let Some(row) = rows.next().unwrap() {
             let step: String = row.get("detail").unwrap();
             // What a subquery does stands in the steps below it.
-            if !step.starts_with("CORRELATED SCALAR SUBQUERY ") {
+            let is_bound = step.ends_with("-ROW VALUES CLAUSE");
+            if !step.starts_with("CORRELATED SCALAR SUBQUERY ") && !is_bound {
                 assert!(step.starts_with("SEARCH "), "`{step}` in the plan of {sql}");
                 read += 1;
             }
