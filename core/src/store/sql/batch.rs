@@ -56,8 +56,8 @@ pub(crate) struct BatchMachine {
     texts: Vec<(AccountKey, u64)>,
     /// Tenants and users that are asked for if any was ever blocked.
     subjects: Vec<(TenantId, Subject)>,
-    /// Keys that are presumed to be new.
-    presumed: Vec<(TenantId, IdempotencyKey)>,
+    /// Keys are presumed to be new.
+    presumes: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,13 +122,16 @@ impl BatchMachine {
             facts: Facts::default(),
             writes: 0,
             texts: needs.texts.clone(),
-            subjects: needs.subjects.clone(),
-            presumed: Vec::new(),
+            subjects: Vec::new(),
+            presumes: false,
         };
         if machine.remembered.looks_for_keys() {
             machine.queued.extend(needs.keys.iter().map(|(tenant, key)| Lookup::Key(tenant.clone(), key.clone())));
         } else {
-            machine.presumed.clone_from(&needs.keys);
+            machine.presumes = true;
+        }
+        if machine.remembered.has_subjects != Some(false) {
+            machine.subjects.clone_from(&needs.subjects);
         }
         needs.texts.iter().for_each(|(key, _)| machine.ask_account(key));
         needs.accounts.iter().for_each(|key| machine.ask_account(key));
@@ -212,13 +215,13 @@ impl BatchMachine {
 
     /// What finds the presumed keys that none of these changes claims: those that are claimed prove to be new when they are
     /// written.
-    pub(crate) fn unclaimed(&self, changes: &[Changes]) -> Vec<Statement<'_>> {
+    pub(crate) fn unclaimed<'a>(&self, needs: &'a Needs, changes: &[Changes]) -> Vec<Statement<'a>> {
         let claimed = changes.iter().filter(|changes| changes.operation().key.is_some());
-        if claimed.clone().count() == self.presumed.len() {
+        if !self.presumes || claimed.clone().count() == needs.keys.len() {
             return Vec::new();
         }
         let claimed: Set<_> = claimed.map(|changes| (changes.tenant_id(), changes.operation().key.as_ref())).collect();
-        let rest = self.presumed.iter().filter(|(tenant, key)| !claimed.contains(&(tenant, Some(key))));
+        let rest = needs.keys.iter().filter(|(tenant, key)| !claimed.contains(&(tenant, Some(key))));
         rest.map(|(tenant, key)| Statement::new(sql::KEY_TAKEN, params![tenant.as_str(), key.as_str()])).collect()
     }
 
@@ -254,7 +257,7 @@ impl BatchMachine {
 
     /// Remembers what was read.
     fn remember(&mut self) {
-        if self.presumed.is_empty() {
+        if !self.presumes {
             self.remembered.looked(self.facts.replays.len());
         }
         for key in std::mem::take(&mut self.read) {

@@ -221,7 +221,7 @@ fn decide_and_write(connection: &Connection, batch: &mut dyn Batch, remembered: 
             }
             Step::Decide(facts) => {
                 changes = batch.decide(*facts);
-                if prepared.run_all(&machine.unclaimed(&changes))?.iter().any(|found| found.first().is_some()) {
+                if prepared.run_all(&machine.unclaimed(batch.needs(), &changes))?.iter().any(|found| found.first().is_some()) {
                     return Err(StoreError::new(StoreErrorKind::Conflict, "an idempotency key was used before"));
                 }
                 machine.changes(&changes)?
