@@ -130,6 +130,8 @@ impl Model {
                 if purse == known {
                     return Err(AccountNotFound);
                 }
+                // What had become due is booked with it, and may take the balance to another band.
+                self.purses[purse].band = self.band(purse);
                 std::mem::replace(&mut self.purses[purse].blocked, stopped) != stopped
             }
         };
