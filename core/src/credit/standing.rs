@@ -37,6 +37,17 @@ impl Standing {
         self.credit_limit.max(debt)
     }
 
+    /// What of an amount that is granted now repays.
+    pub(crate) fn repaid_by(&self, amount: Amount) -> Amount {
+        self.debt.owed.min(amount)
+    }
+
+    /// The same, with so much repaid.
+    pub(crate) fn after_repaying(self, repaid: Amount) -> Standing {
+        let owed = self.debt.owed.checked_sub(repaid).unwrap_or(Amount::ZERO);
+        Standing { debt: Debt { owed, ..self.debt }, ..self }
+    }
+
     /// Where a balance of this much stands, coming from the present band: between the two thresholds it stays there.
     #[must_use]
     pub fn band_at(&self, available: Amount) -> Band {
