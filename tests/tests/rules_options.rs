@@ -111,6 +111,13 @@ fn the_version_comes_after_the_replay_and_before_the_target() {
             "denied version_conflict version=2",
         ),
         ("before the balance", "grant 5", "charge 9 expected_version=9", "denied version_conflict version=1"),
+        ("before a block", "grant 5; block target=tenant", "charge 1 expected_version=9", "denied version_conflict version=1"),
+        (
+            "before membership",
+            "grant 5 owner=organization:o1",
+            "charge 1 payer=organization:o1 user_id=u1 expected_version=9",
+            "denied version_conflict version=1",
+        ),
     ]);
 }
 
