@@ -123,7 +123,7 @@ denial_kinds! {
     CapExceeded = "cap_exceeded", retryable: true;
     /// A structural limit is reached; the details name it.
     CapacityExceeded = "capacity_exceeded", retryable: false;
-    /// The grants that could pay have less than is needed.
+    /// The grants that could pay, and what the credit limit leaves, are less than is needed.
     InsufficientBalance = "insufficient_balance", retryable: false;
 }
 

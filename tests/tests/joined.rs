@@ -215,6 +215,26 @@ fn either_door_replays_what_the_other_did() {
     load::assert_clean(&engine);
 }
 
+#[test]
+fn options_hold_at_the_second_door() {
+    let World { _folder, path: _, engine, mut host } = world();
+    let transaction = begin(&mut host);
+    let joined = engine.join(&transaction).unwrap();
+    let past = charge("late", 1).context.deadline("2020-01-01T00:00:00Z".parse().unwrap());
+    let late = joined.stage(past.request(charge("late", 1).body));
+    assert!(matches!(late, Err(Failure::Failed(Error::Busy(_)))), "{late:?}");
+    let expecting = |version, key| {
+        let Request { context, body } = charge(key, 1);
+        context.expected_version(version).request(body)
+    };
+    assert_eq!(denial(joined.stage(expecting(0, "old"))).name(), "version_conflict");
+    assert_eq!(joined.stage(expecting(1, "a")).unwrap().as_uncommitted().version, 2);
+    assert_eq!(joined.stage(expecting(2, "b")).unwrap().as_uncommitted().version, 3, "what was staged counts");
+    transaction.rollback().unwrap();
+    assert_eq!(engine.execute(expecting(1, "a")).unwrap().version, 2, "what was rolled back does not");
+    load::assert_clean(&engine);
+}
+
 /// A member who is denied by one door is denied again by the other, whatever the limit is by then; a rollback forgets it.
 #[test]
 fn a_remembered_denial_of_a_member_holds_at_both_doors() {

@@ -262,6 +262,20 @@ fn a_group_remembers_no_denial() {
 }
 
 #[test]
+fn a_preview_remembers_nothing() {
+    let mut bank = Bank::in_memory();
+    assert_eq!(bank.engine.preview(charge(5, "k")).unwrap_err().denial().unwrap().name(), "insufficient_balance");
+    let recorded = bank.engine.recording_of(charge(5, "k")).unwrap();
+    assert!(matches!(recorded.decide(), drawdown::decide::Decision::Remembered(..)));
+    bank.given("grant 9").unwrap();
+    assert!(bank.engine.run(charge(5, "k")).is_ok());
+    // What is remembered is previewed so.
+    bank.engine.run(charge(50, "l")).unwrap_err();
+    bank.given("grant 90").unwrap();
+    assert_eq!(bank.engine.preview(charge(50, "l")).unwrap_err().denial().unwrap().details()["available"], "4");
+}
+
+#[test]
 fn a_batch_sees_the_denials_that_it_remembers() {
     let bank = Bank::in_memory();
     let answers = bank.engine.execute_many(vec![charge(5, "k"), charge(5, "k"), charge(6, "k")]);

@@ -30,6 +30,13 @@ impl Standing {
         left.unwrap_or(Amount::ZERO).max(Amount::ZERO)
     }
 
+    /// What can be spent of this balance until it is at minus the credit limit; of grants too, where the limit was lowered below the
+    /// debt that stands beside them.
+    #[must_use]
+    pub fn spendable(&self, available: Amount) -> Amount {
+        available.checked_add(self.credit_limit).unwrap_or(Amount::MAX).max(Amount::ZERO)
+    }
+
     /// What can be owed at most: the credit limit, or the debt where it is more.
     #[must_use]
     pub fn reserved(&self) -> Amount {
