@@ -322,7 +322,7 @@ impl<'a> Posting<'a> {
         }
         if let Some(rule) = line.terms.as_ref().and_then(|terms| rule_after(before, terms, &line.text)) {
             let rules = &mut self.account.standing.rules;
-            *rules = (*rules + u32::from(rule.is_running())).saturating_sub(u32::from(was_running));
+            *rules = rules.saturating_add(u32::from(rule.is_running())).saturating_sub(u32::from(was_running));
             self.rules.insert(id, rule);
         }
     }
