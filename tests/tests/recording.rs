@@ -158,7 +158,7 @@ fn recording_of_all_that_is_agreed() -> Recording {
         bank.given(statement).unwrap_or_else(|why| panic!("{why}"));
     }
     let hold_id =
-        bank.engine.feed(None, 0, 100).unwrap().iter().filter_map(|stored| stored.entries.last()?.hold_id).last().unwrap();
+        bank.engine.feed(None, 0, 100).unwrap().iter().filter_map(|stored| stored.entries.last()?.hold_id).next_back().unwrap();
     let capture = CaptureHold { reason: Some("late".into()), ..CaptureHold::new(hold_id, "4".parse().unwrap()) };
     bank.engine.recording_of(Context::tenant("acme").unwrap().request(capture)).unwrap()
 }
