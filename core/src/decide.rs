@@ -33,7 +33,7 @@ pub enum Decision {
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, version, owner and membership, target, capacity, balance; within
+/// Decides a command from facts. The order of checks: shape, replay, owner, version, membership, target, capacity, balance; within
 /// a command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
@@ -203,15 +203,17 @@ impl<'a> Booking<'a> {
     }
 }
 
-/// Compares the version that the command expects with the one that is booked. A hold or grant that is not there leads to no
-/// account: its family says so.
+/// Compares the version that the command expects with the one that is booked. A hold, grant or rule that is not there leads to
+/// no account: its family says so.
 fn check_version(case: &Case<'_>, command: &Command) -> Result<(), Stop> {
     let Some(expected) = command.context.expected_version else { return Ok(()) };
     let needs = command.needs(case.policy);
     let (facts, tenant_id) = (case.facts, case.tenant_id());
     let of_hold = || needs.holds.first().and_then(|(_, id)| facts.holds.get(id)).map(|(key, _)| &**key);
     let of_grant = || needs.grants.first().and_then(|(_, id)| facts.grants.get(id)).map(|(key, _)| &**key);
-    let account = needs.accounts.first().or_else(of_hold).or_else(of_grant).filter(|key| key.tenant_id == *tenant_id);
+    let of_rule = || needs.rules.first().and_then(|(_, id)| facts.rules.get(id)).map(|(key, _)| &**key);
+    let account = needs.accounts.first().or_else(of_hold).or_else(of_grant).or_else(of_rule);
+    let account = account.filter(|key| key.tenant_id == *tenant_id);
     let Some(account) = account else { return Ok(()) };
     let version = facts.accounts.get(account).map_or(0, |known| known.account.seq);
     if version == expected {

@@ -44,7 +44,7 @@ macro_rules! denial_kinds {
     };
 }
 
-// Authentication, shape, replay, request limit, owner and membership, target, price and quote, licence, risk limits,
+// Authentication, shape, replay, request limit, owner, version, membership, target, price and quote, licence, risk limits,
 // capacity, balance: the order in which a command is checked.
 denial_kinds! {
     /// The caller is not known.
@@ -71,14 +71,14 @@ denial_kinds! {
     ChargeRateLimited = "charge_rate_limited", retryable: true;
     /// Neither or both of the possible owners are named.
     OwnerInvalid = "owner_invalid", retryable: false;
+    /// The account has another version than the command expects.
+    VersionConflict = "version_conflict", retryable: false;
     /// The account, user or tenant is blocked: nothing can be spent.
     Blocked = "blocked", retryable: false;
     /// The user is no member of the organization.
     NotAMember = "not_a_member", retryable: false;
     /// The member has spent what a member may in this period.
     MemberLimitExceeded = "member_limit_exceeded", retryable: true;
-    /// The account has another version than the command expects.
-    VersionConflict = "version_conflict", retryable: false;
     /// No such account in this tenant.
     AccountNotFound = "account_not_found", retryable: false;
     /// No such grant in this tenant.
@@ -123,7 +123,7 @@ denial_kinds! {
     CapExceeded = "cap_exceeded", retryable: true;
     /// A structural limit is reached; the details name it.
     CapacityExceeded = "capacity_exceeded", retryable: false;
-    /// The grants that could pay have less than is needed.
+    /// The grants that could pay, and what the credit limit leaves, are less than is needed.
     InsufficientBalance = "insufficient_balance", retryable: false;
 }
 

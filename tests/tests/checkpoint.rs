@@ -290,6 +290,74 @@ fn rows_that_cannot_be_are_found() {
     assert!(unnoticed.is_empty(), "{} changes:\n{}", unnoticed.len(), unnoticed.join("\n"));
 }
 
+/// What is agreed about accounts and people, before a checkpoint: debts, rules, blocks, thresholds, members, erased text.
+const AGREED_BEFORE: &str = "set_credit_limit 20; charge 7 user_id=u1 as=c; hold 5 user_id=u1 expire_in=604800 as=h;
+    recur 5 type=plan rollover_cap=2 reason=gift as=weekly starts_at=+100; recur 3 starts_at=+9d as=stopped; recur 1 as=running;
+    recur 2 ends_at=+2d as=ending;
+    grant 4 effective_at=+300 as=pending; set_low_balance low_balance.below=5 low_balance.recovered_from=8; erase_text user_id=u1;
+    block target=account:user:u1; block target=user:u2; set_member limit=10/day; grant 30 owner=organization:o1;
+    hold 4 payer=organization:o1 user_id=u1 late_commit=draw expire_in=60 as=late; import 9 owner=pool; charge 3 payer=pool reason=work;
+    erase_text owner=pool";
+
+const AGREED_AFTER: &str = "at +2d; capture h 4; stop_rule stopped; unblock target=account:user:u1; charge 2 user_id=u1;
+    set_credit_limit 15 reason=risk; recur 7 as=fresh; recur 8 as=gone; stop_rule gone; refund ledger_id=@c; erase_text;
+    capture late 4; remove_member; set_credit_limit 3 owner=pool; charge 8 payer=pool; block target=account:pool; erase_text owner=pool;
+    set_low_balance; at +4d; settle";
+
+#[test]
+fn what_is_agreed_is_verified_from_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in stores(&folder.path().join("books.db")) {
+        let mut bank = Bank::new(store, TenantPolicy::default());
+        AGREED_BEFORE.split(';').for_each(|statement| bank.given(statement.trim()).unwrap());
+        let checkpoint = bank.engine.checkpoint().unwrap();
+        assert_eq!(bank.engine.verify_from(&checkpoint).unwrap().faults, [], "{name}");
+        for statement in AGREED_AFTER.split(';').map(str::trim) {
+            bank.given(statement).unwrap();
+            assert_eq!(bank.engine.verify_from(&checkpoint).unwrap().faults, [], "{name}: {statement}");
+        }
+        assert_eq!(bank.engine.verify().unwrap().faults, [], "{name}");
+        let full = VerifyOptions { checkpoint: Some(checkpoint), full: true };
+        assert_eq!(bank.engine.verify_with(&full, &mut |_| ()).unwrap().faults, [], "{name}");
+    }
+}
+
+#[test]
+fn what_was_agreed_since_a_checkpoint_cannot_be_otherwise() {
+    let mut books = Books::new(AGREED_BEFORE);
+    let checkpoint = books.checkpoint();
+    books.book(AGREED_AFTER);
+    assert_eq!(books.verify_from(&checkpoint).faults, []);
+    let mut unnoticed = Vec::new();
+    for (undo, sql) in [
+        ("accounts", "UPDATE accounts SET credit_limit = credit_limit + 1 WHERE owner_id = 'u1'"),
+        ("accounts", "UPDATE accounts SET credit_limit = 0 WHERE owner_kind = 0"),
+        ("accounts", "UPDATE accounts SET owed = owed + 1 WHERE owner_kind = 0"),
+        ("accounts", "UPDATE accounts SET owed_held = owed_held + 1 WHERE owner_kind = 0"),
+        ("accounts", "UPDATE accounts SET blocked = 1 WHERE owner_id = 'u1'"),
+        ("accounts", "UPDATE accounts SET blocked = 0 WHERE owner_kind = 0"),
+        ("accounts", "UPDATE accounts SET low_below = 1, low_recovered_from = 2 WHERE owner_id = 'u1'"),
+        ("accounts", "UPDATE accounts SET rules = rules + 1 WHERE owner_id = 'u1'"),
+        ("rules", "UPDATE rules SET next = next + 1 WHERE reason IS NULL AND state = 'running'"),
+        ("rules", "UPDATE rules SET next_at = next_at + 1 WHERE terms LIKE '%\"1\"%' AND state = 'running'"),
+        ("rules", "UPDATE rules SET next = 0 WHERE terms LIKE '%\"7\"%'"),
+        ("rules", "UPDATE rules SET state = 'running' WHERE terms LIKE '%\"8\"%'"),
+        ("rules", "UPDATE rules SET state = 'running' WHERE terms LIKE '%\"3\"%'"),
+        ("rules", "DELETE FROM rules WHERE terms LIKE '%\"7\"%'"),
+        ("rules", "DELETE FROM rules WHERE terms LIKE '%\"1\"%'"),
+        ("entries", "UPDATE entries SET text_hash = zeroblob(32) WHERE text_hash IS NOT NULL AND seq > 15"),
+    ] {
+        books.hand.execute_batch(&format!("CREATE TABLE kept AS SELECT * FROM {undo}")).unwrap();
+        assert!(books.hand.execute(sql, []).unwrap() > 0, "nothing to change: {sql}");
+        if books.verify_from(&checkpoint).is_clean() {
+            unnoticed.push(sql);
+        }
+        books.hand.execute_batch(&format!("DELETE FROM {undo}; INSERT INTO {undo} SELECT * FROM kept; DROP TABLE kept")).unwrap();
+        assert_eq!(books.verify_from(&checkpoint).faults, [], "taken back: {sql}");
+    }
+    assert!(unnoticed.is_empty(), "{} changes:\n{}", unnoticed.len(), unnoticed.join("\n"));
+}
+
 #[test]
 fn a_checkpoint_is_exact_while_others_write() {
     const WRITERS: u32 = 3;

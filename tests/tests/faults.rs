@@ -47,11 +47,16 @@ struct Step {
     at: i64,
     tenant: &'static str,
     key: Option<&'static str>,
+    /// Its denial is kept under the key.
+    remembered: bool,
+    /// The version that it expects.
+    expects: Option<u64>,
     body: Box<dyn Fn(&Receipts) -> Body>,
 }
 
 fn step<B: Into<Body>>(label: &'static str, at: i64, key: Option<&'static str>, body: impl Fn(&Receipts) -> B + 'static) -> Step {
-    Step { label, at, tenant: "t1", key, body: Box::new(move |receipts| body(receipts).into()) }
+    let body = Box::new(move |receipts: &Receipts| body(receipts).into());
+    Step { label, at, tenant: "t1", key, remembered: false, expects: None, body }
 }
 
 /// Grants, and what operators do with them.
@@ -228,8 +233,25 @@ fn allowing() -> Vec<Step> {
     ]
 }
 
+/// A denial that is kept under its key, and versions that are expected.
+fn optional() -> Vec<Step> {
+    let poor = || Owner::user("poor").unwrap();
+    let pay = move |cost: &str| Charge::new(poor(), amount(cost));
+    let at = 2_100 + 5 * 86_400;
+    let not_enough = move |label, at| Step { remembered: true, ..step(label, at, Some("o1"), move |_| pay("5")) };
+    vec![
+        not_enough("not enough", at),
+        step("enough", at + 1, Some("o2"), move |_| GrantCredit::new(poor(), GrantType::Plan, amount("9"))),
+        not_enough("not enough, remembered", at + 2),
+        Step { expects: Some(0), ..step("an older version", at + 3, Some("o3"), move |_| pay("1")) },
+        Step { expects: Some(1), ..step("the version", at + 4, None, move |_| pay("1")) },
+        Step { expects: Some(2), remembered: true, ..step("the next version", at + 5, Some("o4"), move |_| pay("1")) },
+    ]
+}
+
 fn script() -> Vec<Step> {
-    granting().into_iter().chain(holding()).chain(charging()).chain(allowing()).chain(recurring()).collect()
+    let steps = granting().into_iter().chain(holding()).chain(charging()).chain(allowing());
+    steps.chain(recurring()).chain(optional()).collect()
 }
 
 /// What a run of the script came to.
@@ -251,6 +273,10 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
         if let Some(key) = step.key {
             context = context.key(key).unwrap();
         }
+        if step.remembered {
+            context = context.remember_denials();
+        }
+        context.expected_version = step.expects;
         let command = context.request((step.body)(&receipts));
         let answer = repeat(repeats, || engine.run(command.clone()));
         if let Ok(receipt) = &answer {
@@ -405,6 +431,9 @@ fn the_script_does_what_it_says() {
             ("a stranger again", "not_a_member"),
             ("stopped again", "payload_invalid"),
             ("after the last day", "insufficient_balance"),
+            ("not enough", "insufficient_balance"),
+            ("not enough, remembered", "insufficient_balance"),
+            ("an older version", "version_conflict"),
         ]
     );
     assert!(calls > 36, "{calls} calls");

@@ -12,7 +12,8 @@ use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    Amount, CaptureHold, Charge, ChargeReceipt, Denial, Engine, Error, Failure, ManualClock, Pending, PlaceHold, Request,
+    Amount, CaptureHold, Charge, ChargeReceipt, Denial, Engine, Error, Failure, GrantCredit, GrantType, LimitPeriod, ManualClock,
+    MemberLimit, Owner, Pending, PlaceHold, Request, Role, SetMember,
 };
 use drawdown_tests::load;
 use tempfile::TempDir;
@@ -211,6 +212,68 @@ fn either_door_replays_what_the_other_did() {
     let (second, replay) = (second.assuming_commit(), engine.execute(charge("second", 2)).unwrap());
     assert!(!second.idempotent_replay && replay.idempotent_replay);
     assert_eq!((replay.audit_id, available(&engine).as_str()), (second.audit_id, "97"));
+    load::assert_clean(&engine);
+}
+
+#[test]
+fn options_hold_at_the_second_door() {
+    let World { _folder, path: _, engine, mut host } = world();
+    let transaction = begin(&mut host);
+    let joined = engine.join(&transaction).unwrap();
+    let past = charge("late", 1).context.deadline("2020-01-01T00:00:00Z".parse().unwrap());
+    let late = joined.stage(past.request(charge("late", 1).body));
+    assert!(matches!(late, Err(Failure::Failed(Error::Busy(_)))), "{late:?}");
+    let expecting = |version, key| {
+        let Request { context, body } = charge(key, 1);
+        context.expected_version(version).request(body)
+    };
+    assert_eq!(denial(joined.stage(expecting(0, "old"))).name(), "version_conflict");
+    assert_eq!(joined.stage(expecting(1, "a")).unwrap().as_uncommitted().version, 2);
+    assert_eq!(joined.stage(expecting(2, "b")).unwrap().as_uncommitted().version, 3, "what was staged counts");
+    transaction.rollback().unwrap();
+    assert_eq!(engine.execute(expecting(1, "a")).unwrap().version, 2, "what was rolled back does not");
+    load::assert_clean(&engine);
+}
+
+/// A member who is denied by one door is denied again by the other, whatever the limit is by then; a rollback forgets it.
+#[test]
+fn a_remembered_denial_of_a_member_holds_at_both_doors() {
+    let World { _folder, path: _, engine, mut host } = world();
+    let organization = Owner::organization("o1").unwrap();
+    let tenant = load::tenant();
+    let set_limit = |units: i64| {
+        let limit = MemberLimit { amount: Amount::from_units(units).unwrap(), unit: None, per: LimitPeriod::Day };
+        SetMember { limit: Some(limit), ..SetMember::new("o1", "u1", Role::Member, "ops").unwrap() }
+    };
+    let spend = |key: &str, units: i64| {
+        let charge = Charge::new(organization.clone(), Amount::from_units(units).unwrap());
+        let charge = Charge { user_id: Some("u1".parse().unwrap()), ..charge };
+        tenant.key(key).unwrap().remember_denials().request(charge)
+    };
+    let hundred = Amount::from_units(100).unwrap();
+    engine.execute(tenant.request(GrantCredit::new(organization.clone(), GrantType::Purchased, hundred))).unwrap();
+    engine.execute(tenant.request(set_limit(10))).unwrap();
+
+    let transaction = begin(&mut host);
+    let joined = engine.join(&transaction).unwrap();
+    let _ = joined.stage(spend("a", 6)).unwrap();
+    let refused = denial(joined.stage(spend("b", 5)));
+    assert_eq!((refused.name(), refused.details()["used"].as_str()), ("member_limit_exceeded", Some("6")));
+    let _ = joined.stage(tenant.request(set_limit(50))).unwrap();
+    assert_eq!(denial(joined.stage(spend("b", 5))), refused, "within the transaction");
+    transaction.commit().unwrap();
+    assert_eq!(denial(engine.execute(spend("b", 5))), refused, "by the first door");
+    assert_eq!(engine.execute(spend("c", 44)).unwrap().balance_after.to_string(), "50");
+
+    let by_first_door = denial(engine.execute(spend("d", 1)));
+    let transaction = begin(&mut host);
+    let joined = engine.join(&transaction).unwrap();
+    let _ = joined.stage(tenant.request(set_limit(60))).unwrap();
+    assert_eq!(denial(joined.stage(spend("d", 1))), by_first_door, "by the second door");
+    assert_eq!(denial(joined.stage(spend("e", 11))).name(), "member_limit_exceeded");
+    transaction.rollback().unwrap();
+    engine.execute(tenant.request(set_limit(61))).unwrap();
+    assert!(engine.execute(spend("e", 11)).is_ok(), "what was rolled back was not denied");
     load::assert_clean(&engine);
 }
 

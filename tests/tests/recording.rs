@@ -9,7 +9,8 @@ use drawdown::decide::Decision;
 use drawdown::store::Store;
 use drawdown::testing::generate::{Made, START, policies, sequence};
 use drawdown::{
-    Charge, Command, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, Receipt, Recording, Timestamp,
+    CaptureHold, Charge, Command, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, Receipt, Recording,
+    Timestamp,
 };
 use drawdown_tests::script::Bank;
 use drawdown_tests::stores;
@@ -134,6 +135,59 @@ fn recording() -> Recording {
     bank.engine.recording_of(Context::tenant("acme").unwrap().request(charge)).unwrap()
 }
 
+/// An organization that owes, with rules that are due, holds that are over and a member who spends late; blocks, a threshold.
+fn recording_of_all_that_is_agreed() -> Recording {
+    let mut bank = Bank::in_memory();
+    let organization = "owner=organization:o1";
+    for statement in [
+        &format!("set_credit_limit 20 {organization}"),
+        &format!("grant 3 {organization} scope.app_id=x expires_at=+2d as=g"),
+        &format!("grant 1 {organization} effective_at=+30"),
+        &format!("set_low_balance {organization} low_balance.below=5 low_balance.recovered_from=8"),
+        "set_member limit=10/day",
+        "set_member user_id=u2 limit=9/month",
+        "block target=user:u2",
+        "unblock target=user:u2",
+        "charge 6 payer=organization:o1 user_id=u1",
+        "hold 2 payer=organization:o1 user_id=u2 expire_in=60",
+        "hold 3 payer=organization:o1 user_id=u1 late_commit=draw over_capture=draw task_id=t expire_in=60 as=h",
+        &format!("recur 2 {organization} rollover_cap=1 starts_at=+40 reason=gift"),
+        &format!("recur 1 {organization} scope.app_id=x ends_at=+9d"),
+        "at +4d",
+    ] {
+        bank.given(statement).unwrap_or_else(|why| panic!("{why}"));
+    }
+    let hold_id =
+        bank.engine.feed(None, 0, 100).unwrap().iter().filter_map(|stored| stored.entries.last()?.hold_id).next_back().unwrap();
+    let capture = CaptureHold { reason: Some("late".into()), ..CaptureHold::new(hold_id, "4".parse().unwrap()) };
+    bank.engine.recording_of(Context::tenant("acme").unwrap().request(capture)).unwrap()
+}
+
+/// The members whose holds are over are in a recording, and in what is decided from it: their use goes back.
+#[test]
+fn a_recording_has_the_members_whose_use_it_changes() {
+    let Decision::Accepted(changes, _) = again(&recording_of_all_that_is_agreed()) else { panic!("it is accepted") };
+    let used: Vec<(&str, String)> =
+        changes.members.iter().map(|(key, member)| (key.user_id.as_str(), member.month.used.to_string())).collect();
+    // What was held came back; what is captured late counts now.
+    assert_eq!(used, [("u1", "10".to_owned()), ("u2", "0".to_owned())]);
+
+    let mut bank = Bank::in_memory();
+    for statement in ["grant 50 owner=organization:o1", "set_member limit=10/day", "set_member user_id=u2"] {
+        bank.given(statement).unwrap();
+    }
+    bank.given("hold 7 payer=organization:o1 user_id=u1 expire_in=60").unwrap();
+    bank.given("wait 60").unwrap();
+    let charge = Charge::new(Owner::organization("o1").unwrap(), "1".parse().unwrap());
+    let charge = Charge { user_id: Some("u2".parse().unwrap()), ..charge };
+    let (recording, answer) = bank.engine.execute_recorded(Context::tenant("acme").unwrap().request(charge).into_command());
+    let decision = again(&recording.unwrap());
+    same(&decision, &answer);
+    let Decision::Accepted(changes, _) = decision else { panic!("it is accepted") };
+    let used: Vec<String> = changes.members.iter().map(|(key, member)| format!("{}: {}", key.user_id, member.day.used)).collect();
+    assert_eq!(used, ["u1: 0", "u2: 1"]);
+}
+
 #[test]
 fn a_recording_says_which_grants_would_have_paid() {
     let recording = recording();
@@ -172,7 +226,12 @@ fn what_is_no_recording_is_refused() {
 /// Whatever stands in a recording, deciding it is total: no number in it makes it panic.
 #[test]
 fn a_recording_that_was_tampered_with_is_decided_without_a_panic() {
-    let recording = recording();
+    for recording in [recording(), recording_of_all_that_is_agreed()] {
+        tamper_with(&recording);
+    }
+}
+
+fn tamper_with(recording: &Recording) {
     let json: Value = serde_json::from_str(&recording.to_json()).unwrap();
     let mut decided = 0;
     for path in paths(&json, String::new()) {
@@ -189,6 +248,10 @@ fn a_recording_that_was_tampered_with_is_decided_without_a_panic() {
             "\"0001-01-01T00:00:00Z\"",
             "\"pending\"",
             "\"voided\"",
+            "\"expired\"",
+            "\"0.000001\"",
+            "{\"days\": 1}",
+            "true",
             "\"user:u2\"",
         ] {
             let mut changed = json.clone();

@@ -344,6 +344,30 @@ fn a_limit_is_set_and_lowered() {
             "denied insufficient_balance credit_left=0",
         ),
         (
+            "not of grants either, below minus the limit",
+            "grant 6; hold 6 as=h; set_credit_limit 9; charge 5; release h; set_credit_limit 0",
+            "charge 1.000001",
+            "denied insufficient_balance needed=1.000001 available=1 balance=1 credit_left=0",
+        ),
+        (
+            "of grants down to minus the limit",
+            "grant 6; hold 6 as=h; set_credit_limit 9; charge 5; release h; set_credit_limit 3",
+            "charge 4",
+            "ok balance_after=-3; balance -3 owed 5",
+        ),
+        (
+            "a balance below minus the limit pays for nothing, but work that costs nothing",
+            "grant 6; hold 6 as=h; set_credit_limit 9; charge 9; release h; set_credit_limit 2",
+            "hold 0",
+            "ok; balance -3 owed 9",
+        ),
+        (
+            "what is held by then is captured",
+            "grant 6 as=g; hold 6 as=h; set_credit_limit 9; charge 5; set_credit_limit 0",
+            "capture h 6",
+            "ok draw=g:6; balance -5 owed 5",
+        ),
+        (
             "what is repaid is free again",
             "set_credit_limit 5; charge 4; set_credit_limit 1; grant 4",
             "charge 1",

@@ -256,3 +256,28 @@ fn a_batch_erases_what_it_booked() {
         assert!(bank.engine.verify().unwrap().is_clean(), "{name}");
     }
 }
+
+/// What was erased is in no fact that a later command is decided from, whatever the store remembers of the account.
+#[test]
+fn no_later_decision_knows_what_was_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in drawdown_tests::stores(&folder.path().join("books.db")) {
+        let mut bank = Bank::new(store, TenantPolicy::default());
+        let script = [
+            "grant 5 reason=SECRET",
+            "recur 1 starts_at=+1d reason=SECRET owner=user:u2",
+            "grant 5 reason=SECRET owner=user:u2",
+            "charge 1 reason=SECRET",
+            "charge 1 payer=user:u2",
+        ];
+        for statement in script.into_iter().chain(["erase_text", "erase_text owner=user:u2"]) {
+            bank.given(statement).unwrap();
+        }
+        for payer in ["user:u1", "user:u2"] {
+            let command = format!(r#"{{"command": "charge", "tenant_id": "acme", "payer": "{payer}", "amount": 1}}"#);
+            let (recording, answer) = bank.engine.execute_recorded(Command::from_json(&command).unwrap());
+            assert!(answer.is_ok());
+            assert!(!recording.unwrap().to_json().contains("SECRET"), "{name} {payer}");
+        }
+    }
+}

@@ -362,5 +362,39 @@ fn limits_of_grants() {
         ),
         ("of a hold likewise", "300x grant 1", "hold 257", "denied capacity_exceeded allowed=256"),
         ("of a minus likewise", "300x grant 1", "adjust -257", "denied capacity_exceeded allowed=256"),
+        ("that fall short as well", "300x grant 1", "charge 301", "denied capacity_exceeded limit=grants_per_draw allowed=256"),
+        (
+            "though a credit limit would pay the rest",
+            "300x grant 1; set_credit_limit 100",
+            "charge 301",
+            "denied capacity_exceeded limit=grants_per_draw",
+        ),
+        ("256 that fall short", "256x grant 1", "charge 257", "denied insufficient_balance needed=257 available=256"),
+        ("256 and a credit limit", "256x grant 1; set_credit_limit 5", "charge 257", "ok balance_after=-1; balance -1 owed 1"),
+        (
+            "a refund that opens grants again",
+            "10x grant 1; charge 10 as=c; 991x grant 1",
+            "refund ledger_id=@c",
+            "denied capacity_exceeded limit=open_grants allowed=1000; balance 991",
+        ),
+        ("one that opens the last", "10x grant 1; charge 10 as=c; 990x grant 1", "refund ledger_id=@c", "ok balance_after=1000"),
+        (
+            "a part of it",
+            "10x grant 1; charge 10 as=c; 991x grant 1",
+            "refund 9 ledger_id=@c idempotency_key=k",
+            "ok balance_after=1000",
+        ),
+        (
+            "a refund of what was repaid",
+            "set_credit_limit 5; charge 3 as=c; grant 3; 1000x grant 1",
+            "refund ledger_id=@c",
+            "denied capacity_exceeded limit=open_grants",
+        ),
+        (
+            "what a hold gives back was open all the time",
+            "10x grant 1; hold 10 as=h; 990x grant 1",
+            "release h",
+            "ok balance_after=1000",
+        ),
     ]);
 }

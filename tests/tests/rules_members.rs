@@ -7,7 +7,7 @@ use std::thread;
 
 use drawdown::store::Store;
 use drawdown::{
-    AccountKey, Charge, Context, Engine, GrantCredit, GrantType, LimitPeriod, MemberLimit, Owner, PlaceHold, Role, SetMember,
+    AccountKey, Body, Charge, Context, Engine, GrantCredit, GrantType, LimitPeriod, MemberLimit, Owner, PlaceHold, Role, SetMember,
     TenantPolicy,
 };
 use drawdown_tests::script::{Case, table, table_under};
@@ -407,6 +407,39 @@ fn the_clock_is_never_behind_the_last_word() {
         ("of another member", "endow 5; set_member; wait 9; set_member user_id=u2; at +5", "spend 1", "ok created_at=+5"),
         ("more than five seconds", "endow 5; wait 9; set_member; at +3", "spend 1", "error clock_behind"),
     ]);
+}
+
+/// In a batch, what the commands before have set and used counts.
+#[test]
+fn a_batch_sees_what_its_members_use() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in drawdown_tests::stores(&folder.path().join("books.db")) {
+        let engine = Engine::builder().store(store).build().unwrap();
+        let acme = Context::tenant("acme").unwrap();
+        let owner = Owner::organization("o1").unwrap();
+        let limit = |amount: &str| MemberLimit { amount: amount.parse().unwrap(), unit: None, per: LimitPeriod::Day };
+        let set = |amount: &str| {
+            Body::from(SetMember { limit: Some(limit(amount)), ..SetMember::new("o1", "u1", Role::Member, "ops").unwrap() })
+        };
+        let spend = |amount: &str| {
+            let charge = Charge::new(owner.clone(), amount.parse().unwrap());
+            Body::from(Charge { user_id: Some("u1".parse().unwrap()), ..charge })
+        };
+        let bodies = [
+            GrantCredit::new(owner.clone(), GrantType::Plan, "1000".parse().unwrap()).into(),
+            spend("1"),
+            set("10"),
+            spend("6"),
+            spend("5"),
+            set("11"),
+            spend("5"),
+            drawdown::RemoveMember::new("o1", "u1", "ops").unwrap().into(),
+            spend("0.1"),
+        ];
+        let answers = engine.execute_many(bodies.into_iter().map(|body: Body| acme.request(body)).collect());
+        let accepted: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+        assert_eq!(accepted, [true, false, true, true, false, true, true, true, false], "{name}");
+    }
 }
 
 fn team(engine: &Engine, users: &[&str], limit: &str) -> Context {

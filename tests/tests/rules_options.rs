@@ -56,6 +56,17 @@ fn every_command_compares_the_version() {
             "denied version_conflict version=2",
         ),
         ("settle", "grant 9", "settle expected_version=0", "denied version_conflict version=1"),
+        ("recur", "grant 9", "recur 1 expected_version=0", "denied version_conflict version=1"),
+        ("stop_rule", "recur 1 as=r", "stop_rule r expected_version=1", "denied version_conflict version=2"),
+        ("stop_rule, as expected", "recur 1 as=r", "stop_rule r expected_version=2", "ok version=3"),
+        ("a rule of another tenant", "recur 1 as=r", "stop_rule r tenant_id=globex expected_version=9", "denied payload_invalid"),
+        ("erase_text", "grant 9", "erase_text expected_version=0", "denied version_conflict version=1"),
+        ("block", "grant 9", "block target=account:user:u1 expected_version=0", "denied version_conflict version=1"),
+        ("unblock", "grant 9", "unblock target=account:user:u1 expected_version=0", "denied version_conflict version=1"),
+        ("block of a user", "grant 9", "block target=user:u1 expected_version=1", "denied payload_invalid field=expected_version"),
+        ("set_credit_limit", "grant 9", "set_credit_limit 1 expected_version=0", "denied version_conflict version=1"),
+        ("set_low_balance", "grant 9", "set_low_balance expected_version=0", "denied version_conflict version=1"),
+        ("import", "grant 9", "import 1 expected_version=0", "denied version_conflict version=1"),
         ("void, as expected", "grant 9 as=g", "void g expected_version=1", "ok version=2"),
         ("capture, as expected", hold, "capture h 4 expected_version=2", "ok version=3"),
         ("settle of nothing", "grant 9", "settle expected_version=1", "ok version=1 booked=0"),
@@ -100,6 +111,13 @@ fn the_version_comes_after_the_replay_and_before_the_target() {
             "denied version_conflict version=2",
         ),
         ("before the balance", "grant 5", "charge 9 expected_version=9", "denied version_conflict version=1"),
+        ("before a block", "grant 5; block target=tenant", "charge 1 expected_version=9", "denied version_conflict version=1"),
+        (
+            "before membership",
+            "grant 5 owner=organization:o1",
+            "charge 1 payer=organization:o1 user_id=u1 expected_version=9",
+            "denied version_conflict version=1",
+        ),
     ]);
 }
 
@@ -241,6 +259,20 @@ fn a_group_remembers_no_denial() {
     assert_eq!(refused.index, Some(0));
     bank.given("grant 20").unwrap();
     assert_eq!(bank.engine.execute_all(vec![charge(5, "k"), charge(6, "l")]).unwrap().len(), 2);
+}
+
+#[test]
+fn a_preview_remembers_nothing() {
+    let mut bank = Bank::in_memory();
+    assert_eq!(bank.engine.preview(charge(5, "k")).unwrap_err().denial().unwrap().name(), "insufficient_balance");
+    let recorded = bank.engine.recording_of(charge(5, "k")).unwrap();
+    assert!(matches!(recorded.decide(), drawdown::decide::Decision::Remembered(..)));
+    bank.given("grant 9").unwrap();
+    assert!(bank.engine.run(charge(5, "k")).is_ok());
+    // What is remembered is previewed so.
+    bank.engine.run(charge(50, "l")).unwrap_err();
+    bank.given("grant 90").unwrap();
+    assert_eq!(bank.engine.preview(charge(50, "l")).unwrap_err().denial().unwrap().details()["available"], "4");
 }
 
 #[test]

@@ -133,6 +133,37 @@ fn what_nobody_is_given_any_more_is_removed() {
     }
 }
 
+/// Where no entry says who did what and why, the operation does, for good.
+#[test]
+fn who_blocked_erased_and_set_members_is_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in drawdown_tests::stores(&folder.path().join("books.db")) {
+        let mut bank = Bank::new(store, TenantPolicy::default());
+        let script = [
+            "grant 5",
+            "block target=user:u1 idempotency_key=k",
+            "unblock target=user:u1",
+            "block target=tenant",
+            "unblock target=account:user:u1",
+            "set_member limit=3/day",
+            "remove_member",
+            "erase_text",
+        ];
+        for statement in script {
+            bank.given(statement).unwrap();
+        }
+        let before = bank.engine.feed(None, 0, 100).unwrap();
+        bank.given("wait 91d").unwrap();
+        assert_eq!(bank.engine.forget_answers(0, 100).unwrap().forgotten, 0, "{name}");
+        let after = bank.engine.feed(None, 0, 100).unwrap();
+        assert_eq!(before, after, "{name}");
+        assert!(after[1..].iter().all(|stored| stored.operation.answer.as_deref().unwrap().contains("ops")), "{name}");
+        // All the same they are given to nobody again.
+        let refused = bank.run("block target=user:u1 idempotency_key=k").unwrap_err();
+        assert_eq!(refused.denial().unwrap().details()["reason"], "answer_expired", "{name}");
+    }
+}
+
 #[test]
 fn a_longer_retention_brings_back_nothing_that_was_removed() {
     let store: std::sync::Arc<dyn drawdown::store::Store> = std::sync::Arc::new(drawdown::store::memory::MemoryStore::new());

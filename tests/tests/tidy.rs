@@ -138,6 +138,8 @@ fn the_core_without_its_features_does_no_io() {
         if apart.iter().any(|apart| path.starts_with(apart)) {
             continue;
         }
+        // The number of the process, by which a fork is noticed, is no input.
+        let text = text.replace("std::process::id()", "");
         for module in ["std::fs", "std::net", "std::process", "std::env", "std::io::std"] {
             assert!(!text.contains(module), "{} uses `{module}`", path.display());
         }

@@ -12,7 +12,7 @@ use super::policy::TenantPolicy;
 use super::spending::Blocked;
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind};
-use crate::facts::AccountFacts;
+use crate::facts::{Account, AccountFacts};
 use crate::id::{AppId, GrantId, TemplateId};
 use crate::ledger::posting::{Posting, Stop};
 use crate::ledger::{Draw, DrawLine};
@@ -31,14 +31,15 @@ pub(crate) fn draw(
     template: Option<&TemplateId>,
 ) -> Result<Draw, Stop> {
     let (mut draw, missing) = from_grants(posting, policy, amount, app, template).within_capacity()?;
-    if missing.is_zero() {
-        return Ok(draw);
+    let Account { available, standing, .. } = &posting.account;
+    let credit_left = standing.credit_left();
+    let down_to = standing.spendable(*available);
+    if missing > credit_left || amount > down_to {
+        return Err(insufficient(amount, draw.total().min(down_to), *available, credit_left).into());
     }
-    let credit_left = posting.account.standing.credit_left();
-    if missing > credit_left {
-        return Err(insufficient(amount, draw.total(), posting.account.available, credit_left).into());
+    if missing.is_positive() {
+        draw.push(DrawLine::debt(missing));
     }
-    draw.push(DrawLine::debt(missing));
     Ok(draw)
 }
 
@@ -152,7 +153,8 @@ pub struct Explanation {
     pub credit_left: Amount,
     /// What would be drawn on the credit limit of this amount: what the grants do not cover.
     pub on_credit: Amount,
-    /// What is missing; 0 when grants and credit limit cover it.
+    /// What is missing; 0 when grants and credit limit cover it. Beside a debt above a limit that was lowered, grants alone may
+    /// not: the balance cannot go below minus the limit.
     pub missing: Amount,
     /// The grants that could pay, in the order of consumption.
     pub grants: Vec<ExplainedGrant>,
@@ -265,7 +267,8 @@ pub(crate) fn explain(
     }
     let credit_left = facts.account.standing.credit_left();
     let on_credit = missing.min(credit_left);
-    let missing = missing.checked_sub(on_credit).unwrap_or(Amount::ZERO);
+    let beyond = amount.checked_sub(facts.account.standing.spendable(facts.account.available)).unwrap_or(Amount::ZERO);
+    let missing = missing.checked_sub(on_credit).unwrap_or(Amount::ZERO).max(beyond);
     Explanation { amount, available, credit_left, on_credit, missing, grants, unusable, blocked: Vec::new() }
 }
 

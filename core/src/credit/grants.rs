@@ -89,12 +89,13 @@ pub(super) fn make_grant(
     if posting.open_grant_count() >= MAX_OPEN_GRANTS {
         return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
     }
+    let pending = terms.effective_at > posting.now;
     if kind != EntryKind::Reissue {
         let field = if kind == EntryKind::Import { "balance" } else { "amount" };
-        refuse_overflow(posting, field, terms.amount)?;
+        let repaid = if pending { Amount::ZERO } else { posting.account.standing.repaid_by(terms.amount) };
+        refuse_overflow(posting, field, terms.amount, repaid)?;
     }
     let id = GrantId::derive(posting.op_id, posting.next_ordinal()?);
-    let pending = terms.effective_at > posting.now;
     let (amount, grant_type) = (terms.amount, terms.grant_type);
     let terms = Arc::new(terms);
     posting.make_grant(Grant {
@@ -111,9 +112,10 @@ pub(super) fn make_grant(
     posting.post(Line::new(kind, draw, posting.now).about_grant(id).terms(Terms::Grant { expires_at, terms }).text(text))
 }
 
-/// Refuses an amount that would take all that is given to the account out of range, now or when pending grants begin.
-pub(super) fn refuse_overflow(posting: &Posting<'_>, field: &str, amount: Amount) -> Result<(), Denial> {
-    if fits(posting, amount, posting.account.standing.reserved()) {
+/// Refuses an amount that would take all that is given to the account out of range, now or when pending grants begin. What it
+/// repays at once is owed no more.
+pub(super) fn refuse_overflow(posting: &Posting<'_>, field: &str, amount: Amount, repaid: Amount) -> Result<(), Denial> {
+    if fits(posting, amount, posting.account.standing.after_repaying(repaid).reserved()) {
         return Ok(());
     }
     let allowed = "an amount with which all that was given to the account stays at most 9223372036854.775807";

@@ -12,7 +12,8 @@ use crate::denial::Denial;
 use crate::ledger::posting::{Line, Posting, Stop};
 use crate::ledger::{Draw, EntryKind, EntryText, Terms};
 
-/// Sets how far the balance may go below zero. A limit below the present debt only stops further drawing.
+/// Sets how far the balance may go below zero. A limit below the present debt stops drawing until the balance is
+/// above minus the limit again.
 pub(crate) fn set_credit_limit<'a>(case: &Case<'a>, command: &SetCreditLimit) -> Result<Booking<'a>, Stop> {
     let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
     let mut posting = case.open(&key)?;

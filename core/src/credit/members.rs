@@ -108,7 +108,7 @@ impl<'a> MemberUses<'a> {
         self.changed.get(key).or_else(|| self.known.and_then(|(facts, _)| facts.members.get(key)))
     }
 
-    /// Denies an amount that goes beyond the member's limit; exactly up to it is allowed.
+    /// Denies an amount that goes beyond the member's limit; exactly up to it is allowed, and so is work that costs nothing.
     pub(super) fn refuse_excess(
         &self,
         key: &MemberKey,
@@ -119,7 +119,7 @@ impl<'a> MemberUses<'a> {
         let Some((member, (_, zone))) = self.member(key).zip(self.known) else { return Ok(()) };
         let Some((limit, per)) = member.limit.filter(|_| member.unit == account.unit) else { return Ok(()) };
         let used = member.used(per, zone, now);
-        if used.checked_add(amount).is_some_and(|total| total <= limit) {
+        if amount.is_zero() || used.checked_add(amount).is_some_and(|total| total <= limit) {
             return Ok(());
         }
         let denial = Denial::new(

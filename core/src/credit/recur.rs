@@ -47,7 +47,7 @@ pub(crate) fn recur<'a>(case: &Case<'a>, command: &RecurGrant) -> Result<Booking
         if posting.open_grant_count() >= MAX_OPEN_GRANTS {
             return Err(Denial::capacity("open_grants", MAX_OPEN_GRANTS).into());
         }
-        refuse_overflow(&posting, "amount", command.amount)?;
+        refuse_overflow(&posting, "amount", command.amount, posting.account.standing.repaid_by(command.amount))?;
         make_instance(&mut posting, &rule, k, case.now())?;
     }
     Ok(Booking { policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })

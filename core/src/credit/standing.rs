@@ -30,11 +30,29 @@ impl Standing {
         left.unwrap_or(Amount::ZERO).max(Amount::ZERO)
     }
 
+    /// What can be spent of this balance until it is at minus the credit limit; of grants too, where the limit was lowered below the
+    /// debt that stands beside them.
+    #[must_use]
+    pub fn spendable(&self, available: Amount) -> Amount {
+        available.checked_add(self.credit_limit).unwrap_or(Amount::MAX).max(Amount::ZERO)
+    }
+
     /// What can be owed at most: the credit limit, or the debt where it is more.
     #[must_use]
     pub fn reserved(&self) -> Amount {
         let debt = self.debt.owed.checked_add(self.debt.held).unwrap_or(Amount::MAX);
         self.credit_limit.max(debt)
+    }
+
+    /// What of an amount that is granted now repays.
+    pub(crate) fn repaid_by(&self, amount: Amount) -> Amount {
+        self.debt.owed.min(amount)
+    }
+
+    /// The same, with so much repaid.
+    pub(crate) fn after_repaying(self, repaid: Amount) -> Standing {
+        let owed = self.debt.owed.checked_sub(repaid).unwrap_or(Amount::ZERO);
+        Standing { debt: Debt { owed, ..self.debt }, ..self }
     }
 
     /// Where a balance of this much stands, coming from the present band: between the two thresholds it stays there.

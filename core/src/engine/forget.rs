@@ -89,7 +89,11 @@ impl Engine {
 
 fn keeps_answer(stored: &StoredOperation) -> bool {
     let operation = &stored.operation;
-    // Who erased text, and why, stands nowhere else.
-    let is_audit = operation.kind == OperationKind::EraseText;
-    operation.denial.is_some() || !is_audit && operation.answer.is_some() && !operation.is_forgotten()
+    operation.denial.is_some() || !is_audit(operation.kind) && operation.answer.is_some() && !operation.is_forgotten()
+}
+
+/// Who erased, blocked, or set a member, and why: with no entry to say it, it stands nowhere but in the answer.
+const fn is_audit(kind: OperationKind) -> bool {
+    use OperationKind::{Block, EraseText, RemoveMember, SetMember, Unblock};
+    matches!(kind, EraseText | Block | Unblock | SetMember | RemoveMember)
 }

@@ -64,6 +64,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::join`].
     pub fn join_within<'a>(&'a self, transaction: &'a Transaction<'_>, lock_timeout: Duration) -> Result<Joined<'a>, Error> {
+        self.inner.lane.check_process()?;
         if !self.inner.lane.is_open() {
             return Err(Error::Closed);
         }

@@ -23,6 +23,8 @@ pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// A queue, the thread that serves it, and what it runs batches with.
 pub(super) struct Lane {
     pub(super) bench: Bench,
+    /// The process that opened it. In a child of it there is no thread of the lane, and its locks may be taken for ever.
+    process: u32,
     state: Mutex<State>,
     /// There is something to do for the thread.
     work: Condvar,
@@ -54,7 +56,13 @@ pub(super) struct Depth {
 
 impl Lane {
     pub(super) fn new(bench: Bench) -> Arc<Lane> {
-        Arc::new(Lane { bench, state: Mutex::default(), work: Condvar::new(), moved: Condvar::new() })
+        let process = std::process::id();
+        Arc::new(Lane { bench, process, state: Mutex::default(), work: Condvar::new(), moved: Condvar::new() })
+    }
+
+    /// Refuses to work in a process that was forked from the one that opened the engine.
+    pub(super) fn check_process(&self) -> Result<(), Error> {
+        if self.process == std::process::id() { Ok(()) } else { Err(forked()) }
     }
 
     /// Whether commands are still taken.
@@ -73,6 +81,9 @@ impl Lane {
     ///
     /// All jobs together fit into one batch.
     pub(super) fn run_or_queue(self: &Arc<Self>, jobs: Vec<Job>, wait_until: Option<Instant>) -> Result<(), Error> {
+        if self.check_process().is_err() {
+            return refuse(jobs, forked());
+        }
         let mut state = self.lock();
         if state.is_own_thread() && !state.closed {
             // What a ticket woke asks for an answer: the lane, which waits for it, could never give it.
@@ -100,11 +111,17 @@ impl Lane {
 
     /// Queues a job for the lane's thread.
     pub(super) fn queue(self: &Arc<Self>, job: Job) -> Result<(), Error> {
+        if self.check_process().is_err() {
+            return refuse(vec![job], forked());
+        }
         self.push(self.lock(), vec![job])
     }
 
     /// Takes no more commands, and returns once those that it took are answered.
     pub(super) fn close(&self) {
+        if self.check_process().is_err() {
+            return; // What was taken is the parent's to answer.
+        }
         let mut state = self.lock();
         state.closed = true;
         self.work.notify_all();
@@ -127,11 +144,10 @@ impl Lane {
     }
 
     fn push(self: &Arc<Self>, state: MutexGuard<'_, State>, mut jobs: Vec<Job>) -> Result<(), Error> {
-        let taken = self.take(state, &mut jobs);
-        if let Err(error) = &taken {
-            jobs.into_iter().for_each(|job| job.answer_error(error.clone()));
+        match self.take(state, &mut jobs) {
+            Ok(()) => Ok(()),
+            Err(error) => refuse(jobs, error),
         }
-        taken
     }
 
     fn take(self: &Arc<Self>, mut state: MutexGuard<'_, State>, jobs: &mut Vec<Job>) -> Result<(), Error> {
@@ -198,6 +214,16 @@ impl Lane {
     }
 }
 
+/// Answers all with an error, and answers it.
+fn refuse(jobs: Vec<Job>, error: Error) -> Result<(), Error> {
+    jobs.into_iter().for_each(|job| job.answer_error(error.clone()));
+    Err(error)
+}
+
+fn forked() -> Error {
+    Error::Store("the engine was opened by another process; after a fork, open it anew in the child".to_owned())
+}
+
 impl State {
     /// Whether the lane's own thread asks.
     fn is_own_thread(&self) -> bool {
@@ -223,5 +249,33 @@ impl State {
             jobs.push(job);
         }
         jobs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::command::Context;
+    use crate::credit::GrantType;
+    use crate::{Engine, Error, Failure, GrantCredit, Owner};
+
+    /// As if the engine had been opened before a fork: nothing waits, whatever was under way in the parent.
+    #[test]
+    fn a_forked_process_is_refused() {
+        let mut engine = Engine::in_memory();
+        let lane = Arc::get_mut(&mut Arc::get_mut(&mut engine.inner).unwrap().lane).unwrap();
+        lane.process = lane.process.wrapping_add(1);
+        lane.state.get_mut().unwrap().running = true;
+        let request =
+            Context::tenant("acme").unwrap().request(GrantCredit::new(Owner::Pool, GrantType::Trial, "1".parse().unwrap()));
+        let is_forked = |failure: &Failure| matches!(failure, Failure::Failed(Error::Store(why)) if why.contains("fork"));
+        let command = request.clone().into_command();
+        assert!(is_forked(&engine.submit(command.clone()).unwrap_err()));
+        assert!(is_forked(&engine.execute_many(vec![command.clone()])[0].clone().unwrap_err()));
+        assert!(is_forked(&engine.execute_all(vec![command]).unwrap_err().failure));
+        assert!(is_forked(&engine.execute(request).unwrap_err()));
+        assert!(is_forked(&engine.feed(None, 0, 1).unwrap_err()));
+        engine.close();
     }
 }

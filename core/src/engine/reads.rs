@@ -387,6 +387,7 @@ impl Engine {
     /// Asks the store, again after contention until the deadline.
     pub(super) fn ask(&self, query: &Query) -> Result<Answer, Failure> {
         let lane = &self.inner.lane;
+        lane.check_process()?;
         if !lane.is_open() {
             return Err(Error::Closed.into());
         }

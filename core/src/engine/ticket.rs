@@ -19,6 +19,9 @@ pub(super) type Outcome = Result<Vec<Receipt>, GroupFailure>;
 /// Wait for it with [`Ticket::wait`], or await it: it is a future, tied to no runtime. Dropping it does not cancel the command.
 /// Once there, the answer stays: asking again answers the same.
 ///
+/// The waker of a task may be called on the engine's own thread, which answers everybody: it may give commands to the engine,
+/// which then run in place, but must not wait for another ticket of it.
+///
 /// # Examples
 /// ```
 /// use drawdown::{Context, Engine, GrantCredit, GrantType, Owner};

@@ -294,7 +294,7 @@ impl<'a> Posting<'a> {
 
     /// What comes with a grant of this amount: first what is owed is repaid, the rest is in the grant.
     pub(crate) fn issued(&self, id: GrantId, grant_type: GrantType, amount: Amount) -> Draw {
-        let repaid = self.account.standing.debt.owed.min(amount);
+        let repaid = self.account.standing.repaid_by(amount);
         let mut draw = Draw::single(id, grant_type, amount.checked_sub(repaid).unwrap_or_default());
         if repaid.is_positive() {
             draw.push(DrawLine::debt(repaid));
@@ -322,7 +322,7 @@ impl<'a> Posting<'a> {
         }
         if let Some(rule) = line.terms.as_ref().and_then(|terms| rule_after(before, terms, &line.text)) {
             let rules = &mut self.account.standing.rules;
-            *rules = (*rules + u32::from(rule.is_running())).saturating_sub(u32::from(was_running));
+            *rules = rules.saturating_add(u32::from(rule.is_running())).saturating_sub(u32::from(was_running));
             self.rules.insert(id, rule);
         }
     }

@@ -1,6 +1,6 @@
 //! Verification from a checkpoint: an account is continued from its head, and what stood before is known by how it moved since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::checkpoint::AccountHead;
@@ -9,9 +9,9 @@ use super::entry::{Entry, EntryKind, Terms};
 use super::posting::{earliest, move_in_debt, move_in_grant};
 use super::verify::{FaultKind, Rebuilt, sentence};
 use crate::amount::Amount;
-use crate::credit::{Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, Rule, Scope};
+use crate::credit::{Debt, Grant, GrantState, GrantTerms, GrantType, Hold, HoldState, LowBalance, Rule, Scope, Standing};
 use crate::facts::{Account, Totals};
-use crate::id::{GrantId, HoldId};
+use crate::id::{GrantId, HoldId, RuleId};
 use crate::map::Map;
 use crate::store::AccountImage;
 use crate::time::Timestamp;
@@ -23,6 +23,16 @@ pub(super) struct Before {
     holds: BTreeMap<HoldId, MovedHold>,
     owed: Moved,
     held_debt: Moved,
+    rules: BTreeMap<RuleId, MovedRule>,
+    credit_limit: Option<Amount>,
+    low_balance: Option<Option<LowBalance>>,
+    is_blocked: Option<bool>,
+}
+
+/// Where the last entry about a rule has put it.
+enum MovedRule {
+    Begun { next: u32, next_at: Timestamp },
+    Ended,
 }
 
 #[derive(Default)]
@@ -123,6 +133,44 @@ impl Before {
     }
 }
 
+impl Before {
+    /// What was agreed since about the account, and where its rules went.
+    pub(super) fn agree(&mut self, terms: &Terms) {
+        match terms {
+            Terms::CreditLimit { credit_limit } => self.credit_limit = Some(*credit_limit),
+            Terms::LowBalance { low_balance } => self.low_balance = Some(*low_balance),
+            Terms::Blocked { blocked } => self.is_blocked = Some(*blocked),
+            Terms::RuleEnd { rule_id } => _ = self.rules.insert(*rule_id, MovedRule::Ended),
+            Terms::Grant { expires_at: Some(next_at), terms } => {
+                if let Some(of) = terms.recurrence.filter(|of| !of.rollover) {
+                    let begun = MovedRule::Begun { next: of.k.saturating_add(1), next_at: *next_at };
+                    self.rules.insert(of.rule_id, begun);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether what the row says is agreed can be so.
+    fn led_to_standing(&self, standing: &Standing) -> bool {
+        !self.owed.was_negative(standing.debt.owed)
+            && !self.held_debt.was_negative(standing.debt.held)
+            && self.credit_limit.is_none_or(|limit| limit == standing.credit_limit)
+            && self.low_balance.is_none_or(|low| low == standing.low_balance)
+            && self.is_blocked.is_none_or(|blocked| blocked == standing.is_blocked)
+    }
+
+    /// Whether a rule can be so; none for one that runs no more.
+    fn led_to_rule(&self, id: RuleId, row: Option<&Rule>) -> bool {
+        match (self.rules.get(&id), row) {
+            (Some(MovedRule::Begun { next, next_at }), Some(row)) => (row.next, row.next_at) == (*next, *next_at),
+            (Some(MovedRule::Ended), row) => row.is_none(),
+            // It may have ended with its last instance.
+            (Some(MovedRule::Begun { .. }), None) | (None, _) => true,
+        }
+    }
+}
+
 impl MovedGrant {
     /// What the row of the grant says that its entries since cannot have led to.
     fn contradicts(&self, row: &Grant) -> bool {
@@ -196,17 +244,32 @@ impl Rebuilt {
         for (kind, row) in wrong {
             self.fault(kind, None, None, format!("the entries since the checkpoint cannot have led to {row}"));
         }
-        let debt = image.facts.account.standing.debt;
-        let led_to_debt = |before: &Before| !before.owed.was_negative(debt.owed) && !before.held_debt.was_negative(debt.held);
-        if !self.before.as_ref().is_none_or(led_to_debt) {
-            self.fault(
-                FaultKind::WrongAccount,
-                None,
-                None,
-                format!("the entries since the checkpoint cannot have led to {debt:?}"),
-            );
+        let standing = &image.facts.account.standing;
+        if !self.before.as_ref().is_none_or(|before| before.led_to_standing(standing)) {
+            let message = format!("the entries since the checkpoint cannot have led to {standing:?}");
+            self.fault(FaultKind::WrongAccount, None, None, message);
         }
+        self.compare_rules_before(image);
         self.compare_sums(image);
+    }
+
+    /// The rules that run are as many as the row says; those made since are as they were made, the others where they went.
+    fn compare_rules_before(&mut self, image: &AccountImage) {
+        let rows = &image.facts.rules;
+        if usize::try_from(image.facts.account.standing.rules) != Ok(rows.len()) {
+            let message = format!("the row counts {} rules that run, there are {}", image.facts.account.standing.rules, rows.len());
+            self.fault(FaultKind::WrongAccount, None, None, message);
+        }
+        let Some(before) = &self.before else { return };
+        let wrong = |id: &RuleId| match self.rules.get(id) {
+            Some(rule) => rows.get(id) != Some(rule).filter(|rule| rule.is_running()),
+            None => !before.led_to_rule(*id, rows.get(id)),
+        };
+        let ids: BTreeSet<RuleId> = self.rules.keys().chain(before.rules.keys()).chain(rows.keys()).copied().collect();
+        for id in ids.into_iter().filter(wrong).collect::<Vec<_>>() {
+            let message = format!("the entries since the checkpoint cannot have led to the rule {id} as {:?}", rows.get(&id));
+            self.fault(FaultKind::WrongRule, None, None, message);
+        }
     }
 
     fn compare_sums(&mut self, image: &AccountImage) {

@@ -110,7 +110,7 @@ pub(crate) struct Rebuilt {
     pub(super) before: Option<Before>,
     grants: Map<GrantId, Grant>,
     holds: Map<HoldId, Hold>,
-    rules: BTreeMap<RuleId, Rule>,
+    pub(super) rules: BTreeMap<RuleId, Rule>,
     /// What refunds gave back, as their entries say it, and as the operations of the charges do.
     refunded: Amount,
     noted_refunded: Amount,
@@ -275,6 +275,9 @@ impl Rebuilt {
         self.end_or_amend_grant(entry);
         self.rebuild_hold(entry);
         self.rebuild_rule(entry);
+        if let (Some(before), Some(terms)) = (&mut self.before, &entry.terms) {
+            before.agree(terms);
+        }
         Ok(())
     }
 

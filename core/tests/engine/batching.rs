@@ -103,6 +103,33 @@ fn the_queue_is_bounded_in_bytes() {
     tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
 }
 
+/// A group that is larger than the queue may be waits in an empty one: else it would be refused for ever.
+#[test]
+fn an_empty_queue_takes_any_batch() {
+    let store = Scripted::new([]);
+    let engine = store.engine(SECOND * 10);
+    store.shut_gate();
+    let first = engine.submit(grant("u1", "20000")).unwrap();
+    store.wait_for_runs(1);
+    // As text short enough, in memory much longer.
+    let many = serde_json::json!({ "n": vec![1; 30_000] });
+    let large = Charge { metadata: many.as_object().cloned(), ..Charge::new(user("u1"), amount("1")) };
+    let group = vec![acme().request(large).into_command(); 80];
+    thread::scope(|scope| {
+        let (waiting, group) = (&engine, group.clone());
+        let answered = scope.spawn(move || waiting.execute_all(group));
+        while engine.stats().queued == 0 && !answered.is_finished() {
+            thread::yield_now();
+        }
+        assert!(engine.stats().queued_bytes > 64 * 1024 * 1024, "{}", engine.stats().queued_bytes);
+        assert!(matches!(engine.submit(charge("u1", "1")), Err(Failure::Failed(Error::Busy(_)))), "and nothing beside it");
+        store.open_gate();
+        assert_eq!(answered.join().unwrap().unwrap().len(), 80);
+    });
+    first.wait().unwrap();
+    assert_eq!(available(&engine, "u1"), "19920");
+}
+
 #[test]
 fn many_commands_of_many_callers_pass_a_full_queue_without_deadlock() {
     let store = Scripted::new([]);

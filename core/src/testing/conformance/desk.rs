@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Subject;
@@ -74,6 +75,15 @@ pub(super) fn member(last_at: Timestamp) -> Member {
 /// A tenant or user that is blocked.
 pub(super) fn blocked(last_at: Timestamp) -> SubjectRow {
     SubjectRow { is_blocked: true, since: second(-5), last_at }
+}
+
+/// Counts a writer out however it ends, so that whoever reads until all have ended ends too, and the case fails.
+pub(super) struct Ended<'a>(pub(super) &'a AtomicUsize);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// A clock and a store: what is booked here is booked by the clock.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::Subject;
-use super::desk::{Desk, account, account_of, feed, id, needs_account, run, second, tenant, units};
+use super::desk::{Desk, Ended, account, account_of, feed, id, needs_account, run, second, tenant, units};
 use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::OpId;
@@ -96,6 +96,7 @@ pub fn nothing_appears_behind_a_position_handed_out(subject: &Subject) {
         for n in 0..WRITERS {
             let (store, writing) = (subject.store(), &writing);
             scope.spawn(move || {
+                let _ended = Ended(writing);
                 let (clock, key) = (ManualClock::at(second(0)), account(&format!("u{n}")));
                 for _ in 0..BATCHES {
                     run(&*store, &clock, needs_account(&key), |mut facts| {
@@ -105,7 +106,6 @@ pub fn nothing_appears_behind_a_position_handed_out(subject: &Subject) {
                         vec![first, second]
                     });
                 }
-                writing.fetch_sub(1, Ordering::SeqCst);
             });
         }
         let store = subject.store();

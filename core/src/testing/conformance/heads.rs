@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::Subject;
-use super::desk::{Desk, account, account_of, ask, id, needs_account, run, second, units};
+use super::desk::{Desk, Ended, account, account_of, ask, id, needs_account, run, second, units};
 use crate::ledger::{AccountHead, OperationKind, StoredOperation};
 use crate::owner::AccountKey;
 use crate::store::{Answer, Query, Store};
@@ -104,13 +104,13 @@ pub fn heads_stay_as_they_were_while_others_write(subject: &Subject) {
         for n in 0..WRITERS {
             let (store, writing) = (subject.store(), &writing);
             scope.spawn(move || {
+                let _ended = Ended(writing);
                 let (clock, key) = (ManualClock::at(second(0)), account(&format!("u{n}")));
                 for _ in 0..BATCHES {
                     run(&*store, &clock, needs_account(&key), |facts| {
                         vec![Draft::of(&facts, &key, OperationKind::Grant).grant(units(1), None).done()]
                     });
                 }
-                writing.fetch_sub(1, Ordering::SeqCst);
             });
         }
         while writing.load(Ordering::SeqCst) > 0 {

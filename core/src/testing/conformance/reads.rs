@@ -1,13 +1,15 @@
 //! Law 8, and the answers about accounts, holds, grants and tasks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use super::Subject;
-use super::desk::{Desk, account, account_at, account_of, feed, id, member, member_key, needs_account, run, second, tenant, units};
+use super::desk::{
+    Desk, Ended, account, account_at, account_of, feed, id, member, member_key, needs_account, run, second, tenant, units,
+};
 use crate::credit::{Band, Debt, Every, Grant, GrantTerms, LowBalance, Member, Recurrence, RuleTerms, Scope, Standing};
 use crate::facts::{AccountFacts, Needs};
 use crate::id::{RuleId, TaskId, UserId};
@@ -241,10 +243,11 @@ pub fn a_read_does_not_wait_for_a_batch(subject: &Subject) {
 pub fn a_read_sees_whole_batches_only(subject: &Subject) {
     let key = account("a");
     let store = subject.store();
-    let writing = AtomicBool::new(true);
+    let writing = AtomicUsize::new(1);
     thread::scope(|scope| {
         let (writer, key, writing) = (subject.store(), &key, &writing);
         scope.spawn(move || {
+            let _ended = Ended(writing);
             let clock = ManualClock::at(second(0));
             for _ in 0..60 {
                 run(&*writer, &clock, needs_account(key), |mut facts| {
@@ -254,9 +257,8 @@ pub fn a_read_sees_whole_batches_only(subject: &Subject) {
                     vec![first, second]
                 });
             }
-            writing.store(false, Ordering::SeqCst);
         });
-        while writing.load(Ordering::SeqCst) {
+        while writing.load(Ordering::SeqCst) > 0 {
             if let Some(read) = account_at(&*store, key, Timestamp::MAX) {
                 assert_whole(&read);
             }

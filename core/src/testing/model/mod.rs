@@ -415,7 +415,7 @@ impl Model {
     }
 
     /// The account has the version that the command expects.
-    fn expect_version(&self, purse: usize) -> Result<(), DenialKind> {
+    pub(super) fn expect_version(&self, purse: usize) -> Result<(), DenialKind> {
         match self.expected {
             Some(expected) if expected != self.purses[purse].version => Err(VersionConflict),
             _ => Ok(()),

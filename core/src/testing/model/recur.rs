@@ -69,6 +69,7 @@ impl Model {
         let mine = |rhythm: &Rhythm| rhythm.id == Some(id) && self.purses[rhythm.purse].key.tenant_id == *tenant;
         let rhythm = self.rhythms.iter().position(mine).ok_or(PayloadInvalid)?;
         let purse = self.rhythms[rhythm].purse;
+        self.expect_version(purse)?;
         self.present(clock, purse, None);
         if self.rhythms[rhythm].ended {
             return Err(PayloadInvalid);

@@ -126,8 +126,12 @@ impl Model {
         app: Option<&AppId>,
         template: Option<&TemplateId>,
     ) -> Result<Lines, DenialKind> {
+        let (available, _) = self.sums(purse);
         let (mut lines, missing) = self.draw_lots(purse, now, amount, app, template)?;
         let purse = &self.purses[purse];
+        if amount > 0 && available - amount < -purse.limit {
+            return Err(InsufficientBalance);
+        }
         if missing > 0 {
             lines.push((DEBT, missing));
         }

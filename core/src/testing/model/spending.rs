@@ -78,7 +78,7 @@ impl Model {
         let member = self.colleague(&key.tenant_id, &key.owner, user).map(|at| &self.colleagues[at]);
         let member = member.filter(|member| member.role.is_some()).ok_or(NotAMember)?;
         match member.limit {
-            Some((limit, per)) if member.unit == key.unit && self.used(member, per, now) + amount > limit => {
+            Some((limit, per)) if amount > 0 && member.unit == key.unit && self.used(member, per, now) + amount > limit => {
                 Err(MemberLimitExceeded)
             }
             _ => Ok(()),
