@@ -343,4 +343,10 @@ text_ids! {
     PriceBasis = "price_basis",
     /// Names a scene of the platform.
     Scene = "scene",
+    /// Names a model of the catalogue.
+    ModelId = "model",
+    /// Names what of an app is counted and priced (`request`, `minute`).
+    UsageUnit = "usage_unit",
+    /// Names an extra of a price book.
+    ExtraName = "extras",
 }

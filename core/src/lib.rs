@@ -68,6 +68,7 @@ pub mod ledger;
 mod map;
 mod owner;
 mod pairs;
+pub mod pricing;
 mod recording;
 mod settle;
 pub mod store;
@@ -100,8 +101,9 @@ pub use engine::{
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
-    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
-    PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
+    Actor, AppId, AuditId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, ModelId, OpId, Operator,
+    OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UsageUnit,
+    UserId,
 };
 pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;
