@@ -90,8 +90,10 @@ fn version(reader: &mut Reader, fields: &Fields<'_>) -> Option<String> {
         return None;
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+    let fits = |text: &str| (1..=64).contains(&text.len()) && text.chars().all(allowed);
     match node {
-        Node::Text(text) | Node::Number(text) if (1..=64).contains(&text.len()) && text.chars().all(allowed) => Some(text.clone()),
+        Node::Text(text) if fits(text) => Some(text.clone()),
+        Node::Number(digits) if fits(digits) && !digits.starts_with('-') => Some(digits.clone()),
         _ => {
             reader.wrong(at, node, VERSION);
             None

@@ -52,6 +52,15 @@ impl<'de> Visitor<'de> for Tree<'_> {
         Ok(Node::Bool(value))
     }
 
+    /// A whole number can come as one.
+    fn visit_u64<E>(self, number: u64) -> Result<Node, E> {
+        Ok(Node::Number(number.to_string()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Node, E> {
+        Ok(Node::Number(number.to_string()))
+    }
+
     fn visit_str<E>(self, text: &str) -> Result<Node, E> {
         Ok(Node::Text(text.to_owned()))
     }
