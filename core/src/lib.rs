@@ -50,6 +50,10 @@
 //! they decide, and [`Engine::sweep`] books it for accounts that nobody writes to. The clock is an argument
 //! ([`EngineBuilder::clock`]), so a test can set it.
 //!
+//! # Prices
+//! A [`pricing::PriceBook`] says what work costs, from an instant on; [`Engine::estimate`] answers by the one in force, with what an
+//! account lacks to pay it. It is a pure function of the book: an old version works out an old estimate again.
+//!
 //! # Amounts
 //! An [`Amount`] is an exact count of millionths. It is read from text or integers, never from a float, and never rounded.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -112,6 +116,11 @@ pub use recording::Recording;
 pub use rusqlite;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// The page about prices, whose code is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/pricing.md")]
+struct PricingPage;
 
 /// The front page of the repository, whose code is compiled and run.
 #[cfg(doctest)]
