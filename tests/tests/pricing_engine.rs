@@ -9,7 +9,8 @@ use drawdown::{
     SetCreditLimit,
 };
 
-const BOOK: &str = "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}}}";
+const BOOK: &str =
+    "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}}}";
 
 fn book(version: &str, from: &str) -> PriceBook {
     PriceBook::from_yaml(&BOOK.replace('V', version).replace("FROM", from)).unwrap()
