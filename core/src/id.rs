@@ -291,6 +291,13 @@ macro_rules! text_ids {
             }
         }
 
+        impl From<&$name> for Arc<str> {
+            /// The text, shared.
+            fn from(id: &$name) -> Arc<str> {
+                Arc::clone(&id.0)
+            }
+        }
+
         impl FromStr for $name {
             type Err = Denial;
 

@@ -226,14 +226,14 @@ impl PriceBook {
         let model = request.model.as_ref().or(default);
         let prices = model.map(|model| self.catalogue.find(model)).transpose()?;
         if let (Some(template_id), Some(price)) = (&request.template_id, template_price) {
-            bill.count(LineKind::Base, template_id.as_str(), request.quantity, price)?;
+            bill.count(LineKind::Base, template_id, request.quantity, price)?;
         } else if let (Some(scene), Some(price)) = (&request.scene, scene_price) {
-            bill.count(LineKind::Base, scene.as_str(), request.quantity, price)?;
+            bill.count(LineKind::Base, scene, request.quantity, price)?;
         } else if let Some(prices) = prices {
             bill.count_usage(prices, request)?;
             return Ok(model);
         } else if let Some((usage_unit, price)) = unit_price {
-            bill.count(LineKind::Base, usage_unit.as_str(), request.quantity, price)?;
+            bill.count(LineKind::Base, usage_unit, request.quantity, price)?;
         } else {
             return Err(no_price(request));
         }
@@ -251,17 +251,17 @@ impl PriceBook {
                 return Err(Denial::invalid(&format!("extras.{name}"), "a quantity", "a quantity of at most 1000000000"));
             }
             match self.extra(name)?.effect(name.as_str(), asked)? {
-                Some(Effect::Add(price, quantity)) => bill.count(LineKind::Extra, name.as_str(), quantity, price)?,
+                Some(Effect::Add(price, quantity)) => bill.count(LineKind::Extra, name, quantity, price)?,
                 Some(Effect::AddByTier(tiers, quantity)) => {
                     for (part, price) in extra::parts(tiers, quantity) {
-                        bill.count(LineKind::Extra, name.as_str(), part, price)?;
+                        bill.count(LineKind::Extra, name, part, price)?;
                     }
                 }
                 Some(Effect::Multiply(factor)) => factors.push((name, factor)),
                 None => {}
             }
         }
-        factors.into_iter().try_for_each(|(name, factor)| bill.multiply(LineKind::Extra, name.as_str(), factor))
+        factors.into_iter().try_for_each(|(name, factor)| bill.multiply(LineKind::Extra, name, factor))
     }
 }
 
@@ -280,23 +280,23 @@ impl Default for Bill {
 }
 
 impl Bill {
-    fn count(&mut self, item: LineKind, name: &str, quantity: Amount, price: Rate) -> Result<(), Denial> {
+    fn count(&mut self, item: LineKind, name: impl Into<Arc<str>>, quantity: Amount, price: Rate) -> Result<(), Denial> {
         let cost = extra::cost_of(quantity, price).and_then(|cost| self.total.plus(cost));
-        self.reach(cost.ok_or_else(out_of_range)?, item, name, Some(quantity), price)
+        self.reach(cost.ok_or_else(out_of_range)?, item, name.into(), Some(quantity), price)
     }
 
     /// Multiplies all so far. A factor of one has no line.
-    fn multiply(&mut self, item: LineKind, name: &str, factor: Rate) -> Result<(), Denial> {
+    fn multiply(&mut self, item: LineKind, name: impl Into<Arc<str>>, factor: Rate) -> Result<(), Denial> {
         if factor == Rate::ONE {
             return Ok(());
         }
-        self.reach(self.total.times(factor.exact()).ok_or_else(out_of_range)?, item, name, None, factor)
+        self.reach(self.total.times(factor.exact()).ok_or_else(out_of_range)?, item, name.into(), None, factor)
     }
 
-    fn reach(&mut self, total: Exact, item: LineKind, name: &str, quantity: Option<Amount>, rate: Rate) -> Result<(), Denial> {
+    fn reach(&mut self, total: Exact, item: LineKind, name: Arc<str>, quantity: Option<Amount>, rate: Rate) -> Result<(), Denial> {
         let listed = total.rounded(Rounding::TO_MICROS).ok_or_else(out_of_range)?;
         let amount = listed.checked_sub(self.listed).ok_or_else(out_of_range)?;
-        self.lines.push(LineItem { item, name: Some(Arc::from(name)), quantity, rate: Some(rate), amount });
+        self.lines.push(LineItem { item, name: Some(name), quantity, rate: Some(rate), amount });
         (self.total, self.listed) = (total, listed);
         Ok(())
     }

@@ -217,6 +217,18 @@ impl Exact {
     }
 }
 
+/// The powers of ten that 128 bits hold.
+#[expect(clippy::indexing_slicing, reason = "the compiler works it out, and would refuse")]
+const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
 fn power(of_ten: u32) -> Option<i128> {
-    10_i128.checked_pow(of_ten)
+    POWERS.get(of_ten as usize).copied()
 }

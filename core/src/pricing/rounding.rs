@@ -101,7 +101,12 @@ impl TryFrom<Written> for Rounding {
 impl RoundingMode {
     /// How many whole steps a number becomes. The step is positive.
     pub(super) fn divide(self, number: i128, step: i128) -> Option<i128> {
-        let (whole, rest) = (number.checked_div(step)?, number.checked_rem(step)?.unsigned_abs());
+        let (whole, rest) = match (i64::try_from(number), i64::try_from(step)) {
+            // Division is much faster in 64 bits, and nearly every cost fits.
+            (Ok(number), Ok(step)) => (number.checked_div(step)?.into(), number.checked_rem(step)?.into()),
+            _ => (number.checked_div(step)?, number.checked_rem(step)?),
+        };
+        let rest = i128::unsigned_abs(rest);
         if rest == 0 {
             return Some(whole);
         }
