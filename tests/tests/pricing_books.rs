@@ -199,6 +199,23 @@ prices: 1
 }
 
 #[test]
+fn a_price_has_at_most_a_hundred_tiers() {
+    for (tiers, fits) in [(99, true), (100, false)] {
+        let graduated: Vec<Value> = (1..=tiers).map(|to| json!({"up_to": to, "price": 1})).chain([json!({"price": 1})]).collect();
+        let above: Vec<Value> = (0..=tiers).map(|size| json!({"context_tokens": size, "per_input_token": 1})).collect();
+        for (pointer, list) in
+            [("/extras/g/graduated", &graduated), ("/extras/v/volume", &graduated), ("/models/gpt/above", &above)]
+        {
+            let mut book = whole();
+            *at(&mut book, pointer) = json!(list);
+            let read = PriceBook::from_json(&book.to_string());
+            assert_eq!(read.is_ok(), fits, "{pointer} {tiers}");
+            assert!(fits || paths(&read.unwrap_err()) == [path_of(pointer)], "{pointer}");
+        }
+    }
+}
+
+#[test]
 fn a_field_stands_once() {
     for (given, path) in [
         (whole().to_string().replacen("\"scenes\":", "\"version\":\"1\",\"scenes\":", 1), "version"),

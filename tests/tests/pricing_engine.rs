@@ -78,6 +78,11 @@ fn credit_that_is_kept_for_other_work_pays_nothing() {
     desk.grant("3", Scope::default());
     desk.answers("clip", ["11", "1", "0"]);
     desk.answers("poster", ["11", "1", "7"]);
+    // So it is with an app.
+    desk.grant("2", Scope { app_id: Some("video".parse().unwrap()), ..Scope::default() });
+    desk.answers("poster", ["13", "3", "7"]);
+    let answer = desk.estimate(r#"{"template_id": "poster", "app_id": "video"}"#).unwrap();
+    assert_eq!(answer.suggest_topup.to_string(), "5");
 }
 
 #[test]

@@ -82,6 +82,9 @@ fn the_base_is_by_the_first_that_has_a_price() {
         (r#"{"model": "video", "app_id": "knowledge", "usage_unit": "request"}"#, Ok("10")),
         (r#"{"app_id": "knowledge", "usage_unit": "gb_month", "quantity": 3}"#, Ok("1.5")),
         (r#"{}"#, Ok("4")),
+        (r#"{"app_id": "any"}"#, Ok("4")),
+        (r#"{"app_id": "any", "template_id": "poster"}"#, Ok("10")),
+        (r#"{"usage_unit": "request", "template_id": "poster"}"#, Err("app_id")),
         (r#"{"template_id": "by_scene"}"#, Err("template_id")),
     ]);
 }
@@ -366,8 +369,8 @@ fn the_shape_of_a_request_is_checked() {
     assert_eq!(denial.details()["field"], "extras");
     assert_eq!(request(r#"{"scene": "film", "extras": null, "priority": null}"#), request(r#"{"scene": "film"}"#));
     // What was put together by hand is checked as well.
-    let half = EstimateRequest { app_id: Some("knowledge".parse().unwrap()), ..EstimateRequest::default() };
-    assert_eq!(book().estimate(&half).unwrap_err().details()["field"], "usage_unit");
+    let half = EstimateRequest { usage_unit: Some("request".parse().unwrap()), ..EstimateRequest::default() };
+    assert_eq!(book().estimate(&half).unwrap_err().details()["field"], "app_id");
     let many = Usage { calls: u64::MAX, ..Usage::default() };
     let many = EstimateRequest::of_model(Some("video".parse().unwrap()), Some(many));
     assert_eq!(book().estimate(&many).unwrap_err().details()["field"], "usage");

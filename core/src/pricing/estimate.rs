@@ -208,8 +208,8 @@ impl PriceBook {
         })
     }
 
-    /// Puts the base on the bill: by the first of template, scene, model and unit of the app that has a price. Whatever is named has
-    /// to be known. Answers the model, where it is that.
+    /// Puts the base on the bill: by the first of template, scene, model and unit of the app that has a price. Whatever of them is named
+    /// has to be known. Answers the model, where it is that.
     fn base<'b>(
         &'b self,
         request: &'b EstimateRequest,
@@ -221,7 +221,7 @@ impl PriceBook {
             (Some(app_id), Some(usage_unit)) => Some((usage_unit, self.usage_unit(app_id, usage_unit)?)),
             _ => None,
         };
-        let named = request.template_id.is_some() || request.scene.is_some() || request.app_id.is_some();
+        let named = request.template_id.is_some() || request.scene.is_some() || request.usage_unit.is_some();
         let default = self.catalogue.default_model().filter(|_| !named || request.usage.is_some());
         let model = request.model.as_ref().or(default);
         let prices = model.map(|model| self.catalogue.find(model)).transpose()?;

@@ -36,6 +36,8 @@ const VERSION: &str = "1 to 64 letters, digits, `.`, `_` and `-`";
 const TIME: &str = "an ISO 8601 instant with an offset and at most 6 digits after the second";
 const NAME: &str = "text of 1 to 255 bytes without control characters";
 const POSITIVE: &str = "an amount above 0 with at most 6 decimal places";
+/// The most tiers of a price.
+const MAX_TIERS: usize = 100;
 /// The longest time to wait that is told: ten years of minutes.
 const MAX_ETA: u64 = 5_256_000;
 
@@ -245,11 +247,12 @@ fn one_of<'n>(reader: &mut Reader, node: &'n Node, at: Path<'_>, ways: &[&'stati
 }
 
 fn tiers(reader: &mut Reader, node: &Node, at: Path<'_>) -> Option<Vec<Tier>> {
-    const ALLOWED: &str = "a list of tiers, `up_to` rising, the last without it";
+    const ALLOWED: &str = "a list of 1 to 100 tiers, `up_to` rising, the last without it";
     const RISING: &str = "an amount above that of the tier before, with at most 6 decimal places";
     let items = reader.list(node, at, ALLOWED)?;
-    if items.is_empty() {
+    if items.is_empty() || items.len() > MAX_TIERS {
         reader.wrong(at, node, ALLOWED);
+        return None;
     }
     let (mut read, mut from) = (Vec::with_capacity(items.len()), Amount::ZERO);
     for (index, item) in items.iter().enumerate() {
@@ -317,7 +320,12 @@ fn tokens(reader: &mut Reader, fields: &Fields<'_>, at: Path<'_>) -> TokenPrices
 
 fn context_tiers(reader: &mut Reader, node: &Node, at: Path<'_>) -> Vec<ContextTier> {
     const RISING: &str = "a whole number above that of the tier before";
-    let items = reader.list(node, at, "a list of tiers, `context_tokens` rising").unwrap_or_default();
+    const ALLOWED: &str = "a list of at most 100 tiers, `context_tokens` rising";
+    let items = reader.list(node, at, ALLOWED).unwrap_or_default();
+    if items.len() > MAX_TIERS {
+        reader.wrong(at, node, ALLOWED);
+        return Vec::new();
+    }
     let names: Vec<&'static str> = ["context_tokens"].into_iter().chain(TOKEN_FIELDS).collect();
     let mut tiers: Vec<ContextTier> = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {

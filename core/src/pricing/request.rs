@@ -55,9 +55,9 @@ pub struct EstimateRequest {
     pub scene: Option<Scene>,
     /// The model.
     pub model: Option<ModelId>,
-    /// The app whose unit is counted; together with `usage_unit`.
+    /// The app that the work is for. It is priced by its `usage_unit`; without one it only says which credit can pay.
     pub app_id: Option<AppId>,
-    /// The unit of the app that is counted.
+    /// The unit of the app that is counted; it needs the app.
     pub usage_unit: Option<UsageUnit>,
     /// What the model is used for; where it is not said, one call that makes one image, as far as the model has prices for them.
     pub usage: Option<Usage>,
@@ -124,9 +124,8 @@ impl EstimateRequest {
         if self.extras.len() > MAX_EXTRAS {
             return Err(Denial::invalid("extras", self.extras.len(), "at most 64 extras"));
         }
-        if self.app_id.is_some() != self.usage_unit.is_some() {
-            let field = if self.app_id.is_some() { "usage_unit" } else { "app_id" };
-            return Err(Denial::invalid(field, "null", "a name where the other of `app_id` and `usage_unit` is given"));
+        if self.usage_unit.is_some() && self.app_id.is_none() {
+            return Err(Denial::invalid("app_id", "null", "the app that the `usage_unit` is of"));
         }
         let Some(usage) = &self.usage else { return Ok(()) };
         let counts = [

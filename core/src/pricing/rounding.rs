@@ -1,6 +1,6 @@
 //! The one place where anything is rounded: the cost of what was asked, by the mode and step of its price book.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::exact::Exact;
 use crate::amount::Amount;
@@ -38,8 +38,7 @@ named_enum! {
 /// assert_eq!(Rounding::new(RoundingMode::Up, Amount::ZERO).unwrap_err().details()["field"], "step");
 /// # Ok::<(), drawdown::Denial>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rounding {
     mode: RoundingMode,
     step: Amount,
@@ -80,21 +79,6 @@ impl Default for Rounding {
     /// To millionths, halves away from 0.
     fn default() -> Rounding {
         Rounding { mode: RoundingMode::HalfUp, step: Amount::from_micros(1) }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    mode: RoundingMode,
-    step: Amount,
-}
-
-impl TryFrom<Written> for Rounding {
-    type Error = Denial;
-
-    fn try_from(written: Written) -> Result<Rounding, Denial> {
-        Rounding::new(written.mode, written.step)
     }
 }
 
