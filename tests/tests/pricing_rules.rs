@@ -367,6 +367,8 @@ fn the_shape_of_a_request_is_checked() {
     let many: Vec<String> = (0..65).map(|number| format!("\"e{number}\": 1")).collect();
     let denial = EstimateRequest::from_json(&format!(r#"{{"extras": {{{}}}}}"#, many.join(","))).unwrap_err();
     assert_eq!(denial.details()["field"], "extras");
+    let denial = EstimateRequest::from_json(&format!(r#"{{"scene": "{}"}}"#, "x".repeat(64 * 1024))).unwrap_err();
+    assert_eq!(denial.name(), "payload_too_large");
     assert_eq!(request(r#"{"scene": "film", "extras": null, "priority": null}"#), request(r#"{"scene": "film"}"#));
     // What was put together by hand is checked as well.
     let half = EstimateRequest { usage_unit: Some("request".parse().unwrap()), ..EstimateRequest::default() };

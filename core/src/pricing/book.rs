@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::document::Node;
+use super::document::{MAX_PRICES_BYTES, Node};
 use super::exact::Rate;
 use super::extra::ExtraPrice;
 use super::known;
@@ -109,9 +109,9 @@ impl PriceBook {
     ///
     /// # Errors
     /// `config_invalid` with all mistakes (`details.errors`, the first 100: path, given, allowed, message); `payload_too_large`
-    /// above 2 MiB or 250,000 values.
+    /// above 8 MiB or 400,000 values.
     pub fn from_json(json: &str) -> Result<PriceBook, Denial> {
-        parse::book(&Node::from_json(json)?)
+        parse::book(&Node::from_json(json, MAX_PRICES_BYTES)?)
     }
 
     /// Reads a price book from YAML 1.2: one document, without anchors, tags and directives.
@@ -119,7 +119,7 @@ impl PriceBook {
     /// # Errors
     /// As [`PriceBook::from_json`].
     pub fn from_yaml(yaml: &str) -> Result<PriceBook, Denial> {
-        parse::book(&Node::from_yaml(yaml)?)
+        parse::book(&Node::from_yaml(yaml, MAX_PRICES_BYTES)?)
     }
 
     /// Writes the price book as JSON: what [`PriceBook::from_json`] reads. Equal books give equal text.

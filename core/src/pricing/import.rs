@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
-use super::document::Node;
+use super::document::{MAX_PRICES_BYTES, Node};
 use super::exact::Rate;
 use super::model::{Catalogue, ContextTier, ModelPrices, TokenPrices};
 use crate::denial::{Denial, DenialKind, shown};
@@ -46,7 +46,7 @@ pub struct RefusedModel {
 /// multiplied exactly; nothing is rounded. A model whose prices cannot be read, or would be finer than a [`Rate`], is refused.
 ///
 /// # Errors
-/// `config_invalid` when the JSON cannot be read, or is no object; `payload_too_large` above 2 MiB or 250,000 values.
+/// `config_invalid` when the JSON cannot be read, or is no object; `payload_too_large` above 8 MiB or 400,000 values.
 ///
 /// # Examples
 /// ```
@@ -64,7 +64,7 @@ pub struct RefusedModel {
 /// # Ok::<(), drawdown::Denial>(())
 /// ```
 pub fn import_price_map(json: &str, terms: ImportTerms) -> Result<PriceMapImport, Denial> {
-    let Node::Object(models) = Node::from_json(json)? else {
+    let Node::Object(models) = Node::from_json(json, MAX_PRICES_BYTES)? else {
         return Err(Denial::new(DenialKind::ConfigInvalid, "a price map is an object: the name of a model, and its fields"));
     };
     let (mut taken, mut refused, mut left_out) = (BTreeMap::new(), Vec::new(), BTreeMap::new());

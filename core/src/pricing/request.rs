@@ -17,6 +17,9 @@ pub const MAX_EXTRAS: usize = 64;
 /// The largest quantity: of a request, of an extra, of seconds.
 pub const MAX_QUANTITY: Amount = Amount::from_micros(1_000_000_000_000_000);
 
+/// The largest request, in bytes of JSON.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
 const FIELDS: [&str; 10] =
     ["template_id", "scene", "model", "app_id", "usage_unit", "usage", "quantity", "resolution", "priority", "extras"];
 const USAGE_FIELDS: [&str; 8] = [
@@ -94,13 +97,13 @@ impl EstimateRequest {
     ///
     /// # Errors
     /// `payload_invalid` for unknown fields, fields that stand twice, and values that cannot be read, with all of them in
-    /// `details.errors`; `payload_too_large` above 2 MiB.
+    /// `details.errors`; `payload_too_large` above 64 KiB.
     pub fn from_json(json: &str) -> Result<EstimateRequest, Denial> {
         let unreadable = |denial: Denial| match denial.kind() {
             DenialKind::PayloadTooLarge => denial,
             _ => Denial::new(DenialKind::PayloadInvalid, denial.message()).with("field", ".").with("allowed", "one JSON object"),
         };
-        let document = Node::from_json(json).map_err(unreadable)?;
+        let document = Node::from_json(json, MAX_REQUEST_BYTES).map_err(unreadable)?;
         let mut reader = Reader::default();
         let read = request(&mut reader, &document);
         match (reader.mistakes.denial(DenialKind::PayloadInvalid, "the request"), read) {

@@ -10,10 +10,10 @@ use crate::denial::{Denial, DenialKind};
 pub(super) use read::{Fields, Path, Reader};
 
 /// The largest document of prices, in bytes.
-pub const MAX_PRICES_BYTES: usize = 2 * 1024 * 1024;
+pub const MAX_PRICES_BYTES: usize = 8 * 1024 * 1024;
 
 /// The most values in a document: fields, items, and what holds them.
-pub const MAX_PRICES_VALUES: u32 = 250_000;
+pub const MAX_PRICES_VALUES: u32 = 400_000;
 
 /// How deep lists and objects can stand in each other.
 const MAX_DEPTH: usize = 32;
@@ -30,22 +30,19 @@ pub(super) enum Node {
 }
 
 impl Node {
-    pub(super) fn from_json(text: &str) -> Result<Node, Denial> {
-        check_size(text)?;
+    pub(super) fn from_json(text: &str, most_bytes: usize) -> Result<Node, Denial> {
+        check_size(text, most_bytes)?;
         json::read(text)
     }
 
-    pub(super) fn from_yaml(text: &str) -> Result<Node, Denial> {
-        check_size(text)?;
+    pub(super) fn from_yaml(text: &str, most_bytes: usize) -> Result<Node, Denial> {
+        check_size(text, most_bytes)?;
         yaml::read(text)
     }
 }
 
-fn check_size(text: &str) -> Result<(), Denial> {
-    if text.len() <= MAX_PRICES_BYTES {
-        return Ok(());
-    }
-    Err(too_large("bytes", text.len(), MAX_PRICES_BYTES))
+fn check_size(text: &str, most_bytes: usize) -> Result<(), Denial> {
+    if text.len() <= most_bytes { Ok(()) } else { Err(too_large("bytes", text.len(), most_bytes)) }
 }
 
 fn too_many_values() -> Denial {
