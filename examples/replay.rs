@@ -5,7 +5,7 @@
 //! ```
 //!
 //! For every request an upper bound is held; when its work is done, what its tokens cost is captured and the rest is
-//! released. Prices are whole millionths a token. Many users are in flight at once, each user's commands one after the
+//! released. A price book says what a token costs (`data/prices.yaml`). Many users are in flight at once, each user's commands one after the
 //! other, in the order of the trace.
 //!
 //! Run it again on the same file, or kill it anywhere and run it again: the totals are exactly those of one run that was
@@ -36,6 +36,8 @@ mod outcome {
 mod life;
 #[path = "replay/plan.rs"]
 mod plan;
+#[path = "replay/prices.rs"]
+mod prices;
 #[path = "replay/report.rs"]
 mod report;
 #[path = "replay/run.rs"]
@@ -61,6 +63,9 @@ struct Arguments {
     /// The SQLite file with the books; made if there is none.
     #[arg(long)]
     db: PathBuf,
+    /// A price book, in YAML, whose default model answers the requests; without it, 3 and 15 credits for a million tokens.
+    #[arg(long)]
+    prices: Option<PathBuf>,
     /// How many users send the requests.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     users: u32,
@@ -107,7 +112,8 @@ fn replay(arguments: &Arguments) -> Outcome<bool> {
         return Err(format!("{} malformed lines; nothing was booked", trace.bad_rows.len()).into());
     }
     let first = trace.rows.first().ok_or("the trace has no requests")?;
-    let replay = run::Replay::open(&arguments.db, first, arguments.users)?;
+    let prices = prices::Prices::read(arguments.prices.as_deref())?;
+    let replay = run::Replay::open(&arguments.db, first, arguments.users, prices)?;
     let tally = replay.run(&trace.rows, arguments.in_flight)?;
     let totals = report::totals(&replay)?;
     let verified = report::verify(&replay)?;

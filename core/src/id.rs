@@ -291,6 +291,13 @@ macro_rules! text_ids {
             }
         }
 
+        impl From<&$name> for Arc<str> {
+            /// The text, shared.
+            fn from(id: &$name) -> Arc<str> {
+                Arc::clone(&id.0)
+            }
+        }
+
         impl FromStr for $name {
             type Err = Denial;
 
@@ -343,4 +350,10 @@ text_ids! {
     PriceBasis = "price_basis",
     /// Names a scene of the platform.
     Scene = "scene",
+    /// Names a model of the catalogue.
+    ModelId = "model",
+    /// Names what of an app is counted and priced (`request`, `minute`).
+    UsageUnit = "usage_unit",
+    /// Names an extra of a price book.
+    ExtraName = "extras",
 }

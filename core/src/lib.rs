@@ -50,6 +50,10 @@
 //! they decide, and [`Engine::sweep`] books it for accounts that nobody writes to. The clock is an argument
 //! ([`EngineBuilder::clock`]), so a test can set it.
 //!
+//! # Prices
+//! A [`pricing::PriceBook`] says what work costs, from an instant on; [`Engine::estimate`] answers by the one in force, with what an
+//! account lacks to pay it. It is a pure function of the book: an old version works out an old estimate again.
+//!
 //! # Amounts
 //! An [`Amount`] is an exact count of millionths. It is read from text or integers, never from a float, and never rounded.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -68,6 +72,7 @@ pub mod ledger;
 mod map;
 mod owner;
 mod pairs;
+pub mod pricing;
 mod recording;
 mod settle;
 pub mod store;
@@ -100,8 +105,9 @@ pub use engine::{
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
-    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, OpId, Operator, OrganizationId, PolicyTag,
-    PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
+    Actor, AppId, AuditId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, ModelId, OpId, Operator,
+    OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UsageUnit,
+    UserId,
 };
 pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;
@@ -110,6 +116,11 @@ pub use recording::Recording;
 pub use rusqlite;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// The page about prices, whose code is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/pricing.md")]
+struct PricingPage;
 
 /// The front page of the repository, whose code is compiled and run.
 #[cfg(doctest)]

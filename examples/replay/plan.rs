@@ -1,5 +1,5 @@
-//! What is to be done, worked out from the trace alone: who asks, who was given what, what a request costs, and which
-//! commands fall into which step of the clock.
+//! What is to be done, worked out from the trace alone: who asks, who was given what, and which commands fall into
+//! which step of the clock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -11,36 +11,11 @@ use crate::trace::Row;
 /// The clock moves in steps of this many microseconds.
 pub(crate) const STEP_MICROS: i64 = 30_000_000;
 
-/// Millionths of a credit for a token read, and for one written: 3 and 15 credits for a million tokens.
-const CONTEXT_TOKEN: i64 = 3;
-const GENERATED_TOKEN: i64 = 15;
-
 /// How long it takes to write a token, in microseconds: so much later the request is captured.
 const TOKEN_MICROS: i64 = 20_000;
 
 /// Seconds that a hold outlives the work that it pays for.
 const HOLD_SLACK_SECONDS: i64 = 900;
-
-/// What a request costs.
-pub(crate) fn cost(row: &Row) -> Amount {
-    price(row, row.generated_tokens)
-}
-
-/// An upper bound of what it costs, known before the work: as if the answer took all the tokens that the caller allows.
-///
-/// The trace does not say what was allowed; the smallest of 256, 1,024, 4,096, ... that the answer fits into is taken.
-pub(crate) fn upper_bound(row: &Row) -> Amount {
-    let mut allowed: u32 = 256;
-    while allowed < row.generated_tokens {
-        allowed = allowed.saturating_mul(4);
-    }
-    price(row, allowed)
-}
-
-/// Whole millionths times whole tokens: exact, and in range for any token count of 32 bits.
-fn price(row: &Row, generated: u32) -> Amount {
-    Amount::from_micros(i64::from(row.context_tokens) * CONTEXT_TOKEN + i64::from(generated) * GENERATED_TOKEN)
-}
 
 /// Seconds until the hold of a request releases itself: never before its work is done.
 pub(crate) fn hold_seconds(row: &Row) -> u32 {
@@ -91,10 +66,11 @@ const fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A number that tells one list of requests from another.
-pub(crate) fn digest(rows: &[Row]) -> u64 {
+/// A number that tells one list of requests from another, and one text of prices.
+pub(crate) fn digest(rows: &[Row], prices: &str) -> u64 {
     let tokens = |row: &Row| u64::from(row.context_tokens) << 32 | u64::from(row.generated_tokens);
-    rows.iter().fold(0, |digest, row| {
+    let prices = prices.bytes().fold(0, |digest, byte| mix(digest ^ u64::from(byte)));
+    rows.iter().fold(prices, |digest, row| {
         [row.line, row.at.micros().cast_unsigned(), tokens(row)].into_iter().fold(digest, |digest, part| mix(digest ^ part))
     })
 }

@@ -16,6 +16,7 @@ use hdrhistogram::Histogram;
 use crate::Outcome;
 use crate::life::Life;
 use crate::plan::{self, Act, Event, Queue};
+use crate::prices::{Prices, UNIT};
 use crate::trace::Row;
 
 /// How often a command is sent again while the engine is busy, and the pause before each.
@@ -34,6 +35,7 @@ pub(crate) struct Replay {
     pub(crate) accounts: Vec<AccountKey>,
     context: Context,
     clock: Arc<ManualClock>,
+    prices: Prices,
     start: Timestamp,
 }
 
@@ -77,15 +79,15 @@ enum Ask {
 
 impl Replay {
     /// Opens the books at the step where an earlier run stopped, or at the first.
-    pub(crate) fn open(db: &Path, first: &Row, users: u32) -> Outcome<Replay> {
+    pub(crate) fn open(db: &Path, first: &Row, users: u32, prices: Prices) -> Outcome<Replay> {
         let start = plan::step_of(first.at)?;
         let clock = Arc::new(ManualClock::at(start));
         let path = db.to_str().ok_or("the path of the books is no UTF-8")?;
         let engine = Engine::builder().url(format!("sqlite://{path}")).clock(Arc::clone(&clock) as Arc<dyn Clock>).build()?;
         let context = Context::tenant("replay")?;
-        let account = |user| Ok(AccountKey::new(context.tenant_id.clone(), owner(user)?, Unit::new("credit")?));
+        let account = |user| Ok(AccountKey::new(context.tenant_id.clone(), owner(user)?, Unit::new(UNIT)?));
         let accounts = (0..users).map(account).collect::<Outcome<Vec<_>>>()?;
-        Ok(Replay { engine, accounts, context, clock, start })
+        Ok(Replay { engine, accounts, context, clock, prices, start })
     }
 
     /// Does all that the trace asks for, then settles what is due one step after its end.
@@ -148,10 +150,10 @@ impl Run<'_> {
         self.replay.clock.set(step.max(self.resumed_at));
     }
 
-    /// Writes down, once, what is replayed: another trace, part of one, or number of users conflicts with it.
+    /// Writes down, once, what is replayed: another trace, part of one, number of users, or prices conflict with it.
     fn name_run(&mut self, rows: &[Row]) -> Outcome<()> {
         let users = self.replay.accounts.len();
-        let digest = plan::digest(rows);
+        let digest = plan::digest(rows, &self.replay.prices.text());
         let note = PlaceHold {
             expire_in: 1,
             reason: Some(format!("replay of {} requests by {users} users, digest {digest:016x}", rows.len()).into()),
@@ -160,7 +162,7 @@ impl Run<'_> {
         let command = self.replay.context.key("run")?.request(note).into_command();
         match self.insist(&command) {
             Ok(receipt) => self.count(&receipt, 0),
-            Err(Failure::Denied(_)) => Err("the books belong to another trace, part of a trace, or number of users".into()),
+            Err(Failure::Denied(_)) => Err("the books belong to another trace, part of a trace, number of users, or prices".into()),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -272,7 +274,8 @@ impl Run<'_> {
                 let hold = PlaceHold {
                     task_id: Some(TaskId::new(format!("request-{}", row.line))?),
                     expire_in: plan::hold_seconds(row),
-                    ..PlaceHold::new(owner(user)?, plan::upper_bound(row))
+                    price_basis: Some(self.replay.prices.basis().clone()),
+                    ..PlaceHold::new(owner(user)?, self.replay.prices.upper_bound(row)?)
                 };
                 context.key(hold_key)?.request(hold).into_command()
             }
@@ -288,7 +291,7 @@ impl Run<'_> {
                 context.key(hold_key)?.request(note).into_command()
             }
             Ask::Capture(hold_id) => {
-                let capture = CaptureHold::new(*hold_id, plan::cost(row));
+                let capture = CaptureHold::new(*hold_id, self.replay.prices.cost(row)?);
                 context.key(format!("row-{}/capture", row.line))?.request(capture).into_command()
             }
         })

@@ -173,7 +173,7 @@ fn books_of_a_shorter_run_or_of_fewer_users_are_refused_and_left_alone() {
     for output in [command(&own_trace(), &db).output().unwrap(), more_users.unwrap()] {
         assert!(!output.status.success());
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(errors.contains("the books belong to another trace, part of a trace, or number of users"), "{errors}");
+        assert!(errors.contains("the books belong to another trace, part of a trace, number of users, or prices"), "{errors}");
     }
     assert_eq!(outcome(&first), outcome(&short()));
 }
@@ -190,6 +190,40 @@ fn books_of_another_trace_are_refused() {
     assert!(!output.status.success());
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("another trace"), "{errors}");
+}
+
+#[test]
+fn requests_cost_what_the_price_book_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let prices = folder.path().join("prices.yaml");
+    let ours = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/prices.yaml")).unwrap();
+    let with = |text: &str, db: &str| {
+        fs::write(&prices, text).unwrap();
+        command(&own_trace(), &folder.path().join(db)).arg("--prices").arg(&prices).args(["--limit", "40"]).output().unwrap()
+    };
+    let built_in = report(command(&own_trace(), &folder.path().join("a.db")).args(["--limit", "40"]));
+    let same = with(&ours, "b.db");
+    assert_eq!(outcome(&built_in), outcome(&String::from_utf8(same.stdout).unwrap()));
+    let twice = ours.replace("0.000003", "0.000006").replace("0.000015", "0.00003");
+    let consumed = |report: &str| -> i64 {
+        let of = |kind| cells(report, kind)[1].parse::<drawdown::Amount>().unwrap().micros();
+        ["trial", "campaign", "purchased"].into_iter().map(of).sum()
+    };
+    let double = with(&twice, "c.db");
+    assert!(consumed(&String::from_utf8(double.stdout).unwrap()) > consumed(&built_in));
+    // The books of other prices are not continued, and mistakes are told before there are books.
+    for (text, db, told) in [
+        (twice.as_str(), "b.db", "or prices"),
+        (&ours.replace("per_output_token: 0.000015", ""), "d.db", "usage.output_tokens"),
+        (&ours.replace("unit: credit", "unit: UC"), "d.db", "in `UC`"),
+        (&ours.replace("version: replay", ""), "d.db", "`version` is missing"),
+    ] {
+        let output = with(text, db);
+        assert!(!output.status.success());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains(told), "{errors}");
+    }
+    assert!(!folder.path().join("d.db").exists());
 }
 
 #[test]

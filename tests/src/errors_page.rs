@@ -18,7 +18,7 @@ the machinery around them. Branch on the name, or in Rust on the variant: severa
 
 A **surface** is an HTTP interface that a host can put before the engine, which serves none itself: the *platform* (estimate,
 pre-deduct, commit, cancel, charge, refund), the *entitlements* of apps, *enterprise* batches by API key, and *image* edits.
-Whoever offers none of them needs the names alone. Denials that the engine cannot come to (API keys, prices, licences) are
+Whoever offers none of them needs the names alone. Denials that the engine cannot come to (API keys, licences) are
 there for such a host to answer. Their words are explained in the [glossary](glossary.md).
 
 The surfaces differ only in the codes below; a dash says that no call of the surface is answered so. Where two codes stand,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use drawdown::ledger::{AccountHead, ChainHash, Checkpoint, Draw, DrawLine, Entry, EntryKind, EntryText, Terms, text_hash};
+use drawdown::pricing::{EstimateRequest, PriceBook};
 use drawdown::{AccountKey, Amount, Command, Engine, Failure, LedgerId, ManualClock, OpId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -222,5 +223,35 @@ fn write_golden_values() {
         let lines: Vec<String> = document["cases"].as_array().unwrap().iter().map(|case| format!("    {case}")).collect();
         let file = format!("{{\n  \"about\": {},\n  \"cases\": [\n{}\n  ]\n}}\n", document["about"], lines.join(",\n"));
         std::fs::write(path(name), file).unwrap();
+    }
+}
+
+#[test]
+fn pricing() {
+    let document = document("pricing");
+    let book = |case: &Value| PriceBook::from_yaml(text(&document["books"], text(case, "book"))).unwrap();
+    for case in document["cases"].as_array().unwrap() {
+        let asked = EstimateRequest::from_json(&case["request"].to_string()).and_then(|request| book(case).estimate(&request));
+        let Some(expected) = case.get("estimate") else {
+            let denial = asked.unwrap_err();
+            assert_eq!((denial.name(), &denial.details()["field"]), (text(case, "denied"), &case["field"]), "{case}");
+            assert_eq!(denial.details()["allowed"], case["allowed"], "{case}");
+            continue;
+        };
+        let estimate = match case.get("available") {
+            Some(available) => {
+                let available = available.as_str().unwrap().parse().unwrap();
+                serde_json::to_value(asked.unwrap().funded(available, Amount::ZERO).unwrap())
+            }
+            None => serde_json::to_value(asked.unwrap()),
+        };
+        let mut estimate = estimate.unwrap();
+        estimate.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        assert_eq!(&estimate, expected, "{case}");
+    }
+    for case in document["mistakes"].as_array().unwrap() {
+        let denial = PriceBook::from_yaml(text(case, "yaml")).unwrap_err();
+        let paths: Vec<&Value> = denial.details()["errors"].as_array().unwrap().iter().map(|error| &error["path"]).collect();
+        assert_eq!(paths, case["paths"].as_array().unwrap().iter().collect::<Vec<_>>(), "{case}");
     }
 }

@@ -10,6 +10,7 @@ use super::stats::{Outcomes, Work};
 use super::{Engine, Inner};
 use crate::credit::Policies;
 use crate::error::Error;
+use crate::pricing::PriceBooks;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::time::{Clock, SystemClock};
@@ -38,6 +39,7 @@ pub struct EngineBuilder {
     url: Option<String>,
     clock: Option<Arc<dyn Clock>>,
     policies: Policies,
+    prices: PriceBooks,
     deadline: Option<Duration>,
     seed: Option<u64>,
 }
@@ -61,6 +63,11 @@ impl EngineBuilder {
     /// Decides by these policies.
     pub fn policies(self, policies: Policies) -> EngineBuilder {
         EngineBuilder { policies, ..self }
+    }
+
+    /// Estimates by these price books. Without any, there is no price.
+    pub fn prices(self, prices: PriceBooks) -> EngineBuilder {
+        EngineBuilder { prices, ..self }
     }
 
     /// How long a command is tried again after contention or a lost connection: 10 seconds by default, a day at most.
@@ -102,7 +109,8 @@ impl EngineBuilder {
         let lane =
             Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded), work: Work::default() });
         let outcomes = || Arc::new(Outcomes::new());
-        Engine { inner: Arc::new(Inner { lane, commands: outcomes(), staged: outcomes(), policies: self.policies, deadline }) }
+        let (policies, prices) = (self.policies, self.prices);
+        Engine { inner: Arc::new(Inner { lane, commands: outcomes(), staged: outcomes(), policies, prices, deadline }) }
     }
 }
 

@@ -9,6 +9,7 @@ mod builder;
 mod checkpoint;
 mod commit;
 mod erase;
+mod estimate;
 mod forget;
 mod health;
 mod job;
@@ -46,6 +47,7 @@ use crate::credit::{Policies, TenantPolicy};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::id::TenantId;
+use crate::pricing::PriceBooks;
 use crate::time::Timestamp;
 use job::{Job, Prepared, late};
 use lane::{Lane, MAX_BATCH};
@@ -81,6 +83,7 @@ struct Inner {
     /// How those ended that were staged in transactions of the host.
     staged: Arc<Outcomes>,
     policies: Policies,
+    prices: PriceBooks,
     deadline: Duration,
 }
 

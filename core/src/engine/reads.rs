@@ -369,7 +369,7 @@ impl Engine {
     }
 
     /// An account settled now; `None` if it never had an entry.
-    fn settled(&self, account: &AccountKey) -> Result<(Option<AccountFacts>, Timestamp), Failure> {
+    pub(super) fn settled(&self, account: &AccountKey) -> Result<(Option<AccountFacts>, Timestamp), Failure> {
         let mut now = self.now();
         for _ in 0..MAX_READS {
             let Some(facts) = ask!(self, Account, Query::Account(account.clone(), now))? else {

@@ -1,0 +1,60 @@
+//! What work costs now, beside what there is to pay it.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::credit;
+use crate::denial::Denial;
+use crate::error::Failure;
+use crate::facts::AccountFacts;
+use crate::owner::AccountKey;
+use crate::pricing::{EstimateRequest, FundedEstimate, PriceBooks};
+
+impl Engine {
+    /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held or kept.
+    ///
+    /// What is missing is what grants that can pay for this app and template lack, and the credit limit does not cover.
+    ///
+    /// # Errors
+    /// `pricing_unavailable` when no price book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate),
+    /// and when the account counts another unit than the price book; [`crate::Error`] when the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::pricing::{EstimateRequest, PriceBook, PriceBooks};
+    /// use drawdown::{AccountKey, Context, Engine, GrantCredit, GrantType, Owner};
+    /// let book = "{version: 1, effective_at: 2026-01-01T00:00:00Z, unit: credit, templates: {poster: {base: 10}}}";
+    /// let engine = Engine::builder().prices(PriceBooks::new([PriceBook::from_yaml(book)?])?).build()?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(Context::tenant("acme")?.request(GrantCredit::new(user.clone(), GrantType::Trial, "4".parse()?)))?;
+    /// let account = AccountKey::new("acme".parse()?, user, "credit".parse()?);
+    /// let answer = engine.estimate(&account, &EstimateRequest::from_json(r#"{"template_id": "poster"}"#)?)?;
+    /// assert_eq!((answer.estimate.selected_cost.to_string(), answer.suggest_topup.to_string()), ("10".into(), "6".into()));
+    /// let unknown = engine.estimate(&account, &EstimateRequest::from_json(r#"{"template_id": "flyer"}"#)?).unwrap_err();
+    /// assert_eq!(unknown.denial().unwrap().details()["allowed"], "one of poster");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn estimate(&self, account: &AccountKey, request: &EstimateRequest) -> Result<FundedEstimate, Failure> {
+        let (facts, now) = self.settled(account)?;
+        let book = self.inner.prices.at(now)?;
+        if *book.unit() != account.unit {
+            let allowed = format!("`{}`, the unit of the prices", book.unit());
+            return Err(Denial::invalid("unit", &account.unit, &allowed).into());
+        }
+        let estimate = book.estimate(request)?;
+        let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
+        let policy = self.policy(&account.tenant_id);
+        let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());
+        let missing = credit::explain(&facts, policy, estimate.selected_cost, app, template, now).missing;
+        let mut funded = estimate.funded(facts.account.available, facts.account.standing.credit_limit)?;
+        // Credit that is kept for other apps and templates is part of the balance and pays nothing here.
+        funded.suggest_topup = funded.suggest_topup.max(missing);
+        Ok(funded)
+    }
+
+    /// The price books of the engine.
+    #[must_use]
+    pub fn prices(&self) -> &PriceBooks {
+        &self.inner.prices
+    }
+}

@@ -1,0 +1,236 @@
+//! What is to be priced.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::book::{Priority, Resolution};
+use super::document::{Fields, Node, Path, Reader};
+use super::extra::ExtraAsked;
+use super::model::{MAX_COUNT, Usage};
+use crate::amount::Amount;
+use crate::denial::{Denial, DenialKind};
+use crate::id::{AppId, ExtraName, ModelId, Scene, TemplateId, UsageUnit};
+
+/// The most extras of a request.
+pub const MAX_EXTRAS: usize = 64;
+
+/// The largest quantity: of a request, of an extra, of seconds.
+pub const MAX_QUANTITY: Amount = Amount::from_micros(1_000_000_000_000_000);
+
+/// The largest request, in bytes of JSON.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+const FIELDS: [&str; 10] =
+    ["template_id", "scene", "model", "app_id", "usage_unit", "usage", "quantity", "resolution", "priority", "extras"];
+const USAGE_FIELDS: [&str; 8] = [
+    "calls",
+    "images",
+    "seconds",
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+];
+const QUANTITY: &str = "a number from 0 to 1000000000 with at most 6 decimal places";
+const NAME: &str = "text of 1 to 255 bytes without control characters";
+
+/// Work to be priced: what it is, how much of it, and how it is to be done.
+///
+/// What is named is priced by the first of these that has a price in the book: the template, the scene, the model, the unit of the
+/// app. Where none is named, the default model is meant.
+///
+/// # Examples
+/// ```
+/// use drawdown::pricing::{EstimateRequest, Priority};
+/// let request = EstimateRequest::from_json(r#"{"template_id": "poster", "priority": "accelerated", "extras": {"voices": 2}}"#)?;
+/// assert_eq!((request.priority, request.extras.len()), (Priority::Accelerated, 1));
+/// let refused = EstimateRequest::from_json(r#"{"template_id": "poster", "priority": "soon"}"#).unwrap_err();
+/// assert_eq!(refused.details()["field"], "priority");
+/// assert_eq!(refused.details()["allowed"], "one of standard, accelerated");
+/// # Ok::<(), drawdown::Denial>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EstimateRequest {
+    /// The template.
+    pub template_id: Option<TemplateId>,
+    /// The scene.
+    pub scene: Option<Scene>,
+    /// The model.
+    pub model: Option<ModelId>,
+    /// The app that the work is for. It is priced by its `usage_unit`; without one it only says which credit can pay.
+    pub app_id: Option<AppId>,
+    /// The unit of the app that is counted; it needs the app.
+    pub usage_unit: Option<UsageUnit>,
+    /// What the model is used for; where it is not said, one call that makes one image, as far as the model has prices for them.
+    pub usage: Option<Usage>,
+    /// How much of it: above 0, at most 10^9 (default 1).
+    pub quantity: Amount,
+    /// The resolution (default `hd`).
+    pub resolution: Resolution,
+    /// The priority (default `standard`).
+    pub priority: Priority,
+    /// The extras by their names, at most 64.
+    pub extras: BTreeMap<ExtraName, ExtraAsked>,
+}
+
+impl Default for EstimateRequest {
+    fn default() -> EstimateRequest {
+        EstimateRequest {
+            template_id: None,
+            scene: None,
+            model: None,
+            app_id: None,
+            usage_unit: None,
+            usage: None,
+            quantity: Amount::from_micros(1_000_000),
+            resolution: Resolution::default(),
+            priority: Priority::default(),
+            extras: BTreeMap::new(),
+        }
+    }
+}
+
+impl EstimateRequest {
+    /// Reads a request from JSON. An extra is a quantity, `true` for 1, or the name of one of its options; `false`, `null` and 0
+    /// say that it is not asked for.
+    ///
+    /// # Errors
+    /// `payload_invalid` for unknown fields, fields that stand twice, and values that cannot be read, with all of them in
+    /// `details.errors`; `payload_too_large` above 64 KiB.
+    pub fn from_json(json: &str) -> Result<EstimateRequest, Denial> {
+        let unreadable = |denial: Denial| match denial.kind() {
+            DenialKind::PayloadTooLarge => denial,
+            _ => Denial::new(DenialKind::PayloadInvalid, denial.message()).with("field", ".").with("allowed", "one JSON object"),
+        };
+        let document = Node::from_json(json, MAX_REQUEST_BYTES).map_err(unreadable)?;
+        let mut reader = Reader::default();
+        let read = request(&mut reader, &document);
+        match (reader.mistakes.denial(DenialKind::PayloadInvalid, "the request"), read) {
+            (Some(denial), _) => Err(denial),
+            (None, Some(request)) => Ok(request),
+            (None, None) => Err(Denial::new(DenialKind::PayloadInvalid, "the request cannot be read")),
+        }
+    }
+
+    /// Asks for the default model, or another, without saying more.
+    #[must_use]
+    pub fn of_model(model: Option<ModelId>, usage: Option<Usage>) -> EstimateRequest {
+        EstimateRequest { model, usage, ..EstimateRequest::default() }
+    }
+
+    /// The shape of what was not read from JSON.
+    pub(super) fn check(&self) -> Result<(), Denial> {
+        if !self.quantity.is_positive() || self.quantity > MAX_QUANTITY {
+            return Err(Denial::invalid("quantity", self.quantity, "a number above 0, at most 1000000000"));
+        }
+        if self.extras.len() > MAX_EXTRAS {
+            return Err(Denial::invalid("extras", self.extras.len(), "at most 64 extras"));
+        }
+        if self.usage_unit.is_some() && self.app_id.is_none() {
+            return Err(Denial::invalid("app_id", "null", "the app that the `usage_unit` is of"));
+        }
+        let Some(usage) = &self.usage else { return Ok(()) };
+        let counts = [
+            usage.calls,
+            usage.images,
+            usage.input_tokens,
+            usage.cached_input_tokens,
+            usage.cache_write_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
+        ];
+        if usage.seconds.is_negative() || usage.seconds > MAX_QUANTITY || counts.iter().any(|count| *count > MAX_COUNT) {
+            return Err(Denial::invalid("usage", "a count", "counts from 0 to 10^12, seconds from 0 to 10^9"));
+        }
+        Ok(())
+    }
+}
+
+fn request(reader: &mut Reader, document: &Node) -> Option<EstimateRequest> {
+    let root = Path::Root;
+    let fields = reader.fields(document, root, &FIELDS)?;
+    fn id<T: std::str::FromStr>(reader: &mut Reader, fields: &Fields<'_>, name: &'static str) -> Option<T> {
+        fields.get(name).and_then(|node| reader.text(node, Path::Root.field(name), NAME))
+    }
+    let default = EstimateRequest::default();
+    let quantity = fields.get("quantity").map_or(Some(default.quantity), |node| {
+        let fits = |quantity: Amount| quantity.is_positive() && quantity <= MAX_QUANTITY;
+        reader.amount(node, root.field("quantity"), "a number above 0, at most 1000000000, with at most 6 decimal places", fits)
+    });
+    let resolution = fields
+        .get("resolution")
+        .map_or(Some(default.resolution), |node| word(reader, node, root.field("resolution"), Resolution::ALL, Resolution::as_str));
+    let priority = fields
+        .get("priority")
+        .map_or(Some(default.priority), |node| word(reader, node, root.field("priority"), Priority::ALL, Priority::as_str));
+    Some(EstimateRequest {
+        template_id: id(reader, &fields, "template_id"),
+        scene: id(reader, &fields, "scene"),
+        model: id(reader, &fields, "model"),
+        app_id: id(reader, &fields, "app_id"),
+        usage_unit: id(reader, &fields, "usage_unit"),
+        usage: fields.get("usage").and_then(|node| usage(reader, node, root.field("usage"))),
+        extras: fields.get("extras").map(|node| extras(reader, node, root.field("extras"))).unwrap_or_default(),
+        quantity: quantity?,
+        resolution: resolution?,
+        priority: priority?,
+    })
+}
+
+fn word<T: Copy>(reader: &mut Reader, node: &Node, at: Path<'_>, all: &[T], name: impl Fn(T) -> &'static str) -> Option<T> {
+    let found = match node {
+        Node::Text(text) => all.iter().copied().find(|value| name(*value) == text),
+        _ => None,
+    };
+    if found.is_none() {
+        let words: Vec<&str> = all.iter().map(|value| name(*value)).collect();
+        reader.wrong(at, node, &format!("one of {}", words.join(", ")));
+    }
+    found
+}
+
+fn usage(reader: &mut Reader, node: &Node, at: Path<'_>) -> Option<Usage> {
+    let fields = reader.fields(node, at, &USAGE_FIELDS)?;
+    let seconds = fields.get("seconds").map_or(Some(Amount::ZERO), |node| {
+        let fits = |seconds: Amount| !seconds.is_negative() && seconds <= MAX_QUANTITY;
+        reader.amount(node, at.field("seconds"), QUANTITY, fits)
+    });
+    let mut count = |name| fields.get(name).and_then(|node| reader.whole(node, at.field(name), MAX_COUNT)).unwrap_or(0);
+    Some(Usage {
+        calls: count("calls"),
+        images: count("images"),
+        seconds: seconds?,
+        input_tokens: count("input_tokens"),
+        cached_input_tokens: count("cached_input_tokens"),
+        cache_write_tokens: count("cache_write_tokens"),
+        output_tokens: count("output_tokens"),
+        reasoning_tokens: count("reasoning_tokens"),
+    })
+}
+
+fn extras(reader: &mut Reader, node: &Node, at: Path<'_>) -> BTreeMap<ExtraName, ExtraAsked> {
+    const ALLOWED: &str = "a quantity from 0 to 1000000000, true, false, null, or the name of an option";
+    let entries = reader.entries(node, at, "an object: a name, and how much of it").unwrap_or_default();
+    if entries.len() > MAX_EXTRAS {
+        reader.wrong(at, node, "at most 64 extras");
+    }
+    let mut asked = BTreeMap::new();
+    for (name, node) in entries {
+        let Some(key) = reader.name::<ExtraName>(name, at) else { continue };
+        let value = match node {
+            Node::Null | Node::Bool(false) => continue,
+            Node::Bool(true) => ExtraAsked::YES,
+            Node::Text(option) => ExtraAsked::Option(Arc::from(option.as_str())),
+            other => {
+                let fits = |quantity: Amount| !quantity.is_negative() && quantity <= MAX_QUANTITY;
+                let Some(quantity) = reader.amount(other, at.field(name), ALLOWED, fits) else { continue };
+                ExtraAsked::Quantity(quantity)
+            }
+        };
+        if value != ExtraAsked::Quantity(Amount::ZERO) {
+            asked.insert(key, value);
+        }
+    }
+    asked
+}

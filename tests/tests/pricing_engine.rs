@@ -1,0 +1,135 @@
+//! Estimates by an engine: the price book in force at its present, and what the account can pay for this work.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::sync::Arc;
+
+use drawdown::pricing::{EstimateRequest, FundedEstimate, PriceBook, PriceBooks};
+use drawdown::{
+    AccountKey, Amount, Charge, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, PlaceHold, Scope,
+    SetCreditLimit,
+};
+
+const BOOK: &str =
+    "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}}}";
+
+fn book(version: &str, from: &str) -> PriceBook {
+    PriceBook::from_yaml(&BOOK.replace('V', version).replace("FROM", from)).unwrap()
+}
+
+struct Desk {
+    engine: Engine,
+    clock: Arc<ManualClock>,
+    acme: Context,
+    owner: Owner,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let clock = Arc::new(ManualClock::at("2026-01-15T00:00:00Z".parse().unwrap()));
+        let books = PriceBooks::new([book("1", "2026-01-01T00:00:00Z"), book("2", "2026-02-01T00:00:00Z")]).unwrap();
+        let engine = Engine::builder().clock(clock.clone()).prices(books).build().unwrap();
+        Desk { engine, clock, acme: Context::tenant("acme").unwrap(), owner: Owner::user("u1").unwrap() }
+    }
+
+    fn account(&self, unit: &str) -> AccountKey {
+        AccountKey::new("acme".parse().unwrap(), self.owner.clone(), unit.parse().unwrap())
+    }
+
+    fn grant(&self, amount: &str, scope: Scope) {
+        let grant = GrantCredit { scope, ..GrantCredit::new(self.owner.clone(), GrantType::Purchased, amount.parse().unwrap()) };
+        self.engine.execute(self.acme.request(grant)).unwrap();
+    }
+
+    fn estimate(&self, json: &str) -> Result<FundedEstimate, Failure> {
+        self.engine.estimate(&self.account("credit"), &EstimateRequest::from_json(json).unwrap())
+    }
+
+    /// current balance, balance after, topup
+    #[track_caller]
+    fn answers(&self, template: &str, expected: [&str; 3]) {
+        let answer = self.estimate(&format!(r#"{{"template_id": "{template}"}}"#)).unwrap();
+        let got = [answer.current_balance, answer.balance_after, answer.suggest_topup].map(|amount| amount.to_string());
+        assert_eq!(got, expected);
+    }
+}
+
+#[test]
+fn an_estimate_says_what_the_account_lacks() {
+    let desk = Desk::new();
+    desk.answers("poster", ["0", "-10", "10"]);
+    desk.grant("7.5", Scope::default());
+    desk.answers("poster", ["7.5", "-2.5", "2.5"]);
+    desk.grant("2.5", Scope::default());
+    desk.answers("poster", ["10", "0", "0"]);
+    // What a hold keeps cannot be spent twice.
+    desk.engine.execute(desk.acme.request(PlaceHold::new(desk.owner.clone(), "4".parse().unwrap()))).unwrap();
+    desk.answers("poster", ["6", "-4", "4"]);
+    // Its time is over: it has released what it kept, booked or not.
+    desk.clock.advance_seconds(900);
+    desk.answers("poster", ["10", "0", "0"]);
+    let entries = desk.engine.balance(&desk.account("credit")).unwrap().version;
+    assert_eq!(entries, 3, "an estimate books nothing");
+}
+
+#[test]
+fn credit_that_is_kept_for_other_work_pays_nothing() {
+    let desk = Desk::new();
+    desk.grant("8", Scope { template_id: Some("clip".parse().unwrap()), ..Scope::default() });
+    desk.grant("3", Scope::default());
+    desk.answers("clip", ["11", "1", "0"]);
+    desk.answers("poster", ["11", "1", "7"]);
+    // So it is with an app.
+    desk.grant("2", Scope { app_id: Some("video".parse().unwrap()), ..Scope::default() });
+    desk.answers("poster", ["13", "3", "7"]);
+    let answer = desk.estimate(r#"{"template_id": "poster", "app_id": "video"}"#).unwrap();
+    assert_eq!(answer.suggest_topup.to_string(), "5");
+}
+
+#[test]
+fn a_credit_limit_counts_and_debt_is_repaid_first() {
+    let desk = Desk::new();
+    let limit = SetCreditLimit::new(desk.owner.clone(), "12".parse().unwrap(), "ops", "agreed").unwrap();
+    desk.engine.execute(desk.acme.request(limit)).unwrap();
+    desk.answers("poster", ["0", "-10", "0"]);
+    desk.engine.execute(desk.acme.request(Charge::new(desk.owner.clone(), "5".parse().unwrap()))).unwrap();
+    desk.answers("poster", ["-5", "-15", "3"]);
+    desk.grant("3", Scope::default());
+    desk.answers("poster", ["-2", "-12", "0"]);
+    let hold = PlaceHold::new(desk.owner.clone(), "10".parse().unwrap());
+    assert_eq!(desk.engine.execute(desk.acme.request(hold)).unwrap().balance_after.to_string(), "-12");
+}
+
+#[test]
+fn the_book_is_the_one_at_the_engines_present() {
+    let desk = Desk::new();
+    let basis = || desk.estimate(r#"{"template_id": "poster"}"#).unwrap().estimate.calculation_basis.to_string();
+    assert_eq!(basis(), "pricing_v1");
+    desk.clock.set("2026-01-31T23:59:59.999999Z".parse().unwrap());
+    assert_eq!(basis(), "pricing_v1");
+    desk.clock.set("2026-02-01T00:00:00Z".parse().unwrap());
+    assert_eq!(basis(), "pricing_v2");
+    desk.clock.set("2025-12-31T23:59:59Z".parse().unwrap());
+    let denial = desk.estimate("{}").unwrap_err();
+    assert_eq!(denial.denial().unwrap().name(), "pricing_unavailable");
+    let none = Engine::in_memory().estimate(&desk.account("credit"), &EstimateRequest::default()).unwrap_err();
+    assert_eq!((none.denial().unwrap().name(), none.denial().unwrap().when_to_retry()), ("pricing_unavailable", None));
+}
+
+#[test]
+fn what_cannot_be_priced_is_refused() {
+    let desk = Desk::new();
+    let unknown = desk.estimate(r#"{"template_id": "poster", "extras": {"x": 1}}"#).unwrap_err();
+    let unknown = unknown.denial().unwrap();
+    assert_eq!((unknown.name(), unknown.details()["field"].as_str()), ("payload_invalid", Some("extras.x")));
+    assert_eq!(unknown.policy_tag().unwrap().as_str(), "t");
+    let request = EstimateRequest::from_json(r#"{"template_id": "poster"}"#).unwrap();
+    let unit = desk.engine.estimate(&desk.account("UC"), &request).unwrap_err();
+    assert_eq!(unit.denial().unwrap().details()["field"], "unit");
+    // The estimate is exactly what a hold of it needs.
+    desk.grant("9.999999", Scope::default());
+    let answer = desk.estimate(r#"{"template_id": "poster"}"#).unwrap();
+    let hold = || desk.acme.request(PlaceHold::new(desk.owner.clone(), answer.estimate.selected_cost));
+    assert_eq!(desk.engine.execute(hold()).unwrap_err().denial().unwrap().name(), "insufficient_balance");
+    desk.grant(&answer.suggest_topup.to_string(), Scope::default());
+    assert_eq!(desk.engine.execute(hold()).unwrap().balance_after, Amount::ZERO);
+}
