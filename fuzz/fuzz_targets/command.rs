@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use drawdown::testing::generate::{Made, START, Step, Wait};
 use drawdown::{Charge, Command, Context, Engine, Failure, GrantCredit, GrantType, IdempotencyKey, ManualClock, Owner};
-use drawdown::{PlaceHold, Receipt, Timestamp, Unit};
+use drawdown::{PlaceHold, Receipt, Role, SetMember, Timestamp, Unit, UserId};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ fn takes_effect_once(command: Command) {
     let engine = Engine::builder().clock(clock).build().unwrap();
     let made = world(&engine, &command);
     let mut command = Step { serial: 1, about: Some(0), wait: Wait::None, template: command }.command(|_| Some(made));
+    // One that had to begin before now never does.
+    command.context.deadline = None;
     command.context.idempotency_key.get_or_insert(IdempotencyKey::new("k").unwrap());
 
     let foreseen = engine.preview(command.clone());
@@ -59,14 +61,20 @@ fn world(engine: &Engine, command: &Command) -> Made {
     let fields = command.to_fields();
     let named = |name: &str| fields.get(name).and_then(Value::as_str);
     let owner = named("owner").or(named("payer")).map(|owner| owner.parse::<Owner>().unwrap());
-    let owner = owner.unwrap_or_else(|| Owner::user(named("user_id").unwrap_or("u1")).unwrap());
+    let user = named("user_id").unwrap_or("u1");
+    let owner = owner.unwrap_or_else(|| Owner::user(user).unwrap());
     let unit = named("unit").map(|unit| Unit::new(unit).unwrap());
     let context = Context { tenant_id: command.context.tenant_id.clone(), ..Context::tenant("acme").unwrap() };
     let amount = |text: &str| text.parse().unwrap();
 
+    if let Owner::Organization(organization) = &owner {
+        engine.run(context.request(SetMember::new(organization.as_str(), user, Role::Member, "ops").unwrap().into())).unwrap();
+    }
+    let user_id = Some(UserId::new(user).unwrap());
+
     let grant = GrantCredit { unit: unit.clone(), ..GrantCredit::new(owner.clone(), GrantType::Purchased, amount("1000")) };
-    let hold = PlaceHold { unit: unit.clone(), ..PlaceHold::new(owner.clone(), amount("20")) };
-    let charge = Charge { unit, ..Charge::new(owner, amount("10")) };
+    let hold = PlaceHold { unit: unit.clone(), user_id: user_id.clone(), ..PlaceHold::new(owner.clone(), amount("20")) };
+    let charge = Charge { unit, user_id, ..Charge::new(owner, amount("10")) };
     let bodies = [grant.into(), hold.into(), charge.into()];
     let [grant, hold, charge] = bodies.map(|body| Made::of(&engine.run(context.request(body)).unwrap()));
     Made { grant_id: grant.grant_id, hold_id: hold.hold_id, ..charge }
