@@ -3,14 +3,16 @@
 
 use drawdown_tests::simulation::{simulate, simulate_all};
 
-/// About 100,000 commands together.
-const SEEDS: u64 = 340;
+/// More than 300,000 commands together.
+const SEEDS: u64 = 1_000;
 const STEPS: u32 = 300;
 
 /// What random scripts must reach, or they prove nothing.
 const REACHED: &[&str] = &[
     "adjust accepted",
     "amend accepted",
+    "block accepted",
+    "block replayed",
     "capture accepted",
     "capture busy",
     "capture clock_behind",
@@ -19,31 +21,53 @@ const REACHED: &[&str] = &[
     "capture replayed",
     "capture unknown",
     "charge accepted",
+    "charge blocked",
     "charge clock_behind",
     "charge idempotency_conflict",
     "charge insufficient_balance",
+    "charge member_limit_exceeded",
+    "charge not_a_member",
     "charge refused with its group",
     "charge replayed",
     "charge store",
     "charge unknown",
+    "erase_text accepted",
+    "erase_text replayed",
     "extend accepted",
     "grant accepted",
     "grant replayed",
     "grant unknown",
     "hold accepted",
+    "hold blocked",
+    "hold member_limit_exceeded",
+    "hold not_a_member",
     "hold pre_deduct_already_processed",
     "hold replayed",
     "hold unknown",
+    "import accepted",
+    "import replayed",
+    "import unknown",
     "recur accepted",
     "recur replayed",
+    "recur unknown",
     "refund accepted",
     "refund refund_duplicate",
     "refund replayed",
     "refund unknown",
     "release accepted",
     "release replayed",
+    "remove_member accepted",
+    "set_credit_limit accepted",
+    "set_credit_limit replayed",
+    "set_credit_limit unknown",
+    "set_low_balance accepted",
+    "set_low_balance unknown",
+    "set_member accepted",
+    "set_member replayed",
+    "set_member unknown",
     "settle accepted",
     "stop_rule accepted",
+    "unblock accepted",
     "void accepted",
     "void replayed",
 ];
@@ -57,7 +81,7 @@ fn seeds_run_clean() {
     }
     let troubles = [tally.faults, tally.late, tally.retries, tally.crashes, tally.slow, tally.polls];
     assert!(troubles.iter().all(|times| *times > 100), "{tally:#?}");
-    assert!(tally.commands >= 100_000, "{tally:#?}");
+    assert!(tally.commands >= 300_000, "{tally:#?}");
 }
 
 #[test]
