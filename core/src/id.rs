@@ -343,4 +343,8 @@ text_ids! {
     PriceBasis = "price_basis",
     /// Names a scene of the platform.
     Scene = "scene",
+    /// Names a licence of a tenant.
+    LicenceId = "licence_id",
+    /// Names a document that a licence requires.
+    DocumentId = "document",
 }

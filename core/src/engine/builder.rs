@@ -1,5 +1,6 @@
 //! How an engine is put together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::stats::{Outcomes, Work};
 use super::{Engine, Inner};
 use crate::credit::Policies;
 use crate::error::Error;
+use crate::id::TemplateId;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::time::{Clock, SystemClock};
@@ -38,6 +40,7 @@ pub struct EngineBuilder {
     url: Option<String>,
     clock: Option<Arc<dyn Clock>>,
     policies: Policies,
+    templates: Option<Arc<BTreeSet<TemplateId>>>,
     deadline: Option<Duration>,
     seed: Option<u64>,
 }
@@ -61,6 +64,12 @@ impl EngineBuilder {
     /// Decides by these policies.
     pub fn policies(self, policies: Policies) -> EngineBuilder {
         EngineBuilder { policies, ..self }
+    }
+
+    /// The templates that exist, where licences are concerned: any other is `template_not_found`. Without this, whatever is named
+    /// exists. A policy that says it itself goes before.
+    pub fn templates(self, templates: impl IntoIterator<Item = TemplateId>) -> EngineBuilder {
+        EngineBuilder { templates: Some(Arc::new(templates.into_iter().collect())), ..self }
     }
 
     /// How long a command is tried again after contention or a lost connection: 10 seconds by default, a day at most.
@@ -101,8 +110,12 @@ impl EngineBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let lane =
             Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded), work: Work::default() });
+        let policies = match &self.templates {
+            Some(templates) => self.policies.templates(templates),
+            None => self.policies,
+        };
         let outcomes = || Arc::new(Outcomes::new());
-        Engine { inner: Arc::new(Inner { lane, commands: outcomes(), staged: outcomes(), policies: self.policies, deadline }) }
+        Engine { inner: Arc::new(Inner { lane, commands: outcomes(), staged: outcomes(), policies, deadline }) }
     }
 }
 

@@ -15,6 +15,7 @@ mod job;
 #[cfg(feature = "sqlite")]
 mod join;
 mod lane;
+mod licences;
 mod members;
 mod pause;
 mod preview;
