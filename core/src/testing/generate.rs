@@ -29,8 +29,8 @@ pub const START: i64 = 1_767_225_600_000_000;
 /// Which commands are about members.
 const MEMBERS: u32 = 22;
 
-/// Which commands are about licences, and the one after.
-const LICENCES: u32 = 55;
+/// The first of those that are about licences.
+const LICENCES: u32 = 15;
 
 /// How time goes on before a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,15 +295,15 @@ impl Generator {
             _ => self.random.u32(..100),
         };
         let (about, tenant_id, body) = match kind {
-            0..18 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            0..LICENCES => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            LICENCES..18 => (None, tenant_id, self.licence(serial)),
             18..21 => (None, tenant_id.clone(), self.recur(serial, tenant_id)),
             21..22 => self.about(Kind::Rule, |own, _| own.stop()),
             MEMBERS => (None, tenant_id, self.member(serial)),
             23 => (None, tenant_id, self.block()),
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
             40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
-            52..55 => (None, tenant_id, self.adjust()),
-            LICENCES..57 => (None, tenant_id, self.licence(serial)),
+            52..57 => (None, tenant_id, self.adjust()),
             57..58 => (None, tenant_id, self.settle()),
             58..59 => (None, tenant_id, self.erase()),
             59..61 => (None, tenant_id, self.credit_limit()),
@@ -422,17 +422,25 @@ impl Generator {
         Body::SetMember(SetMember { organization_id, user_id, role, limit, operator, reason: None, metadata: None })
     }
 
-    /// At first a licence of everything, one for each template.
+    /// At first a licence of everything for anyone, one for each template.
     fn licence(&mut self, serial: u32) -> Body {
+        let kind = if serial < 9 { 99 } else { self.random.u32(..100) };
         let (mut template, operator) = (if serial % 2 == 1 { "a" } else { "b" }, self.operator());
-        let user_id = self.some(if serial < 9 { 0 } else { 35 }, |own| own.pick(&["u1", "u1", "u2"], UserId::new).into());
-        let number = if serial < 9 { 0 } else { self.random.u32(..2) };
+        let others = if serial < 9 {
+            0
+        } else if kind < 40 {
+            8
+        } else {
+            30
+        };
+        let user_id = self.some(others, |own| own.pick(&["u1", "u1", "u2"], UserId::new).into());
+        let number = u32::from(self.chance(others));
         let of = user_id.as_ref().map_or("any", UserId::as_str);
         let licence_id = self.pick(&[&format!("{template}-{of}-{number}")], LicenceId::new);
-        if serial > 8 && self.chance(8) {
+        if kind < 15 {
             return Body::RevokeLicence(RevokeLicence { licence_id, operator, reason: Arc::from("a claim"), metadata: None });
         }
-        if serial > 8 && self.chance(20) {
+        if kind < 40 {
             let documents = [self.pick(&["consent", "consent", "contract"], DocumentId::new)].into();
             return Body::SubmitDocuments(SubmitDocuments { licence_id, documents, operator, reason: None, metadata: None });
         }
