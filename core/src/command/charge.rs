@@ -17,7 +17,8 @@ use crate::owner::Owner;
 ///
 /// # Errors
 /// `amount_invalid` unless positive; `blocked`; of an organization's credit `payload_invalid` without a user, `not_a_member`,
-/// `member_limit_exceeded` with what is used and when a retry can succeed; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
+/// `member_limit_exceeded` with what is used and when a retry can succeed; where the tenant requires licences, `template_not_found`,
+/// `authorization_missing` without one that is valid, `daily_quota_exceeded`, `quota_exceeded`; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
 /// `insufficient_balance` with what was needed and what there was.
 ///
 /// # Examples

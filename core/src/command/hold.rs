@@ -31,7 +31,8 @@ const fn yes() -> bool {
 /// # Errors
 /// `amount_invalid` below 0; `payload_invalid` for an `expire_in` outside 1 to 604,800, or without a user for an organization's
 /// credit; `blocked`; `not_a_member`; `member_limit_exceeded` with what is used and when a retry can succeed; `pre_deduct_already_processed` when
-/// the task has a live or captured hold; `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
+/// the task has a live or captured hold; where the tenant requires licences, `template_not_found`, `authorization_not_found` without
+/// one, `authorization_missing` for one that is not valid, `daily_quota_exceeded`, `quota_exceeded`; `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
 ///
 /// # Examples
 /// ```
