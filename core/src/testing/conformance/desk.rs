@@ -109,7 +109,6 @@ pub(super) fn bare_licence(template: &str, last_at: Timestamp) -> Licence {
         valid_until: None,
         total_quota: None,
         daily_quota: None,
-        zone: id("UTC"),
         required_documents: [].into(),
         policy_tag: None,
         ..full.terms
