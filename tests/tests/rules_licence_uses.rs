@@ -404,6 +404,19 @@ fn labels_pass_through() {
     assert_eq!(tag_of(&mut bank, "charge 1 template_id=a policy_tag=mild"), Some("strict".to_owned()));
 }
 
+/// Within a batch what the first command settled is settled for the next: it does not come back twice.
+#[test]
+fn a_use_comes_back_once_in_a_batch() {
+    let mut bank = Bank::new(Arc::new(MemoryStore::new()), required());
+    let given = "grant 100; set_licence total_quota=2; hold 1 template_id=a expire_in=60; wait 60";
+    given.split("; ").for_each(|statement| bank.given(statement).unwrap());
+    let acme = Context::tenant("acme").unwrap();
+    let template_id = Some("a".parse().unwrap());
+    let charge = Charge { template_id, ..Charge::new(Owner::user("u1").unwrap(), "1".parse().unwrap()) };
+    let answers = bank.engine.execute_many(vec![acme.request(charge).into_command(); 3]);
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false]);
+}
+
 /// However many threads, engines and batches there are: a quota of 20 is used 20 times.
 #[test]
 fn a_quota_holds_against_all_at_once() {
