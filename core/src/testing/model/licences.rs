@@ -91,8 +91,7 @@ impl Model {
         let holds = self.freezes.iter().filter(|freeze| {
             let used = freeze.captured > 0 || freeze.state_at(now) == HoldState::Committed;
             let counted = used || freeze.state_at(now) == HoldState::Frozen;
-            let user = self.who(freeze.purse, freeze.ask.user_id.as_ref());
-            freeze.permit == Some(permit) && counted && counts(user.as_ref(), freeze.made_at)
+            freeze.permit == Some(permit) && counted && counts(freeze.permitted.as_ref(), freeze.made_at)
         });
         u64::try_from(charges + holds.count()).unwrap_or(u64::MAX)
     }
@@ -115,7 +114,7 @@ impl Model {
         }
     }
 
-    fn who(&self, purse: usize, user: Option<&UserId>) -> Option<UserId> {
+    pub(super) fn who(&self, purse: usize, user: Option<&UserId>) -> Option<UserId> {
         match (&self.purses[purse].key.owner, user) {
             (_, Some(user)) => Some(user.clone()),
             (Owner::User(payer), None) => Some(payer.clone()),

@@ -95,6 +95,8 @@ struct Freeze {
     lines: Lines,
     captured: i64,
     permit: Option<usize>,
+    /// Whose use of the licence it is. Erasing who acted does not change it.
+    permitted: Option<UserId>,
     id: Option<HoldId>,
     /// The number of its first entry, as the receipt says.
     seq: u64,

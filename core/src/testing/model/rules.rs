@@ -193,7 +193,8 @@ impl Model {
         let until = now + i64::from(ask.expire_in) * MICROS;
         let (state, draw) = (HoldState::Frozen, Some(lines.clone()));
         let (made_at, captured, id, seq) = (now, 0, None, 0);
-        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at, until, state, lines, captured, permit, id, seq });
+        let permitted = self.who(purse, ask.user_id.as_ref());
+        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at, until, state, lines, captured, permit, permitted, id, seq });
         self.touch(permit, now);
         self.use_up(purse, ask.user_id.as_ref(), Some(self.freezes.len() - 1), now, ask.amount.micros());
         let quota = self.quota(permit, purse, ask.user_id.as_ref(), now);
@@ -271,7 +272,12 @@ impl Model {
         let came_back = if ask.last { self.unfreeze(purse, &std::mem::take(&mut lines), now) } else { 0 };
         let status = if ask.last { HoldState::Committed } else { state };
         let (held_now, captured) = (total(&lines), captured + cost);
+        // A late commit is a use anew, of whoever is known by now.
+        let permitted = self.who(purse, held.user_id.as_ref());
         let freeze = &mut self.freezes[freeze];
+        if late && freeze.captured == 0 {
+            freeze.permitted = permitted;
+        }
         (freeze.state, freeze.lines, freeze.captured) = (status, lines, captured);
         let permit = freeze.permit;
         let quota = self.quota(permit, purse, held.user_id.as_ref(), now);

@@ -130,6 +130,8 @@ impl Model {
                 if purse == known {
                     return Err(AccountNotFound);
                 }
+                // What was due is booked with it, and can take the balance to another band.
+                self.purses[purse].band = self.band(purse);
                 std::mem::replace(&mut self.purses[purse].blocked, stopped) != stopped
             }
         };
