@@ -8,7 +8,10 @@ use drawdown::changes::Changes;
 use drawdown::decide::{Decision, decide};
 use drawdown::facts::{AccountFacts, Facts};
 use drawdown::pricing::{EstimateRequest, PriceBook};
-use drawdown::{Amount, Command, Context, GrantCredit, GrantType, OpId, TenantId, TenantPolicy, Timestamp};
+use drawdown::{
+    Amount, Channel, Command, Context, GrantCredit, GrantType, OpId, SetLicence, SubmitDocuments, TemplateKey, TenantId,
+    TenantPolicy, Timestamp, check_licence,
+};
 
 use crate::Outcome;
 use crate::engine::{self, TENANT};
@@ -66,7 +69,7 @@ fn decision(time: Duration, table: &mut Table) -> Outcome<()> {
     accepted(&charge, op_id(4), &policy, &facts)?;
     let nanos = nanos_of(time, || _ = black_box(decide(black_box(&charge), op_id(4), &policy, black_box(&facts))))?;
     table.fact("deciding a charge, 3 open grants", microseconds(nanos));
-    Ok(())
+    check(time, &policy, &context, facts, table)
 }
 
 /// How long one run takes, on average over a time.
@@ -84,6 +87,38 @@ fn nanos_of(time: Duration, mut run: impl FnMut()) -> Outcome<u64> {
 
 fn microseconds(nanos: u64) -> String {
     format!("{}.{:02} us", nanos / 1_000, nanos % 1_000 / 10)
+}
+
+/// Checks a template with three licences, one of them the user's own with quotas and a document, again and again.
+fn check(time: Duration, policy: &TenantPolicy, context: &Context, mut facts: Facts, table: &mut Table) -> Outcome<()> {
+    let template = TemplateKey::new(context.tenant_id.clone(), "poster".parse()?, Some("u1".parse()?));
+    facts.template_licences.insert(template.clone(), Vec::new());
+    let any = |name: &str| SetLicence::new(name, "poster", "ops");
+    let own = SetLicence {
+        user_id: Some("u1".parse()?),
+        total_quota: Some(1_000),
+        daily_quota: Some(10),
+        required_documents: ["consent".parse()?].into(),
+        ..any("own")?
+    };
+    let commands = [
+        context.request(any("first")?).into_command(),
+        context.request(any("second")?).into_command(),
+        context.request(own).into_command(),
+        context.request(SubmitDocuments::new("own", &["consent"], "ops")?).into_command(),
+    ];
+    for (random, command) in (10..).zip(commands) {
+        let op_id = OpId::new(facts.now, &context.tenant_id, None, random);
+        let changes = accepted(&command, op_id, policy, &facts)?;
+        facts.apply(&changes);
+    }
+    if !check_licence(&facts, policy, &template, Some(Channel::Creator))?.is_authorized {
+        return Err("the licence is not valid".into());
+    }
+    let check = || _ = black_box(check_licence(black_box(&facts), policy, black_box(&template), Some(Channel::Creator)));
+    let nanos = nanos_of(time, check)?;
+    table.fact("checking a licence, 3 candidates", format!("{nanos} ns"));
+    Ok(())
 }
 
 fn accepted(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Outcome<Box<Changes>> {

@@ -1,12 +1,14 @@
 //! What an accepted command changes: data for a store to write, and for the next command of the batch to see.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::amount::Amount;
 use crate::credit::{Grant, GrantTerms, Hold, HoldTerms, Member, Rule, RuleTerms};
-use crate::facts::{Account, AccountFacts, ChargeFact, Facts, MAX_ERASED, SubjectRow, Task};
+use crate::facts::{Account, AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, EntryKind, Operation, OperationKind, StoredOperation};
+use crate::licence::LicenceRows;
 use crate::owner::{AccountKey, MemberKey, Subject};
 
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
@@ -39,6 +41,8 @@ pub struct Changes {
     pub subjects: Vec<(Subject, SubjectRow)>,
     /// Members, as they stand afterwards; inserted or updated.
     pub members: Vec<(MemberKey, Member)>,
+    /// Licences, and their use.
+    pub licences: LicenceRows,
     /// Text about people that goes.
     pub erased: Erased,
 }
@@ -90,6 +94,7 @@ impl Changes {
             refunded: Vec::new(),
             subjects: Vec::new(),
             members: Vec::new(),
+            licences: LicenceRows::default(),
             erased: Erased::default(),
         }
     }
@@ -163,9 +168,29 @@ impl Facts {
             self.subjects.insert((tenant_id.clone(), subject.clone()), row.clone());
         }
         self.members.extend(changes.members.iter().cloned());
+        self.apply_licences(&changes.licences);
         self.note_charges(changes);
         self.apply_erased(changes);
         self.note_texts(changes);
+    }
+
+    fn apply_licences(&mut self, rows: &LicenceRows) {
+        for (key, licence) in &rows.licences {
+            if let Some(known) = self.licences.get_mut(key) {
+                known.licence = licence.clone();
+                continue;
+            }
+            self.licences.insert(key.clone(), LicenceFacts { licence: licence.clone(), due: BTreeMap::new() });
+            for (_, keys) in self.template_licences.iter_mut().filter(|(name, _)| name.admits(&key.tenant_id, &licence.terms)) {
+                let place = keys.partition_point(|before| before < key);
+                keys.insert(place, key.clone());
+            }
+        }
+        // A use that is reserved in this batch is not due in it.
+        for (hold_id, (key, _)) in rows.uses.iter().filter(|(_, (_, reserved))| reserved.is_none()) {
+            self.licences.get_mut(key).map(|known| known.due.remove(hold_id));
+        }
+        self.licence_users.extend(rows.users.iter().map(|(user, used)| (user.clone(), *used)));
     }
 
     fn apply_erased(&mut self, changes: &Changes) {

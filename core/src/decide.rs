@@ -14,6 +14,7 @@ use crate::facts::{AccountFacts, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
 use crate::ledger::posting::{Booked, Posting, Stop};
 use crate::ledger::{Operation, OperationKind, StoredOperation};
+use crate::licence::{self, LicenceRows, LicenceUses};
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::settle::settle;
 use crate::time::Timestamp;
@@ -33,7 +34,7 @@ pub enum Decision {
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, owner, version, membership, target, capacity, balance; within
+/// Decides a command from facts. The order of checks: shape, replay, owner, version, membership, target, licence, capacity, balance; within
 /// a command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
@@ -85,6 +86,9 @@ fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
         Body::SetCreditLimit(body) => limits::set_credit_limit(case, body),
         Body::SetLowBalance(body) => limits::set_low_balance(case, body),
         Body::Import(body) => grants::import(case, body),
+        Body::SetLicence(body) => licence::set(case, body),
+        Body::RevokeLicence(body) => licence::revoke(case, body),
+        Body::SubmitDocuments(body) => licence::submit_documents(case, body),
     }
 }
 
@@ -157,6 +161,7 @@ impl<'a> Case<'a> {
         };
         let mut posting = Posting::new(before, Some(self.facts), self.op_id, self.facts.now);
         posting.members = MemberUses::of(self.facts, self.policy.zone);
+        posting.licences = LicenceUses::of(self.facts);
         settle(&mut posting)?;
         posting.mark_settled();
         Ok(posting)
@@ -176,6 +181,7 @@ pub(crate) struct Booking<'a> {
     pub(crate) erased: Erased,
     pub(crate) subjects: Vec<(Subject, SubjectRow)>,
     pub(crate) members: Vec<(MemberKey, Member)>,
+    pub(crate) licences: LicenceRows,
 }
 
 impl<'a> Booking<'a> {
@@ -199,6 +205,7 @@ impl<'a> Booking<'a> {
             erased: Erased::default(),
             subjects: Vec::new(),
             members: Vec::new(),
+            licences: LicenceRows::default(),
         }
     }
 }
@@ -236,7 +243,7 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
-    let Booking { posting, subject, answer, policy_tag, task, refunded, erased, subjects, mut members } = booking;
+    let Booking { posting, subject, answer, policy_tag, task, refunded, erased, subjects, mut members, mut licences } = booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
     let Booked {
@@ -251,8 +258,10 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         made_rules,
         changed_rules,
         changed_members,
+        changed_licences,
     } = booked;
     members.extend(changed_members);
+    licences.extend(changed_licences);
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq.saturating_sub(u64::from(entry_count)).saturating_add(1));
     let operation = Operation {
@@ -282,6 +291,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         erased,
         subjects,
         members,
+        licences,
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
 }

@@ -111,13 +111,13 @@ denial_kinds! {
     PricingUnavailable = "pricing_unavailable", retryable: true;
     /// No licence for this template, or none that is in force.
     AuthorizationMissing = "authorization_missing", retryable: false;
-    /// No licence to hold for.
+    /// No such licence, or none for this template to hold under.
     AuthorizationNotFound = "authorization_not_found", retryable: false;
     /// The licence was revoked.
     AuthorizationRevoked = "authorization_revoked", retryable: false;
-    /// The licence is used up for today.
+    /// The licence is used up for today, or in all.
     DailyQuotaExceeded = "daily_quota_exceeded", retryable: true;
-    /// The licence is used up.
+    /// The licence is used up in all, and the tenant wants that told apart.
     QuotaExceeded = "quota_exceeded", retryable: false;
     /// A cap of the risk controls is reached.
     CapExceeded = "cap_exceeded", retryable: true;

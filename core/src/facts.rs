@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
+use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey, user_of_work};
 pub use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::time::Timestamp;
@@ -24,7 +25,8 @@ pub struct Needs {
     pub accounts: Vec<AccountKey>,
     /// Tasks -> [`Facts::tasks`], and the hold that each names -> [`Facts::holds`].
     pub tasks: Vec<(TenantId, TaskId)>,
-    /// Holds -> [`Facts::holds`]; the account of each -> [`Facts::accounts`]; the task of each -> [`Facts::tasks`].
+    /// Holds -> [`Facts::holds`]; the account of each -> [`Facts::accounts`]; the task of each -> [`Facts::tasks`]; the licence of
+    /// each -> [`Facts::licences`].
     pub holds: Vec<(TenantId, HoldId)>,
     /// Grants -> [`Facts::grants`], and the account of each -> [`Facts::accounts`].
     pub grants: Vec<(TenantId, GrantId)>,
@@ -42,6 +44,11 @@ pub struct Needs {
     pub subjects: Vec<(TenantId, Subject)>,
     /// Members of organizations -> [`Facts::members`].
     pub members: Vec<MemberKey>,
+    /// Licences -> [`Facts::licences`].
+    pub licences: Vec<LicenceKey>,
+    /// Templates -> [`Facts::template_licences`]; the licences -> [`Facts::licences`]; how often the user used each ->
+    /// [`Facts::licence_users`].
+    pub templates: Vec<TemplateKey>,
 }
 
 /// How many entries one command looks at to erase their text.
@@ -91,6 +98,25 @@ pub struct Facts {
     /// named or due.
     #[serde(with = "crate::pairs")]
     pub members: Map<MemberKey, Member>,
+    /// Licences: those named, and those of holds that stand here, named or due.
+    #[serde(with = "crate::pairs")]
+    pub licences: Map<LicenceKey, LicenceFacts>,
+    /// The licences of a template for a user and for any user, in the order of their names.
+    #[serde(with = "crate::pairs")]
+    pub template_licences: Map<TemplateKey, Vec<LicenceKey>>,
+    /// How often a user used a licence, as booked: of those who use a template, and of those who made a hold that stands here.
+    #[serde(with = "crate::pairs")]
+    pub licence_users: Map<(LicenceKey, UserId), u64>,
+}
+
+/// A licence, and what comes back to it without a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LicenceFacts {
+    /// Its row.
+    pub licence: Licence,
+    /// The uses reserved by holds whose expiry is not after the batch's `now`: the row counts them still.
+    pub due: BTreeMap<HoldId, LicenceUse>,
 }
 
 /// An account, and all that can be drawn from it or is due in it.
@@ -239,7 +265,24 @@ impl Facts {
         keep(&mut part.members, &self.members, &needs.members);
         let holders = holders(&part);
         keep(&mut part.members, &self.members, &holders);
+        self.keep_licences(&mut part, needs);
         part
+    }
+
+    fn keep_licences(&self, part: &mut Facts, needs: &Needs) {
+        keep(&mut part.licences, &self.licences, &needs.licences);
+        keep(&mut part.template_licences, &self.template_licences, &needs.templates);
+        for template in &needs.templates {
+            let listed = self.template_licences.get(template).into_iter().flatten();
+            keep(&mut part.licences, &self.licences, listed.clone());
+            let user_id = template.user_id.as_ref();
+            let users: Vec<_> = listed.filter_map(|key| Some((key.clone(), user_id?.clone()))).collect();
+            keep(&mut part.licence_users, &self.licence_users, &users);
+        }
+        for (key, user_id) in licences_of_holds(part) {
+            keep(&mut part.licences, &self.licences, [&key]);
+            keep(&mut part.licence_users, &self.licence_users, user_id.map(|user_id| (key, user_id)).iter());
+        }
     }
 
     fn keep_grant(&self, part: &mut Facts, id: GrantId) {
@@ -305,6 +348,19 @@ pub fn holders(facts: &Facts) -> Vec<MemberKey> {
     let due = facts.accounts.values().flat_map(|of| of.due_holds.values().map(|hold| (&of.account.key, hold)));
     let made_by = |(account, hold): (&Arc<AccountKey>, &Hold)| MemberKey::of_account(account, hold.terms.user_id.as_ref()?);
     named.chain(due).filter_map(made_by).collect()
+}
+
+/// The licences of the holds of these facts, named or due, and who uses them. For stores: their rows are read once these holds are
+/// known, and no anchors by that.
+#[must_use]
+pub fn licences_of_holds(facts: &Facts) -> Vec<(LicenceKey, Option<UserId>)> {
+    let named = facts.holds.values().map(|(account, hold)| (account, hold));
+    let due = facts.accounts.values().flat_map(|of| of.due_holds.values().map(|hold| (&of.account.key, hold)));
+    let licence_of = |(account, hold): (&Arc<AccountKey>, &Hold)| {
+        let key = LicenceKey::new(account.tenant_id.clone(), hold.terms.licence_id.clone()?);
+        Some((key, user_of_work(account, hold.terms.user_id.as_ref()).cloned()))
+    };
+    named.chain(due).filter_map(licence_of).collect()
 }
 
 /// How far an anchor may be ahead of the clock, in microseconds: 5 s.

@@ -356,4 +356,8 @@ text_ids! {
     UsageUnit = "usage_unit",
     /// Names an extra of a price book.
     ExtraName = "extras",
+    /// Names a licence of a tenant.
+    LicenceId = "licence_id",
+    /// Names a document that a licence requires.
+    DocumentId = "document",
 }

@@ -69,6 +69,7 @@ mod error;
 pub mod facts;
 mod id;
 pub mod ledger;
+mod licence;
 mod map;
 mod owner;
 mod pairs;
@@ -85,10 +86,10 @@ pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
     CaptureReceipt, Charge, ChargeReceipt, Command, Context, CreditLimitReceipt, EraseText, EraseTextReceipt, ExtendHold,
-    ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance, ImportReceipt, LowBalanceReceipt,
-    MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold,
-    ReleaseReceipt, RemoveMember, Request, SetCreditLimit, SetLowBalance, SetMember, Settle, SettleReceipt, StopRule,
-    StopRuleReceipt, Unblock, VoidGrant, VoidReceipt, legacy_balance,
+    ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance, ImportReceipt, LicenceReceipt,
+    LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf,
+    RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, RevokeLicence, SetCreditLimit, SetLicence, SetLowBalance,
+    SetMember, Settle, SettleReceipt, StopRule, StopRuleReceipt, SubmitDocuments, Unblock, VoidGrant, VoidReceipt, legacy_balance,
 };
 pub use credit::{
     Band, Blocked, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState,
@@ -105,9 +106,13 @@ pub use engine::{
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
-    Actor, AppId, AuditId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, MAX_TEXT_ID_BYTES, ModelId, OpId, Operator,
-    OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UsageUnit,
-    UserId,
+    Actor, AppId, AuditId, DocumentId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, MAX_TEXT_ID_BYTES, ModelId,
+    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit,
+    UsageUnit, UserId,
+};
+pub use licence::{
+    Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, MAX_DOCUMENTS, MAX_LICENCES,
+    QuotaSnapshot, ReasonCode, TemplateKey, check_licence,
 };
 pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;

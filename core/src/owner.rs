@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::denial::{Denial, DenialKind};
-use crate::id::{OrganizationId, TenantId, Unit, UserId};
+use crate::id::{LicenceId, OrganizationId, TenantId, Unit, UserId};
 
 /// Who owns an account: exactly one of the tenant's pool, a user, an organization.
 ///
@@ -136,6 +136,8 @@ pub enum Subject {
     User(UserId),
     /// One organization.
     Organization(OrganizationId),
+    /// One licence.
+    Licence(LicenceId),
 }
 
 impl Subject {
@@ -146,16 +148,18 @@ impl Subject {
             Subject::Tenant => 0,
             Subject::User(_) => 1,
             Subject::Organization(_) => 2,
+            Subject::Licence(_) => 3,
         }
     }
 
-    /// The id of the user or organization; empty for the tenant.
+    /// The id of the user, organization or licence; empty for the tenant.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
             Subject::Tenant => "",
             Subject::User(id) => id.as_str(),
             Subject::Organization(id) => id.as_str(),
+            Subject::Licence(id) => id.as_str(),
         }
     }
 }
@@ -166,6 +170,7 @@ impl fmt::Display for Subject {
             Subject::Tenant => f.write_str("tenant"),
             Subject::User(id) => write!(f, "user:{id}"),
             Subject::Organization(id) => write!(f, "organization:{id}"),
+            Subject::Licence(id) => write!(f, "licence:{id}"),
         }
     }
 }
@@ -178,7 +183,8 @@ impl FromStr for Subject {
             None if text == "tenant" => Ok(Subject::Tenant),
             Some(("user", id)) => UserId::new(id).map(Subject::User),
             Some(("organization", id)) => OrganizationId::new(id).map(Subject::Organization),
-            _ => Err(Denial::invalid("subject", text, "`tenant`, `user:<id>` or `organization:<id>`")),
+            Some(("licence", id)) => LicenceId::new(id).map(Subject::Licence),
+            _ => Err(Denial::invalid("subject", text, "`tenant`, `user:<id>`, `organization:<id>` or `licence:<id>`")),
         }
     }
 }

@@ -50,7 +50,14 @@ pub struct Recording {
 }
 
 impl Recording {
-    pub(crate) fn new(command: Command, op_id: OpId, policy: TenantPolicy, facts: Facts) -> Recording {
+    pub(crate) fn new(command: Command, op_id: OpId, mut policy: TenantPolicy, facts: Facts) -> Recording {
+        // Of all templates those that decide.
+        if let Some(templates) = policy.templates.take() {
+            let needs = command.needs(&policy);
+            let named = needs.templates.iter().map(|template| &template.template_id);
+            let known = named.filter(|named| templates.contains(*named)).cloned().collect();
+            policy.templates = Some(std::sync::Arc::new(known));
+        }
         Recording { version: VERSION, command, op_id, policy, facts }
     }
 

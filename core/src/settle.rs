@@ -235,6 +235,7 @@ mod tests {
             scene: None,
             price_basis: None,
             policy_tag: None,
+            licence_id: None,
             over_capture: OverCapture::Reject,
             late_commit: LateCommit::Reject,
             created_at: at(0),

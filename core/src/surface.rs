@@ -32,11 +32,13 @@ pub enum UsedBy {
     Hold,
     /// A read.
     Read,
+    /// A licence check.
+    Check,
 }
 
 impl UsedBy {
     /// Every call.
-    pub const ALL: &[UsedBy] = &[UsedBy::Write, UsedBy::WriteAllExpired, UsedBy::Hold, UsedBy::Read];
+    pub const ALL: &[UsedBy] = &[UsedBy::Write, UsedBy::WriteAllExpired, UsedBy::Hold, UsedBy::Read, UsedBy::Check];
 }
 
 /// How numeric codes are written.
@@ -120,7 +122,7 @@ error_kinds! {
     LedgerUnavailable = "ledger_unavailable";
     /// The ledger cannot be read now.
     LedgerServiceUnavailable = "ledger_service_unavailable";
-    /// The host's licence service cannot be asked now.
+    /// Licences cannot be checked now.
     LicenseServiceUnavailable = "license_service_unavailable";
     /// The host's model failed; nothing was charged.
     ModelFailed = "model_failed";
@@ -137,6 +139,7 @@ impl Error {
         match (self, used_by) {
             (Error::Corrupt(_) | Error::Output(_), _) => ErrorKind::Internal,
             (_, UsedBy::Read) => ErrorKind::LedgerServiceUnavailable,
+            (_, UsedBy::Check) => ErrorKind::LicenseServiceUnavailable,
             (_, _) => ErrorKind::LedgerUnavailable,
         }
     }
@@ -224,7 +227,7 @@ const fn denial_row(kind: DenialKind, used_by: UsedBy) -> Row {
         // request that cannot be taken, elsewhere as a conflict with what the account holds.
         K::CapacityExceeded => Row(cell("42201", 422), ENTITLEMENT_INVALID, cell("CAPACITY_EXCEEDED", 409)),
         K::InsufficientBalance => match used_by {
-            UsedBy::Write | UsedBy::Read => Row(cell("40201", 402), cell("ENTITLEMENT_INSUFFICIENT", 402), INSUFFICIENT),
+            UsedBy::Write | UsedBy::Read | UsedBy::Check => Row(cell("40201", 402), cell("ENTITLEMENT_INSUFFICIENT", 402), INSUFFICIENT),
             UsedBy::WriteAllExpired => Row(cell("40201", 402), cell("ENTITLEMENT_EXPIRED", 402), INSUFFICIENT),
             UsedBy::Hold => Row(cell("40302", 403), cell("ENTITLEMENT_INSUFFICIENT", 402), INSUFFICIENT),
         },

@@ -62,6 +62,9 @@ pub fn same_effects(model: &Model, effects: &Effects, receipt: &Receipt) -> Resu
     if let Some(status) = effects.status {
         same("status", json["status"].as_str(), Some(status.as_str()))?;
     }
+    let snapshot = &json["quota_snapshot"];
+    let quota = snapshot["template_quota"].as_i64().zip(snapshot["user_usage"].as_u64());
+    same("quota_snapshot", quota, effects.quota)?;
     if let Some(draw) = &effects.draw {
         let lines = json["draw"].as_array().into_iter().flatten().map(|line| {
             let grant = line["grant_id"].as_str().and_then(|id| id.parse().ok());

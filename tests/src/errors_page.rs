@@ -18,7 +18,7 @@ the machinery around them. Branch on the name, or in Rust on the variant: severa
 
 A **surface** is an HTTP interface that a host can put before the engine, which serves none itself: the *platform* (estimate,
 pre-deduct, commit, cancel, charge, refund), the *entitlements* of apps, *enterprise* batches by API key, and *image* edits.
-Whoever offers none of them needs the names alone. Denials that the engine cannot come to (API keys, licences) are
+Whoever offers none of them needs the names alone. Denials that the engine cannot come to (API keys) are
 there for such a host to answer. Their words are explained in the [glossary](glossary.md).
 
 The surfaces differ only in the codes below; a dash says that no call of the surface is answered so. Where two codes stand,
@@ -38,8 +38,9 @@ const AFTER_DENIALS: &str = "
   grants that could have paid, and every one has expired.
 - `capacity_exceeded` names the structural limit (see [operations](operations.md#limits)). The surfaces' documents do not
   know it: on the platform and for entitlements it is answered as a request that cannot be taken.
-- `license_service_unavailable`, `model_failed` and `model_timed_out` are a host's to answer: the engine has no licence
-  service and calls no model.
+- `authorization_missing` and the other refusals of a licence say why by `reason_code`, and what is missing by `requirements`.
+  `authorization_revoked` is for hosts who want a refused check as an error; the engine says it of a licence that is to be changed.
+- `model_failed` and `model_timed_out` are a host's to answer: the engine calls no model.
 - A retry helps where the table says so: with the same idempotency key, and not before `retry_at` where it is set.
 
 ";
@@ -47,7 +48,7 @@ const AFTER_DENIALS: &str = "
 const ERRORS: &str = "\
 ## Errors
 
-The variants are those of `Error`, by what was asked: a command or a read. What to do about each is in
+The variants are those of `Error`, by what was asked: a command, a read or a licence check. What to do about each is in
 [operations](operations.md#errors).
 
 ";
@@ -95,7 +96,9 @@ fn errors(kind: ErrorKind) -> String {
         let of_kind = all.iter().filter(|error| error.kind(used_by) == kind).map(variant);
         of_kind.collect::<Vec<_>>().join(", ")
     };
+    let check = named(UsedBy::Check);
     match (named(UsedBy::Write), named(UsedBy::Read)) {
+        (write, read) if write.is_empty() && read.is_empty() && !check.is_empty() => format!("of a licence check: {check}"),
         (write, read) if write == read && write.is_empty() => "the host's".to_owned(),
         (write, read) if write == read => write,
         (write, read) if read.is_empty() => format!("of a command: {write}"),

@@ -13,14 +13,21 @@
 //! `balance 5 frozen 2 of pool`; and what a member has used: `used 5 of o1 by u1`. The organization of a command about members is
 //! `o1`, the member `u1`, the role `member`; `limit=10/day` or `10/month/UC`; what is blocked is `target=tenant`, `user:u1` or
 //! `account:user:u1/UC`.
+//!
+//! A licence is `l1`, its template `a`; lists read `channels=viewer,creator`. `check a user=u1 channel=viewer` asks whether a template
+//! may be used, and after an answer `left 3 today 2 of a by u1` says how often it still may.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a tool of tests")]
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use drawdown::store::Store;
 use drawdown::store::memory::MemoryStore;
-use drawdown::{AccountKey, Command, Denial, Engine, Error, Failure, GrantId, ManualClock, Policies, TenantPolicy, Timestamp};
+use drawdown::{
+    AccountKey, Command, Denial, Engine, Error, Failure, GrantId, LicenceCheck, ManualClock, Policies, TemplateKey, TenantPolicy,
+    Timestamp,
+};
 use serde_json::{Map, Value, json};
 
 /// When every script begins.
@@ -143,6 +150,7 @@ impl Bank {
                 self.clock.set(instant(words.next().unwrap()));
                 Ok(Value::Null)
             }
+            "check" => self.check(words).map(|check| serde_json::to_value(check).unwrap()),
             command => {
                 let (fields, name) = self.fields(command, words);
                 let command = read(fields)?;
@@ -153,6 +161,21 @@ impl Bank {
                 Ok(receipt)
             }
         }
+    }
+
+    /// Whether a template may be used: `a user=u1 channel=viewer`.
+    fn check<'a>(&self, words: impl Iterator<Item = &'a str>) -> Result<LicenceCheck, Failure> {
+        let (mut template, mut channel) = (TemplateKey::new(id("acme"), id("a"), Some(id("u1"))), None);
+        for word in words {
+            match word.split_once('=') {
+                Some(("tenant", tenant)) => template.tenant_id = id(tenant),
+                Some(("user", user)) => template.user_id = Some(user).filter(|user| *user != "-").map(id),
+                Some(("channel", name)) => channel = Some(id(name)),
+                Some(_) => panic!("`{word}` is not known"),
+                None => template.template_id = id(word),
+            }
+        }
+        self.engine.check_licence(&template, channel)
     }
 
     /// The JSON fields that a statement means.
@@ -197,10 +220,12 @@ impl Bank {
         match field {
             "target" => target(text),
             "limit" => limit(text),
-            "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => instant(text).to_string().into(),
-            "expire_in" | "priority" | "final" | "metadata" | "every" | "expected_version" | "after_seq" | "remember_denials" => {
-                serde_json::from_str(text).unwrap_or_else(|_| text.into())
+            "channels" | "documents" | "required_documents" => text.split(',').filter(|word| !word.is_empty()).collect(),
+            "valid_from" | "valid_until" | "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => {
+                instant(text).to_string().into()
             }
+            "total_quota" | "daily_quota" | "expire_in" | "priority" | "final" | "metadata" | "every" | "expected_version"
+            | "after_seq" | "remember_denials" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
             "grant_id" | "hold_id" | "ledger_id" | "rule_id" => {
                 match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
                     Some(made) => made.get(field).cloned().unwrap_or_else(|| format!("no {field}").into()),
@@ -287,6 +312,14 @@ impl Bank {
             let member = member.map_err(|error| format!("{statement}: {error}"))?;
             return if member.used.to_string() == used { Ok(()) } else { Err(format!("`{statement}`: it is {}", member.used)) };
         }
+        if words.contains(&"left") || words.contains(&"today") {
+            let (template, user) = (after("of").unwrap_or("a"), after("by").unwrap_or("u1"));
+            let user = format!("user={user}");
+            let check = self.check([template, user.as_str()].into_iter()).map_err(|error| format!("{statement}: {error}"))?;
+            let found = [check.remaining_quota.to_string(), check.daily_remaining.to_string()];
+            let expected = [after("left").unwrap_or(&found[0]), after("today").unwrap_or(&found[1])];
+            return if found == expected { Ok(()) } else { Err(format!("`{statement}`: left in all and today are {found:?}")) };
+        }
         let (tenant, owner, unit) =
             (after("in").unwrap_or("acme"), after("of").unwrap_or("user:u1"), after("unit").unwrap_or("credit"));
         let key = AccountKey::new(tenant.parse().unwrap(), owner.parse().unwrap(), unit.parse().unwrap());
@@ -333,6 +366,16 @@ fn defaults(command: &str) -> Map<String, Value> {
     if command == "set_member" {
         fields["role"] = "member".into();
     }
+    if matches!(command, "set_licence" | "revoke_licence" | "submit_documents") {
+        fields["licence_id"] = "l1".into();
+        fields["operator"] = "ops".into();
+    }
+    if command == "set_licence" {
+        fields["template_id"] = "a".into();
+    }
+    if command == "revoke_licence" {
+        fields["reason"] = "test".into();
+    }
     let by_operator =
         ["void", "adjust", "refund", "stop_rule", "erase_text", "block", "unblock", "set_credit_limit", "set_low_balance"];
     if by_operator.contains(&command) {
@@ -375,6 +418,10 @@ fn subject(command: &str) -> Option<&'static str> {
         "extend" | "capture" | "release" => Some("hold_id"),
         _ => None,
     }
+}
+
+fn id<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
 }
 
 fn read(fields: Map<String, Value>) -> Result<Command, Denial> {

@@ -12,8 +12,9 @@ use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
     AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, EraseText, Every,
     ExtendHold, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod, LowBalance, ManualClock, MemberLimit,
-    OpId, OverCapture, Owner, PlaceHold, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, Role, SetCreditLimit,
-    SetLowBalance, SetMember, Settle, StopRule, Timestamp, Unblock, VoidGrant,
+    OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, RevokeLicence, Role,
+    SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, TemplateKey, TenantPolicy, Timestamp,
+    Unblock, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -249,9 +250,36 @@ fn optional() -> Vec<Step> {
     ]
 }
 
+/// Licences: made, lacking documents, used by a charge and by holds, used up, revoked.
+fn licensing() -> Vec<Step> {
+    let poster = |hold: PlaceHold| PlaceHold { template_id: Some(id("poster")), expire_in: 60, ..hold };
+    let pay = || Charge { template_id: Some(id("poster")), ..Charge::new(user(), amount("1")) };
+    let licence = || SetLicence {
+        total_quota: Some(3),
+        required_documents: [id("consent")].into(),
+        ..SetLicence::new("lic-1", "poster", "ops").unwrap()
+    };
+    vec![
+        step("not licensed", 1_900, None, move |_| poster(place("1"))),
+        step("licensed", 1_901, Some("n1"), move |_| licence()),
+        step("without the consent", 1_902, None, move |_| pay()),
+        step("the consent", 1_903, None, |_| SubmitDocuments::new("lic-1", &["consent"], "ops").unwrap()),
+        step("one use", 1_904, Some("n2"), move |_| pay()),
+        step("a use is reserved", 1_905, None, move |_| poster(place("1"))),
+        step("another is reserved", 1_906, None, move |_| poster(place("1"))),
+        step("used up", 1_907, None, move |_| pay()),
+        step("the use is taken", 1_908, None, |got| capture(got, "a use is reserved", "1", true)),
+        step("the other comes back", 1_909, None, |got| release(got, "another is reserved", None)),
+        step("the last is reserved", 1_910, None, move |_| poster(place("1"))),
+        step("and expires", 1_970, None, move |_| pay()),
+        step("the licence is revoked", 1_971, None, |_| RevokeLicence::new("lic-1", "ops", "a claim").unwrap()),
+        step("after that", 1_972, None, move |_| pay()),
+    ]
+}
+
 fn script() -> Vec<Step> {
-    let steps = granting().into_iter().chain(holding()).chain(charging()).chain(allowing());
-    steps.chain(recurring()).chain(optional()).collect()
+    let parts = [granting(), holding(), charging(), licensing(), allowing(), recurring(), optional()];
+    parts.into_iter().flatten().collect()
 }
 
 /// What a run of the script came to.
@@ -263,7 +291,8 @@ struct Outcome {
 /// Runs the script over a store. `repeats` counts commands that were given again because the store had failed for good.
 fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
     let clock = Arc::new(ManualClock::at(second(0)));
-    let engine = Engine::builder().store(store).clock(clock.clone()).build().unwrap();
+    let policies = Policies::new(TenantPolicy { licence_required: true, ..TenantPolicy::default() });
+    let engine = Engine::builder().store(store).clock(clock.clone()).policies(policies).build().unwrap();
     let mut known = Known::default();
     let mut receipts = Receipts::new();
     let mut answers = Vec::new();
@@ -288,6 +317,9 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
             answers.push(("balance", format!("{} and {}", balance.available, balance.frozen)));
         }
     }
+    let poster = TemplateKey::new(id("t1"), id("poster"), Some(id("u1")));
+    let check = repeat(repeats, || engine.check_licence(&poster, None)).unwrap();
+    answers.push(("licence", format!("{} of 3 left and {}", check.remaining_quota, check.reason_code)));
     let books = repeat(repeats, || engine.verify());
     assert!(books.as_ref().unwrap().is_clean(), "{books:?}");
     Outcome { answers, books: Vec::new() }
@@ -425,6 +457,10 @@ fn the_script_does_what_it_says() {
             ("another charge", "idempotency_conflict"),
             ("too much", "insufficient_balance"),
             ("refund it again", "refund_duplicate"),
+            ("not licensed", "authorization_not_found"),
+            ("without the consent", "authorization_missing"),
+            ("used up", "daily_quota_exceeded"),
+            ("after that", "authorization_missing"),
             ("a stranger", "not_a_member"),
             ("beyond the limit", "member_limit_exceeded"),
             ("of the user's own", "blocked"),

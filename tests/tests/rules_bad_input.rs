@@ -22,6 +22,9 @@ fn commands() -> Vec<Value> {
         json!({"command": "charge", "tenant_id": "acme", "amount": "5"}),
         json!({"command": "refund", "tenant_id": "acme", "ledger_id": led, "operator": "ops", "reason": "r"}),
         json!({"command": "settle", "tenant_id": "acme", "owner": "user:u1"}),
+        json!({"command": "revoke_licence", "tenant_id": "acme", "licence_id": "l1", "operator": "ops", "reason": "r"}),
+        json!({"command": "submit_documents", "tenant_id": "acme", "licence_id": "l1", "documents": ["d"], "operator": "ops"}),
+        json!({"command": "set_licence", "tenant_id": "acme", "licence_id": "l1", "template_id": "a", "operator": "ops"}),
     ]
 }
 
@@ -82,8 +85,9 @@ fn a_field_of_another_type_is_named() {
                 changed[name] = wrong;
                 let (denial, field) = refused(&changed);
                 assert_ne!(denial, "accepted", "{changed}");
+                // Of a list the item is named.
                 if name != "ledger_id" {
-                    assert_eq!(&field, name, "{changed}");
+                    assert_eq!(field.split('[').next().unwrap(), name, "{changed}");
                 }
             }
         }
@@ -119,6 +123,76 @@ fn words_that_name_nothing_are_refused() {
             grant[field] = right;
         }
     }
+}
+
+#[test]
+fn each_field_of_a_licence_takes_what_it_says() {
+    let licence = commands().pop().unwrap();
+    let documents: Vec<String> = (0..65).map(|number| format!("d{number}")).collect();
+    for (field, wrong, named) in [
+        ("licence_id", json!(""), "licence_id"),
+        ("licence_id", json!("a\nb"), "licence_id"),
+        ("licence_id", json!("l".repeat(256)), "licence_id"),
+        ("template_id", json!("a\0b"), "template_id"),
+        ("user_id", json!(""), "user_id"),
+        ("channels", json!([]), "channels"),
+        ("channels", json!(["viewer", "editor"]), "channels[1]"),
+        ("channels", json!("viewer"), "channels"),
+        ("valid_from", json!("2026-01-01"), "valid_from"),
+        ("valid_until", json!("2026-13-01T00:00:00Z"), "valid_until"),
+        ("valid_until", json!(5), "valid_until"),
+        ("total_quota", json!(-2), "total_quota"),
+        ("total_quota", json!(1.5), "total_quota"),
+        ("total_quota", json!("7"), "total_quota"),
+        ("total_quota", json!(9_223_372_036_854_775_808_u64), "total_quota"),
+        ("daily_quota", json!(-2), "daily_quota"),
+        ("zone", json!("Asia/Peking"), "zone"),
+        ("zone", json!("+08:00"), "zone"),
+        ("required_documents", json!([""]), "required_documents[0]"),
+        ("required_documents", json!(["a", 7]), "required_documents[1]"),
+        ("required_documents", json!(["license"]), "required_documents"),
+        ("required_documents", json!(["valid_from"]), "required_documents"),
+        ("required_documents", json!(documents), "required_documents"),
+        ("policy_tag", json!("\u{7}"), "policy_tag"),
+        ("operator", json!(""), "operator"),
+        ("reason", json!("a\0b"), "reason"),
+        ("metadata", json!({"a": "\0"}), "metadata"),
+        ("expected_version", json!(0), "expected_version"),
+    ] {
+        let mut licence = licence.clone();
+        licence[field] = wrong.clone();
+        assert_eq!(refused(&licence), ("payload_invalid".to_owned(), named.to_owned()), "{field} = {wrong}");
+        let denial = Command::from_json(&licence.to_string()).and_then(|command| command.check()).unwrap_err();
+        assert!(denial.details()["allowed"].is_string(), "{field} = {wrong}: {denial:?}");
+    }
+    let mut licence = licence;
+    (licence["valid_from"], licence["valid_until"]) = (json!("2026-01-02T00:00:00Z"), json!("2026-01-02T00:00:00Z"));
+    assert_eq!(refused(&licence), ("payload_invalid".to_owned(), "valid_until".to_owned()));
+    licence["valid_until"] = json!("2026-01-02T00:00:00.000001Z");
+    assert_eq!(refused(&licence).0, "accepted");
+    (licence["total_quota"], licence["daily_quota"]) = (json!(9_223_372_036_854_775_807_u64), json!(0));
+    licence["required_documents"] = json!(documents[..64]);
+    assert_eq!(refused(&licence).0, "accepted");
+}
+
+#[test]
+fn each_field_of_documents_takes_what_it_says() {
+    let submit = commands().into_iter().nth_back(1).unwrap();
+    let documents: Vec<String> = (0..65).map(|number| format!("d{number}")).collect();
+    for (wrong, named) in [
+        (json!([]), "documents"),
+        (json!(["license"]), "documents"),
+        (json!(documents), "documents"),
+        (json!(["a", "b\n"]), "documents[1]"),
+        (json!({"a": 1}), "documents"),
+    ] {
+        let mut submit = submit.clone();
+        submit["documents"] = wrong.clone();
+        assert_eq!(refused(&submit), ("payload_invalid".to_owned(), named.to_owned()), "{wrong}");
+    }
+    let command = drawdown::SetLicence { total_quota: Some(u64::MAX), ..drawdown::SetLicence::new("l", "a", "ops").unwrap() };
+    let refused = Context::tenant("acme").unwrap().request(command).into_command().check().unwrap_err();
+    assert_eq!(refused.details()["field"], "total_quota", "what a host builds itself does not pass the reader");
 }
 
 #[test]

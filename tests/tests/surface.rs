@@ -135,6 +135,7 @@ fn an_error_is_unavailable_unless_waiting_does_not_help() {
     assert_eq!(busy.kind(UsedBy::Write), ErrorKind::LedgerUnavailable);
     assert_eq!(busy.kind(UsedBy::Hold), ErrorKind::LedgerUnavailable);
     assert_eq!(busy.kind(UsedBy::Read), ErrorKind::LedgerServiceUnavailable);
+    assert_eq!(busy.kind(UsedBy::Check), ErrorKind::LicenseServiceUnavailable);
     assert_eq!(Error::Closed.kind(UsedBy::Read).code(Surface::Platform).unwrap().http_status, 503);
     assert_eq!(Error::Output("the pipe is closed".to_owned()).kind(UsedBy::Read), ErrorKind::Internal);
     assert_eq!(Error::Corrupt("seq 3".to_owned()).kind(UsedBy::Read), ErrorKind::Internal);

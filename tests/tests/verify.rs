@@ -122,7 +122,7 @@ fn other(column: &str) -> String {
         "effective_at" => "coalesce(effective_at, 1) - 1",
         "expires_at" | "hold_due_at" | "due_at" => return format!("coalesce({column}, 1) + 1000000"),
         "tenant_id" | "task_id" | "template_id" | "app_id" | "user_id" | "operator" | "reason" | "scene" | "price_basis"
-        | "policy_tag" | "scope_app_id" | "scope_template_id" => "'other'",
+        | "policy_tag" | "licence_id" | "scope_app_id" | "scope_template_id" => "'other'",
         "account_id" => "account_id + 100",
         _ => return format!("{column} + 1"),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Field, Fields};
-use super::{CommandParts, Metadata, paying_account, shape, spending_needs};
+use super::{CommandParts, Metadata, licence_needs, paying_account, shape, spending_needs};
 use crate::amount::Amount;
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
@@ -17,7 +17,8 @@ use crate::owner::Owner;
 ///
 /// # Errors
 /// `amount_invalid` unless positive; `blocked`; of an organization's credit `payload_invalid` without a user, `not_a_member`,
-/// `member_limit_exceeded` with what is used and when a retry can succeed; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
+/// `member_limit_exceeded` with what is used and when a retry can succeed; where the tenant requires licences, `template_not_found`,
+/// `authorization_missing` without one that is valid, `daily_quota_exceeded`, `quota_exceeded`; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
 /// `insufficient_balance` with what was needed and what there was.
 ///
 /// # Examples
@@ -121,6 +122,7 @@ impl CommandParts for Charge {
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
         spending_needs(&account, self.user_id.as_ref(), needs);
+        licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
         needs.accounts.push(account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

@@ -75,6 +75,14 @@ fields! {
     Below = "low_balance.below",
     RecoveredFrom = "low_balance.recovered_from",
     Balance = "balance",
+    LicenceId = "licence_id",
+    Channels = "channels",
+    ValidFrom = "valid_from",
+    ValidUntil = "valid_until",
+    TotalQuota = "total_quota",
+    DailyQuota = "daily_quota",
+    RequiredDocuments = "required_documents",
+    Documents = "documents",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,
@@ -162,6 +170,13 @@ impl Fields {
         if let Some(text) = text {
             self.add(field, text.as_bytes());
         }
+    }
+
+    /// Adds a field of several texts, if there are any.
+    pub(crate) fn words<'a>(&mut self, field: Field, words: impl Iterator<Item = &'a str>) {
+        // No text id has a control character.
+        let joined = words.collect::<Vec<_>>().join("\n");
+        self.text(field, Some(&*joined).filter(|joined| !joined.is_empty()));
     }
 
     /// Adds an amount.

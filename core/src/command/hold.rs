@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Field, Fields};
-use super::{CommandParts, Metadata, paying_account, shape, spending_needs};
+use super::{CommandParts, Metadata, licence_needs, paying_account, shape, spending_needs};
 use crate::amount::Amount;
 use crate::credit::{LateCommit, OverCapture, TenantPolicy};
 use crate::denial::Denial;
@@ -31,7 +31,8 @@ const fn yes() -> bool {
 /// # Errors
 /// `amount_invalid` below 0; `payload_invalid` for an `expire_in` outside 1 to 604,800, or without a user for an organization's
 /// credit; `blocked`; `not_a_member`; `member_limit_exceeded` with what is used and when a retry can succeed; `pre_deduct_already_processed` when
-/// the task has a live or captured hold; `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
+/// the task has a live or captured hold; where the tenant requires licences, `template_not_found`, `authorization_not_found` without
+/// one, `authorization_missing` for one that is not valid, `daily_quota_exceeded`, `quota_exceeded`; `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
 ///
 /// # Examples
 /// ```
@@ -154,6 +155,7 @@ impl CommandParts for PlaceHold {
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial> {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
         spending_needs(&account, self.user_id.as_ref(), needs);
+        licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
         needs.accounts.push(account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

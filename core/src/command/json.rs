@@ -70,7 +70,7 @@ impl Request<Body> {
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, \
                              stop_rule, erase_text, block, unblock, set_member, remove_member, set_credit_limit, \
-                             set_low_balance, import";
+                             set_low_balance, import, set_licence, revoke_licence, submit_documents";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -110,6 +110,9 @@ impl Request<Body> {
             "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
             "set_low_balance" => Body::SetLowBalance(read(fields)?),
             "import" => Body::Import(read(fields)?),
+            "set_licence" => Body::SetLicence(read(fields)?),
+            "revoke_licence" => Body::RevokeLicence(read(fields)?),
+            "submit_documents" => Body::SubmitDocuments(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -140,6 +143,9 @@ impl Request<Body> {
             Body::SetCreditLimit(body) => serde_json::to_value(body),
             Body::SetLowBalance(body) => serde_json::to_value(body),
             Body::Import(body) => serde_json::to_value(body),
+            Body::SetLicence(body) => serde_json::to_value(body),
+            Body::RevokeLicence(body) => serde_json::to_value(body),
+            Body::SubmitDocuments(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -191,7 +197,7 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
             return unreadable(field, Value::Null, format!("`{field}` is missing")).with("allowed", allowed(field));
         }
         let field = if path == "." { message.split('`').nth(1).unwrap_or("command").to_owned() } else { path };
-        let given = value.pointer(&format!("/{}", field.replace('.', "/"))).cloned().unwrap_or_default();
+        let given = value.pointer(&format!("/{}", field.replace(['.', '['], "/").replace(']', ""))).cloned().unwrap_or_default();
         // A mistake that an id or an owner found is a sentence already.
         match message.split_once(": it takes ") {
             Some((_, takes)) => unreadable(&field, given, message.clone()).with("allowed", takes),
@@ -207,7 +213,8 @@ fn unreadable(field: &str, given: Value, message: String) -> Denial {
 
 /// What a field takes whose type alone does not say.
 fn allowed(field: &str) -> &'static str {
-    match field {
+    // An item of a list takes what the list's items take.
+    match field.split('[').next().unwrap_or(field) {
         "expire_in" => "1 to 604800 seconds",
         "priority" => "a whole number from -2147483648 to 2147483647",
         "expected_version" | "after_seq" => "a whole number, 0 or more",
@@ -218,7 +225,10 @@ fn allowed(field: &str) -> &'static str {
         "limit.per" => "one of day, month",
         "low_balance" => "the amounts `below` and `recovered_from`",
         "every" => "one of `days`, `weeks`, `months` and `years`, with a whole number from 1 to 1000",
-        "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" => {
+        "channels" => "a list of viewer, creator, external",
+        "required_documents" | "documents" => "a list of at most 64 names of 1 to 255 bytes without control characters",
+        "total_quota" | "daily_quota" => "a whole number from 0 to 9223372036854775807, or -1 for no limit",
+        "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" | "valid_from" | "valid_until" => {
             "an ISO 8601 instant with an offset and at most 6 digits after the second"
         }
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",

@@ -9,6 +9,7 @@ mod grant;
 mod hold;
 mod import;
 mod json;
+mod licence;
 mod member;
 mod receipt;
 mod recur;
@@ -29,20 +30,22 @@ pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub use import::{ImportBalance, legacy_balance};
 pub(crate) use json::only_once;
+pub use licence::{RevokeLicence, SetLicence, SubmitDocuments};
 pub use member::{RemoveMember, SetMember};
 pub use receipt::{
     AdjustReceipt, AmendReceipt, BlockReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, EraseTextReceipt, ExtendReceipt,
-    GrantReceipt, HoldReceipt, ImportReceipt, LowBalanceReceipt, MemberReceipt, Receipt, RecurReceipt, RefundReceipt,
-    ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
+    GrantReceipt, HoldReceipt, ImportReceipt, LicenceReceipt, LowBalanceReceipt, MemberReceipt, Receipt, RecurReceipt,
+    RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
 };
-pub(crate) use receipt::{AnswerRest, ErasedAnswer};
+pub(crate) use receipt::{AnswerRest, ErasedAnswer, LicenceAnswer};
 pub use recur::{RecurGrant, StopRule};
 
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
 use crate::facts::Needs;
-use crate::id::{Actor, IdempotencyKey, OpId, RequestId, TenantId, Unit, UserId};
+use crate::id::{Actor, IdempotencyKey, OpId, RequestId, TemplateId, TenantId, Unit, UserId};
 use crate::ledger::OperationKind;
+use crate::licence::TemplateKey;
 use crate::owner::{AccountKey, MemberKey, Owner};
 use crate::time::Timestamp;
 use fingerprint::{Field, Fields};
@@ -236,6 +239,9 @@ pub enum Body {
     SetCreditLimit(SetCreditLimit),
     SetLowBalance(SetLowBalance),
     Import(ImportBalance),
+    SetLicence(SetLicence),
+    RevokeLicence(RevokeLicence),
+    SubmitDocuments(SubmitDocuments),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -323,6 +329,7 @@ impl Body {
         match self {
             Body::Block(Block { target, .. }) | Body::Unblock(Unblock { target, .. }) => matches!(target, BlockTarget::Account(_)),
             Body::SetMember(_) | Body::RemoveMember(_) => false,
+            Body::SetLicence(_) | Body::RevokeLicence(_) | Body::SubmitDocuments(_) => false,
             _ => true,
         }
     }
@@ -350,6 +357,9 @@ bodies! {
     SetCreditLimit(SetCreditLimit) -> CreditLimitReceipt,
     SetLowBalance(SetLowBalance) -> LowBalanceReceipt,
     Import(ImportBalance) -> ImportReceipt,
+    SetLicence(SetLicence) -> LicenceReceipt,
+    RevokeLicence(RevokeLicence) -> LicenceReceipt,
+    SubmitDocuments(SubmitDocuments) -> LicenceReceipt,
 }
 
 /// What each command says about itself.
@@ -456,6 +466,18 @@ fn spending_needs(account: &AccountKey, user_id: Option<&UserId>, needs: &mut Ne
     let subjects = crate::credit::subjects_of_spending(account, user_id);
     needs.subjects.extend(subjects.map(|subject| (account.tenant_id.clone(), subject)));
     needs.members.extend(user_id.and_then(|user_id| MemberKey::of_account(account, user_id)));
+}
+
+/// The handle of the licences that work with a template can use, if the tenant requires one.
+fn licence_needs(
+    account: &AccountKey,
+    policy: &TenantPolicy,
+    template_id: Option<&TemplateId>,
+    user_id: Option<&UserId>,
+    needs: &mut Needs,
+) {
+    let template_id = template_id.filter(|_| policy.licence_required);
+    needs.templates.extend(template_id.map(|template_id| TemplateKey::of_work(account, template_id, user_id)));
 }
 
 /// The text of a command as its entries keep it.

@@ -1,6 +1,7 @@
 //! What an accepted command is answered with. Every receipt is computed from the operation and its entries, the first
 //! time as on every replay, so the two cannot differ.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,12 @@ use super::{BlockTarget, BlockedAccount, Operate};
 use crate::amount::Amount;
 use crate::credit::{Band, HoldState, LowBalance, Membership, Role, Rule};
 use crate::id::{
-    AuditId, GrantId, HoldId, LedgerId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RuleId, TaskId, TemplateId,
-    UserId,
+    AuditId, DocumentId, GrantId, HoldId, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RuleId,
+    TaskId, TemplateId, UserId,
 };
 use crate::ledger::rules::{rule_after, rule_of};
 use crate::ledger::{Draw, Entry, EntryKind, EntryText, OperationKind, StoredOperation, Terms};
+use crate::licence::{LicenceTerms, QuotaSnapshot};
 use crate::owner::Subject;
 use crate::time::Timestamp;
 
@@ -59,6 +61,24 @@ pub(crate) struct AnswerRest {
     /// The member as set, or as removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) member: Option<Membership>,
+    /// The licence as set, revoked, or with its documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) licence: Option<LicenceAnswer>,
+    /// The licence that a charge used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) licence_id: Option<LicenceId>,
+    /// What was left of the licence of a hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quota: Option<QuotaSnapshot>,
+}
+
+/// A licence after a command about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LicenceAnswer {
+    pub(crate) terms: LicenceTerms,
+    pub(crate) submitted_documents: BTreeSet<DocumentId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked_at: Option<Timestamp>,
 }
 
 /// What text was erased, by whom and why.
@@ -115,6 +135,9 @@ impl Receipt {
             OperationKind::SetCreditLimit => json(serde_json::to_value(CreditLimitReceipt::new(self))),
             OperationKind::SetLowBalance => json(serde_json::to_value(LowBalanceReceipt::new(self))),
             OperationKind::Import => json(serde_json::to_value(ImportReceipt::new(self))),
+            OperationKind::SetLicence | OperationKind::RevokeLicence | OperationKind::SubmitDocuments => {
+                json(serde_json::to_value(LicenceReceipt::new(self)))
+            }
         }
     }
 
@@ -317,6 +340,13 @@ receipt! {
         task_id: Option<TaskId> = common.task_id,
         /// Which grants it is frozen against, the first drawn first.
         draw: Draw = common.draw,
+        /// The licence of which it reserves a use; none where no licence is needed.
+        licence_id: Option<LicenceId> = match &common.main_terms {
+            Some(Terms::Hold { terms, .. }) => terms.licence_id.clone(),
+            _ => None,
+        },
+        /// What is left of that licence.
+        quota_snapshot: Option<QuotaSnapshot> = receipt.rest().quota,
     }
 }
 
@@ -360,6 +390,8 @@ receipt! {
         template_id: Option<TemplateId> = common.template_id,
         /// Which grants it came from.
         draw: Draw = common.draw,
+        /// What is left of the licence that it used; none where no licence is needed.
+        quota_snapshot: Option<QuotaSnapshot> = receipt.rest().quota,
     }
 }
 
@@ -403,6 +435,8 @@ receipt! {
         reason: Option<Arc<str>> = common.reason,
         /// Which grants paid, the first drawn first.
         draw: Draw = common.draw,
+        /// The licence that it used; none where no licence is needed.
+        licence_id: Option<LicenceId> = receipt.rest().licence_id,
     }
 }
 
@@ -607,6 +641,54 @@ impl MemberReceipt {
             role: member.role,
             limit: member.limit,
             changed: rest.changed.unwrap_or_default(),
+            created_at: operation.created_at,
+            audit_id: operation.audit_id(),
+            idempotent_replay: receipt.idempotent_replay,
+        })
+    }
+}
+
+/// Answers [`crate::SetLicence`], [`crate::RevokeLicence`] and [`crate::SubmitDocuments`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LicenceReceipt {
+    /// The licence.
+    pub licence_id: LicenceId,
+    /// What is agreed from now on.
+    #[serde(flatten)]
+    pub terms: LicenceTerms,
+    /// What was submitted so far.
+    pub submitted_documents: BTreeSet<DocumentId>,
+    /// Whether it is revoked.
+    pub revoked: bool,
+    /// Whether anything was different before.
+    pub changed: bool,
+    /// Who answers for it.
+    pub operator: Option<Operator>,
+    /// Why.
+    pub reason: Option<Arc<str>>,
+    /// When it was booked.
+    pub created_at: Timestamp,
+    /// The audit record.
+    pub audit_id: AuditId,
+    /// The command was executed before: this is the first answer again.
+    pub idempotent_replay: bool,
+}
+
+impl LicenceReceipt {
+    /// Nothing, if the operation does not say which licence it was about.
+    pub(super) fn new(receipt: &Receipt) -> Option<LicenceReceipt> {
+        let operation = &receipt.stored.operation;
+        let Some(Subject::Licence(licence_id)) = &operation.subject else { return None };
+        let rest = receipt.rest();
+        let (licence, note) = (rest.licence?, rest.note.unwrap_or_default());
+        Some(LicenceReceipt {
+            licence_id: licence_id.clone(),
+            terms: licence.terms,
+            submitted_documents: licence.submitted_documents,
+            revoked: licence.revoked_at.is_some(),
+            changed: rest.changed.unwrap_or_default(),
+            operator: note.operator,
+            reason: note.reason,
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
             idempotent_replay: receipt.idempotent_replay,

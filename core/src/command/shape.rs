@@ -19,6 +19,14 @@ pub(super) fn not_negative(field: &str, amount: Amount) -> Result<(), Denial> {
     if amount.is_negative() { Err(Denial::amount(field, amount, "an amount of 0 or more")) } else { Ok(()) }
 }
 
+/// Quotas that a store can count.
+pub(super) fn quota(field: &str, quota: Option<u64>) -> Result<(), Denial> {
+    match quota.filter(|quota| i64::try_from(*quota).is_err()) {
+        Some(quota) => Err(Denial::invalid(field, quota, "a whole number from 0 to 9223372036854775807, or -1 for no limit")),
+        None => Ok(()),
+    }
+}
+
 /// An organization's credit is spent by a user.
 pub(super) fn spender(payer: Option<&Owner>, user_id: Option<&UserId>) -> Result<(), Denial> {
     match (payer, user_id) {

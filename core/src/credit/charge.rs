@@ -2,18 +2,27 @@
 
 use super::draw::draw;
 use super::{MAX_TASK_CHARGES, spending};
-use crate::command::{Charge, paying_account, shared_metadata};
+use crate::command::{AnswerRest, Charge, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
-use crate::denial::Denial;
+use crate::denial::{Denial, DenialKind};
 use crate::facts::Task;
 use crate::id::TaskId;
 use crate::ledger::posting::{Line, Stop};
 use crate::ledger::{EntryKind, EntryText, Terms};
+use crate::licence;
 
 pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a>, Stop> {
     let tenant_id = case.tenant_id();
     let key = paying_account(tenant_id, case.policy, command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref())?;
     let mut posting = spending::open(case, &key, command.user_id.as_ref(), command.amount)?;
+    let licensed = licence::for_work(
+        case,
+        &posting,
+        command.template_id.as_ref(),
+        command.user_id.as_ref(),
+        command.policy_tag.as_ref(),
+        DenialKind::AuthorizationMissing,
+    )?;
     let task = command.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
     let drawn = draw(&posting, case.policy, command.amount, command.app_id.as_ref(), command.template_id.as_ref())?;
     let text = EntryText {
@@ -30,7 +39,11 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
     }
     posting.post(line)?;
     posting.members.count(&key, command.user_id.as_ref(), command.amount, case.now());
-    Ok(Booking { task, policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
+    let answer = licensed.key.map(|key| {
+        posting.licences.charge(&key, licence::user_of_work(&posting.account.key, command.user_id.as_ref()), case.now());
+        AnswerRest { licence_id: Some(key.licence_id), ..AnswerRest::default() }
+    });
+    Ok(Booking { task, answer, policy_tag: licensed.policy_tag, ..Booking::of(posting) })
 }
 
 /// The task after one more charge or capture.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::whole_terms::TermsWithText;
 use crate::amount::Amount;
-use crate::id::{AppId, HoldId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, UserId};
+use crate::id::{AppId, HoldId, LicenceId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, UserId};
 use crate::ledger::Draw;
 use crate::time::Timestamp;
 
@@ -75,6 +75,9 @@ pub struct HoldTerms {
     /// The label of compliance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_tag: Option<PolicyTag>,
+    /// The licence of which it reserves a use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence_id: Option<LicenceId>,
     /// What a capture above the hold does.
     #[serde(default)]
     pub over_capture: OverCapture,

@@ -15,6 +15,7 @@ use crate::facts::Task;
 use crate::id::{HoldId, TaskId, TemplateId, UserId};
 use crate::ledger::posting::{Line, Posting, Stop};
 use crate::ledger::{Draw, EntryKind, EntryText, Terms};
+use crate::licence::{self, LicenceKey, Licensed, QuotaSnapshot};
 use crate::time::Timestamp;
 
 /// The longest that a hold can live, extended: 30 days.
@@ -27,26 +28,36 @@ pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<
     if let Some(task_id) = &command.task_id {
         refuse_busy_task(case, task_id)?;
     }
+    let licensed = licence::for_work(
+        case,
+        &posting,
+        command.template_id.as_ref(),
+        command.user_id.as_ref(),
+        command.policy_tag.as_ref(),
+        DenialKind::AuthorizationNotFound,
+    )?;
     if usize::try_from(posting.account.open_holds).is_ok_and(|open| open >= MAX_OPEN_HOLDS) {
         return Err(Denial::capacity("open_holds", MAX_OPEN_HOLDS).into());
     }
     let drawn = draw(&posting, case.policy, command.amount, command.app_id.as_ref(), command.template_id.as_ref())?;
     let id = HoldId::derive(case.op_id, posting.next_ordinal()?);
     let expires_at = after(case.now(), i64::from(command.expire_in));
-    let terms = Arc::new(terms_of(command, case.now()));
+    let terms = Arc::new(terms_of(command, &licensed, case.now()));
     let hold =
         Hold { id, terms: Arc::clone(&terms), state: HoldState::Frozen, expires_at, draw: drawn.clone(), captured: Amount::ZERO };
     let line = Line::new(EntryKind::Hold, drawn, case.now())
         .about_hold(&hold)
         .terms(Terms::Hold { expires_at, terms })
         .text(hold_text(&hold, command.reason.as_ref(), command.metadata.as_ref()));
-    posting.put_hold(hold);
+    posting.put_hold(hold.clone());
     posting.post(line)?;
+    let quota = quota_of(&posting, &hold);
     let task = command.task_id.as_ref().map(|task_id| {
         let known = case.task(task_id).cloned().unwrap_or_default();
         (task_id.clone(), Task { hold_id: Some(id), last_at: case.now(), ..known })
     });
-    Ok(Booking { task, policy_tag: command.policy_tag.clone(), ..Booking::of(posting) })
+    let answer = quota.map(|quota| AnswerRest { quota: Some(quota), ..AnswerRest::default() });
+    Ok(Booking { task, policy_tag: licensed.policy_tag, answer, ..Booking::of(posting) })
 }
 
 pub(crate) fn extend<'a>(case: &Case<'a>, command: &ExtendHold) -> Result<Booking<'a>, Stop> {
@@ -101,7 +112,8 @@ pub(crate) fn capture<'a>(case: &Case<'a>, command: &CaptureHold) -> Result<Book
         posting.post(Line::new(EntryKind::Release, rest.clone(), case.now()).about_hold(&hold).text(bare))?;
         end_returned(&mut posting, &rest)?;
     }
-    Ok(Booking { task, policy_tag: hold.terms.policy_tag.clone(), answer: Some(answer_of(&hold)), ..Booking::of(posting) })
+    let answer = AnswerRest { quota: quota_of(&posting, &hold), ..answer_of(&hold) };
+    Ok(Booking { task, policy_tag: hold.terms.policy_tag.clone(), answer: Some(answer), ..Booking::of(posting) })
 }
 
 pub(crate) fn release<'a>(case: &Case<'a>, command: &ReleaseHold) -> Result<Booking<'a>, Stop> {
@@ -239,7 +251,13 @@ fn answer_of(hold: &Hold) -> AnswerRest {
     }
 }
 
-fn terms_of(command: &PlaceHold, now: Timestamp) -> HoldTerms {
+/// What is left of the licence of a hold.
+fn quota_of(posting: &Posting<'_>, hold: &Hold) -> Option<QuotaSnapshot> {
+    let key = LicenceKey::new(posting.account.key.tenant_id.clone(), hold.terms.licence_id.clone()?);
+    Some(licence::snapshot(posting, &key, hold.terms.user_id.as_ref()))
+}
+
+fn terms_of(command: &PlaceHold, licensed: &Licensed, now: Timestamp) -> HoldTerms {
     HoldTerms {
         amount: command.amount,
         task_id: command.task_id.clone(),
@@ -248,7 +266,8 @@ fn terms_of(command: &PlaceHold, now: Timestamp) -> HoldTerms {
         user_id: command.user_id.clone(),
         scene: command.scene.clone(),
         price_basis: command.price_basis.clone(),
-        policy_tag: command.policy_tag.clone(),
+        policy_tag: licensed.policy_tag.clone(),
+        licence_id: licensed.key.as_ref().map(|key| key.licence_id.clone()),
         over_capture: command.over_capture,
         late_commit: command.late_commit,
         created_at: now,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::ConsumptionOrder;
 use super::rule::Zone;
-use crate::id::{Operator, TenantId, Unit};
+use crate::id::{Operator, TemplateId, TenantId, Unit};
 use crate::map::Map;
 use crate::time::Timestamp;
 
@@ -57,6 +57,13 @@ pub struct TenantPolicy {
     pub answer_retention_days: Option<u16>,
     /// Where a day and a month begin (default UTC).
     pub zone: Zone,
+    /// Whether a hold or charge with a template needs a licence for it (default no).
+    pub licence_required: bool,
+    /// Whether a licence that is used up in all says `quota_exceeded`; by default it says `daily_quota_exceeded`, and that nothing
+    /// remains.
+    pub tells_quota_exceeded: bool,
+    /// The templates that exist, for licences; none for whatever is named.
+    pub templates: Option<Arc<BTreeSet<TemplateId>>>,
 }
 
 impl Default for TenantPolicy {
@@ -71,6 +78,9 @@ impl Default for TenantPolicy {
             refund_operators: None,
             answer_retention_days: Some(90),
             zone: Zone::default(),
+            licence_required: false,
+            tells_quota_exceeded: false,
+            templates: None,
         }
     }
 }
@@ -106,6 +116,17 @@ impl Policies {
     #[must_use]
     pub fn tenant(mut self, tenant_id: TenantId, policy: TenantPolicy) -> Policies {
         self.tenants.insert(tenant_id, Arc::new(policy));
+        self
+    }
+
+    /// Says which templates exist, to every policy that does not say it itself.
+    #[must_use]
+    pub(crate) fn templates(mut self, templates: &Arc<BTreeSet<TemplateId>>) -> Policies {
+        for policy in self.tenants.values_mut().chain([&mut self.default]) {
+            if policy.templates.is_none() {
+                Arc::make_mut(policy).templates = Some(Arc::clone(templates));
+            }
+        }
         self
     }
 

@@ -1,5 +1,6 @@
 //! How an engine is put together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::stats::{Outcomes, Work};
 use super::{Engine, Inner};
 use crate::credit::Policies;
 use crate::error::Error;
+use crate::id::TemplateId;
 use crate::pricing::PriceBooks;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -40,6 +42,7 @@ pub struct EngineBuilder {
     clock: Option<Arc<dyn Clock>>,
     policies: Policies,
     prices: PriceBooks,
+    templates: Option<Arc<BTreeSet<TemplateId>>>,
     deadline: Option<Duration>,
     seed: Option<u64>,
 }
@@ -68,6 +71,12 @@ impl EngineBuilder {
     /// Estimates by these price books. Without any, there is no price.
     pub fn prices(self, prices: PriceBooks) -> EngineBuilder {
         EngineBuilder { prices, ..self }
+    }
+
+    /// The templates that exist, where licences are concerned: any other is `template_not_found`. Without this, whatever is named
+    /// exists. A policy that says it itself goes before.
+    pub fn templates(self, templates: impl IntoIterator<Item = TemplateId>) -> EngineBuilder {
+        EngineBuilder { templates: Some(Arc::new(templates.into_iter().collect())), ..self }
     }
 
     /// How long a command is tried again after contention or a lost connection: 10 seconds by default, a day at most.
@@ -108,8 +117,12 @@ impl EngineBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let lane =
             Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded), work: Work::default() });
+        let policies = match &self.templates {
+            Some(templates) => self.policies.templates(templates),
+            None => self.policies,
+        };
         let outcomes = || Arc::new(Outcomes::new());
-        let (policies, prices) = (self.policies, self.prices);
+        let prices = self.prices;
         Engine { inner: Arc::new(Inner { lane, commands: outcomes(), staged: outcomes(), policies, prices, deadline }) }
     }
 }

@@ -260,6 +260,8 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.texts);
         unique(&mut needs.subjects);
         unique(&mut needs.members);
+        unique(&mut needs.licences);
+        unique(&mut needs.templates);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
         DecideBatch { jobs, needs, pause: &bench.pause, clock, in_doubt, decided: None }
     }

@@ -19,7 +19,7 @@ use crate::decide::{Decision, decide};
 use crate::denial::Denial;
 use crate::error::{Error, Failure};
 use crate::facts::{Facts, Needs};
-use crate::id::{OpId, TenantId};
+use crate::id::{DocumentId, OpId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::Map;
 use crate::recording::Recording;
@@ -156,6 +156,8 @@ impl Job {
             needs.texts.extend_from_slice(&own.texts);
             needs.subjects.extend_from_slice(&own.subjects);
             needs.members.extend_from_slice(&own.members);
+            needs.licences.extend_from_slice(&own.licences);
+            needs.templates.extend_from_slice(&own.templates);
         }
     }
 
@@ -330,8 +332,17 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::SetCreditLimit(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::Import(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::SetLowBalance(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::SetLicence(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::RevokeLicence(body) => (Some(&body.reason), body.metadata.as_ref()),
+        Body::SubmitDocuments(body) => (body.reason.as_deref(), body.metadata.as_ref()),
     };
-    COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes)
+    let documents = match &command.body {
+        Body::SetLicence(body) => Some(&body.required_documents),
+        Body::SubmitDocuments(body) => Some(&body.documents),
+        _ => None,
+    };
+    let documents = documents.map_or(0, |names| names.iter().map(|name| size_of::<DocumentId>() + name.as_str().len()).sum());
+    COMMAND_BYTES + reason.map_or(0, str::len) + metadata.map_or(0, map_bytes) + documents
 }
 
 fn map_bytes(map: &Metadata) -> usize {

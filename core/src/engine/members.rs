@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// Facts as they are now. Where the clock is behind what was booked last, as of then: nothing is decided here.
-    fn facts(&self, needs: Needs) -> Result<Box<Facts>, Failure> {
+    pub(super) fn facts(&self, needs: Needs) -> Result<Box<Facts>, Failure> {
         let needs = Box::new(needs);
         match ask!(self, Facts, Query::Facts(needs.clone(), self.now())) {
             Err(Failure::Failed(Error::ClockBehind { last_at, .. })) => ask!(self, Facts, Query::Facts(needs, last_at)),

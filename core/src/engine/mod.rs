@@ -16,6 +16,7 @@ mod job;
 #[cfg(feature = "sqlite")]
 mod join;
 mod lane;
+mod licences;
 mod members;
 mod pause;
 mod preview;

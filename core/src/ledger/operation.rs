@@ -58,6 +58,12 @@ named_enum! {
         SetLowBalance = "set_low_balance",
         /// A balance was taken over from a system before.
         Import = "import",
+        /// A licence was made or changed.
+        SetLicence = "set_licence",
+        /// A licence was revoked.
+        RevokeLicence = "revoke_licence",
+        /// Documents were submitted for a licence.
+        SubmitDocuments = "submit_documents",
     }
 }
 

@@ -13,6 +13,7 @@ use crate::credit::{Band, Debt, Grant, GrantState, GrantType, Hold, HoldState, M
 use crate::denial::Denial;
 use crate::facts::{Account, AccountFacts, Facts, Totals};
 use crate::id::{AppId, GrantId, HoldId, OpId, RuleId, TaskId, TemplateId};
+use crate::licence::{LicenceRows, LicenceUses, Stand};
 use crate::map::Map;
 use crate::owner::MemberKey;
 use crate::time::Timestamp;
@@ -111,6 +112,8 @@ pub(crate) struct Posting<'a> {
     pub(crate) entries: Vec<Entry>,
     /// What the members of the organization have used, if one owns the account.
     pub(crate) members: MemberUses<'a>,
+    /// How often the licences of its work are used.
+    pub(crate) licences: LicenceUses<'a>,
     before: Cow<'a, AccountFacts>,
     named: Option<&'a Facts>,
     grants: Map<GrantId, Grant>,
@@ -131,6 +134,7 @@ impl<'a> Posting<'a> {
             account: before.account.clone(),
             entries: Vec::with_capacity(1),
             members: MemberUses::default(),
+            licences: LicenceUses::default(),
             before,
             named,
             grants: Map::default(),
@@ -221,6 +225,8 @@ impl<'a> Posting<'a> {
     pub(crate) fn put_hold(&mut self, hold: Hold) {
         let counted = self.hold(hold.id).map(counted_amount);
         self.members.recount(&self.account.key, counted, &hold, self.now);
+        let stood = self.hold(hold.id).map_or(Stand::Free, Stand::of);
+        self.licences.recount(&self.account.key, stood, &hold, self.now);
         let known = self.hold(hold.id).map(|known| known.state);
         if known.is_none() {
             self.made_holds.push(hold.id);
@@ -372,6 +378,7 @@ impl<'a> Posting<'a> {
             made_rules,
             changed_rules: self.rules.into_values().collect(),
             changed_members: self.members.into_changed(),
+            changed_licences: self.licences.into_rows(),
         }
     }
 }
@@ -391,6 +398,7 @@ pub(crate) struct Booked {
     pub(crate) made_rules: Vec<Rule>,
     pub(crate) changed_rules: Vec<Rule>,
     pub(crate) changed_members: Vec<(MemberKey, Member)>,
+    pub(crate) changed_licences: LicenceRows,
 }
 
 /// The earlier of two instants, where there is one.

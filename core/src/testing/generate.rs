@@ -8,16 +8,18 @@ use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
 use crate::command::{
-    Block, BlockTarget, BlockedAccount, EraseText, ImportBalance, RecurGrant, RemoveMember, SetCreditLimit, SetLowBalance,
-    SetMember, Settle, StopRule, Unblock, VoidGrant,
+    Block, BlockTarget, BlockedAccount, EraseText, ImportBalance, RecurGrant, RemoveMember, RevokeLicence, SetCreditLimit,
+    SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, Unblock, VoidGrant,
 };
 use crate::credit::{
     ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, LimitPeriod, LowBalance, MemberLimit, OverCapture, Payer,
     Policies, Role, Scope, TenantPolicy,
 };
 use crate::id::{
-    AppId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, OrganizationId, RuleId, TaskId, TemplateId, TenantId, Unit, UserId,
+    AppId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, RuleId, TaskId,
+    TemplateId, TenantId, Unit, UserId,
 };
+use crate::licence::Channel;
 use crate::owner::Owner;
 use crate::{Amount, Body, Command, Context, Receipt, Timestamp};
 
@@ -26,6 +28,9 @@ pub const START: i64 = 1_767_225_600_000_000;
 
 /// Which commands are about members.
 const MEMBERS: u32 = 22;
+
+/// The first of those that are about licences.
+const LICENCES: u32 = 15;
 
 /// How time goes on before a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +127,7 @@ impl Step {
             Body::Grant(_) | Body::Adjust(_) | Body::Hold(_) | Body::Charge(_) | Body::Settle(_) | Body::Recur(_) => {}
             Body::Block(_) | Body::Unblock(_) | Body::SetMember(_) | Body::RemoveMember(_) | Body::EraseText(_) => {}
             Body::SetCreditLimit(_) | Body::SetLowBalance(_) | Body::Import(_) => {}
+            Body::SetLicence(_) | Body::RevokeLicence(_) | Body::SubmitDocuments(_) => {}
         }
         command
     }
@@ -146,9 +152,12 @@ pub fn policies() -> Policies {
         refund_operators: Some([operator].into()),
         answer_retention_days: None,
         zone,
+        licence_required: true,
+        tells_quota_exceeded: true,
         ..TenantPolicy::default()
     };
-    Policies::new(TenantPolicy { answer_retention_days: None, ..TenantPolicy::default() }).tenant(tenant_id, globex)
+    let default = TenantPolicy { answer_retention_days: None, licence_required: true, ..TenantPolicy::default() };
+    Policies::new(default).tenant(tenant_id, globex)
 }
 
 /// A random sequence of so many steps; the same for the same seed.
@@ -269,20 +278,25 @@ impl Generator {
             Body::SetCreditLimit(body) => body.credit_limit = more(body.credit_limit),
             Body::Import(body) => body.balance = more(body.balance),
             Body::SetLowBalance(body) => body.reason = Some(Arc::from("another")),
+            Body::SetLicence(body) => body.daily_quota = Some(body.daily_quota.map_or(0, |quota| quota + 1)),
+            Body::RevokeLicence(body) => body.reason = Arc::from("another"),
+            Body::SubmitDocuments(body) => body.operator = self.operator(),
         }
     }
 
     fn command(&mut self, serial: u32) -> (Option<u32>, Command) {
         let tenant_id = self.tenant();
-        // A sequence begins with credit, a limit and a member, or too much after it would be refused.
+        // A sequence begins with credit, a limit, a member and licences, or too much after it would be refused.
         let kind = match serial {
             0..5 => 0,
             5 => 59,
             6 => MEMBERS,
+            7 | 8 => LICENCES,
             _ => self.random.u32(..100),
         };
         let (about, tenant_id, body) = match kind {
-            0..18 => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            0..LICENCES => (None, tenant_id.clone(), self.grant(serial, tenant_id)),
+            LICENCES..18 => (None, tenant_id, self.licence(serial)),
             18..21 => (None, tenant_id.clone(), self.recur(serial, tenant_id)),
             21..22 => self.about(Kind::Rule, |own, _| own.stop()),
             MEMBERS => (None, tenant_id, self.member(serial)),
@@ -406,6 +420,50 @@ impl Generator {
             Some(MemberLimit { amount: own.amount(20), unit: None, per })
         });
         Body::SetMember(SetMember { organization_id, user_id, role, limit, operator, reason: None, metadata: None })
+    }
+
+    /// At first a licence of everything for anyone, one for each template.
+    fn licence(&mut self, serial: u32) -> Body {
+        let kind = if serial < 9 { 99 } else { self.random.u32(..100) };
+        let (mut template, operator) = (if serial % 2 == 1 { "a" } else { "b" }, self.operator());
+        let others = if serial < 9 {
+            0
+        } else if kind < 40 {
+            8
+        } else {
+            30
+        };
+        let user_id = self.some(others, |own| own.pick(&["u1", "u1", "u2"], UserId::new).into());
+        let number = u32::from(self.chance(others));
+        let of = user_id.as_ref().map_or("any", UserId::as_str);
+        let licence_id = self.pick(&[&format!("{template}-{of}-{number}")], LicenceId::new);
+        if kind < 15 {
+            return Body::RevokeLicence(RevokeLicence { licence_id, operator, reason: Arc::from("a claim"), metadata: None });
+        }
+        if kind < 40 {
+            let documents = [self.pick(&["consent", "consent", "contract"], DocumentId::new)].into();
+            return Body::SubmitDocuments(SubmitDocuments { licence_id, documents, operator, reason: None, metadata: None });
+        }
+        if self.chance(4) {
+            template = "c";
+        }
+        let required_documents = self.some(20, |own| Some(own.pick(&["consent", "contract"], DocumentId::new)));
+        Body::SetLicence(SetLicence {
+            licence_id,
+            template_id: self.pick(&[template], TemplateId::new),
+            user_id,
+            channels: Channel::ALL.iter().copied().collect(),
+            valid_from: self.some(10, |own| own.instant(-300, 2_000)),
+            valid_until: self.some(30, |own| own.instant(300, 90_000)),
+            total_quota: self.some(25, |own| Some(own.random.u64(..8))),
+            daily_quota: self.some(35, |own| Some(own.random.u64(..5))),
+            zone: self.some(10, |own| Some(own.pick(&["UTC", "Asia/Shanghai"], |name| name.parse()))),
+            required_documents: required_documents.into_iter().collect(),
+            policy_tag: self.some(30, |own| Some(own.pick(&["strict", "open"], PolicyTag::new))),
+            operator,
+            reason: None,
+            metadata: None,
+        })
     }
 
     /// Mostly to unblock, or nothing could be spent for most of the time.

@@ -15,6 +15,7 @@ use crate::credit::{
 use crate::facts::{Account, AccountFacts, Facts, Needs, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind, StoredOperation, Terms, text_hash};
+use crate::licence::LicenceRows;
 use crate::owner::AccountKey;
 use crate::store::Batch;
 use crate::time::{Clock, Timestamp};
@@ -103,6 +104,7 @@ impl Draft {
                 erased: Erased::default(),
                 subjects: Vec::new(),
                 members: Vec::new(),
+                licences: LicenceRows::default(),
             },
         }
     }
@@ -226,6 +228,7 @@ impl Draft {
             scene: None,
             price_basis: None,
             policy_tag: None,
+            licence_id: None,
             over_capture: OverCapture::Reject,
             late_commit: LateCommit::Reject,
             created_at: self.now,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use drawdown::ledger::{EntryKind, StoredOperation, Terms};
 use drawdown::{
-    AccountKey, Command, GrantId, HoldId, LedgerId, MemberKey, MemberReceipt, Policies, Receipt, RemoveMember, RuleId, SetMember,
-    Subject, TaskId, TenantId, Timestamp,
+    AccountKey, Charge, Command, GrantId, HoldId, LedgerId, LicenceKey, LicenceTerms, MemberKey, MemberReceipt, Policies, Receipt,
+    RemoveMember, RevokeLicence, RuleId, SetLicence, SetMember, Subject, SubmitDocuments, TaskId, TenantId, Timestamp,
 };
 
 /// How far the contract lets an anchor be ahead of the clock: 5 s.
@@ -21,7 +21,9 @@ pub(super) struct Anchors {
     tasks: HashMap<TaskKey, Timestamp>,
     subjects: HashMap<(TenantId, Subject), Timestamp>,
     members: HashMap<MemberKey, Timestamp>,
+    licences: HashMap<LicenceKey, (LicenceTerms, Timestamp)>,
     holds: HashMap<HoldId, (AccountKey, Option<TaskId>)>,
+    licensed: HashMap<HoldId, LicenceKey>,
     grants: HashMap<GrantId, AccountKey>,
     charges: HashMap<LedgerId, AccountKey>,
     rules: HashMap<RuleId, AccountKey>,
@@ -54,6 +56,10 @@ impl Anchors {
         let at = stored.operation.created_at;
         let Some(account) = &stored.operation.account else { return self.learn_subject(stored) };
         self.book(account, at);
+        let receipt = Receipt { stored: Arc::new(stored.clone()), idempotent_replay: false };
+        if let Some(licence_id) = receipt.of::<Charge>().and_then(|charge| charge.licence_id) {
+            self.use_licence(&LicenceKey::new(account.tenant_id.clone(), licence_id), at);
+        }
         let settled = usize::from(stored.operation.settled_count);
         for (place, entry) in stored.entries.iter().enumerate() {
             if let Some(grant) = entry.grant_id {
@@ -64,6 +70,15 @@ impl Anchors {
             }
             if let (Some(hold), EntryKind::Hold) = (entry.hold_id, entry.kind) {
                 self.holds.entry(hold).or_insert_with(|| ((**account).clone(), entry.task_id.clone()));
+            }
+            if let Some(Terms::Hold { terms, .. }) = &entry.terms
+                && let (Some(hold), Some(licence_id)) = (entry.hold_id, terms.licence_id.clone())
+            {
+                self.licensed.insert(hold, LicenceKey::new(account.tenant_id.clone(), licence_id));
+            }
+            // What is due is settled with its account: the licence may have been used later.
+            if let Some(key) = entry.hold_id.and_then(|hold| self.licensed.get(&hold).cloned()) {
+                self.use_licence(&key, at);
             }
             if matches!(entry.kind, EntryKind::Charge | EntryKind::Capture) {
                 self.charges.insert(entry.ledger_id(), (**account).clone());
@@ -76,11 +91,20 @@ impl Anchors {
         }
     }
 
-    /// An operation without an account was about a member, or about who can be blocked.
+    fn use_licence(&mut self, key: &LicenceKey, at: Timestamp) {
+        self.licences.entry(key.clone()).and_modify(|(_, last_at)| *last_at = at.max(*last_at));
+    }
+
+    /// An operation without an account was about a member, a licence, or about who can be blocked.
     fn learn_subject(&mut self, stored: &StoredOperation) {
         let (tenant, at) = (stored.operation.tenant_id.clone(), stored.operation.created_at);
         let receipt = Receipt { stored: Arc::new(stored.clone()), idempotent_replay: false };
         let member: Option<MemberReceipt> = receipt.of::<SetMember>().or_else(|| receipt.of::<RemoveMember>());
+        let licence = receipt.of::<SetLicence>().or_else(|| receipt.of::<RevokeLicence>());
+        if let Some(licence) = licence.or_else(|| receipt.of::<SubmitDocuments>()) {
+            self.licences.insert(LicenceKey::new(tenant, licence.licence_id), (licence.terms, at));
+            return;
+        }
         match (member, &stored.operation.subject) {
             (Some(member), _) => _ = self.members.insert(MemberKey::new(tenant, member.organization_id, member.user_id), at),
             (None, Some(subject)) => _ = self.subjects.insert((tenant, subject.clone()), at),
@@ -98,6 +122,17 @@ impl Anchors {
         accounts.extend(needs.charges.iter().filter_map(|(_, id)| self.charges.get(id)).filter(mine));
         accounts.extend(needs.rules.iter().filter_map(|(_, id)| self.rules.get(id)).filter(mine));
         let mut tasks = needs.tasks.clone();
+        let of_holds = needs.holds.iter().filter_map(|(_, id)| self.licensed.get(id)).filter(|key| key.tenant_id == *tenant);
+        let of_licences = of_holds.chain(&needs.licences).filter_map(|key| self.licences.get(key));
+        let of_templates = needs.templates.iter().flat_map(|template| {
+            let counts = |key: &LicenceKey, terms: &LicenceTerms| {
+                key.tenant_id == template.tenant_id
+                    && terms.template_id == template.template_id
+                    && (terms.user_id.is_none() || terms.user_id == template.user_id)
+            };
+            self.licences.iter().filter(move |(key, (terms, _))| counts(key, terms)).map(|(_, row)| row)
+        });
+        let of_licences = of_licences.chain(of_templates).map(|(_, at)| at);
         for (account, task) in needs.holds.iter().filter_map(|(_, id)| self.holds.get(id)) {
             if account.tenant_id == *tenant {
                 accounts.push(account);
@@ -108,6 +143,6 @@ impl Anchors {
         let of_tasks = tasks.iter().filter_map(|task| self.tasks.get(task));
         let of_subjects = needs.subjects.iter().filter_map(|subject| self.subjects.get(subject));
         let of_members = needs.members.iter().filter_map(|member| self.members.get(member));
-        of_accounts.chain(of_tasks).chain(of_subjects).chain(of_members).copied().collect()
+        of_accounts.chain(of_tasks).chain(of_subjects).chain(of_members).chain(of_licences).copied().collect()
     }
 }

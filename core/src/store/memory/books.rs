@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::credit::{Grant, Hold, Member, Rule};
 use crate::facts::{Account, SubjectRow, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, StoredOperation};
+use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey};
 use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::time::Timestamp;
@@ -23,6 +24,13 @@ pub(super) struct Books {
     pub(super) tasks: Map<(TenantId, TaskId), Task>,
     pub(super) subjects: Map<(TenantId, Subject), SubjectRow>,
     pub(super) members: BTreeMap<MemberKey, Member>,
+    pub(super) licences: Map<LicenceKey, Licence>,
+    /// By their templates and the users whom they are for.
+    pub(super) template_licences: Map<TemplateKey, BTreeSet<LicenceKey>>,
+    pub(super) licence_uses: Map<HoldId, (LicenceKey, LicenceUse)>,
+    /// The first to expire first.
+    pub(super) uses_of_licences: Map<LicenceKey, BTreeSet<(Timestamp, HoldId)>>,
+    pub(super) licence_users: Map<(LicenceKey, UserId), u64>,
     /// In the order of the feed, shared with the receipts: the position of an operation is its index and 1, whatever stands in it.
     pub(super) operations: Vec<Arc<StoredOperation>>,
     pub(super) by_op_id: Map<OpId, usize>,

@@ -1,14 +1,16 @@
 //! Loads what a batch is decided from.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
 use crate::credit::{Grant, Hold, Rule};
 use crate::error::Error;
-use crate::facts::{AccountFacts, ChargeFact, Facts, MAX_ERASED, Needs, Task, batch_now, holders};
-use crate::id::{GrantId, LedgerId, TaskId, TenantId};
+use crate::facts::{AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, Task, batch_now, holders, licences_of_holds};
+use crate::id::{GrantId, LedgerId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, EntryKind};
+use crate::licence::{LicenceKey, TemplateKey};
 use crate::map::{Map, Set};
 use crate::owner::{AccountKey, MemberKey};
 use crate::time::Timestamp;
@@ -27,17 +29,61 @@ impl Books {
         let subjects = needs.subjects.iter().filter_map(|key| Some((key.clone(), self.subjects.get(key)?.clone())));
         facts.subjects = subjects.collect();
         self.load_members(needs.members.iter().cloned(), &mut facts);
+        self.load_licences(needs, &mut facts);
         let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
         let anchors = anchors.chain(facts.subjects.values().map(|row| row.last_at));
         let anchors = anchors.chain(facts.members.values().map(|member| member.last_at));
+        let anchors = anchors.chain(facts.licences.values().map(|known| known.licence.last_at));
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
         for (key, row) in rows {
             facts.accounts.insert(key, self.account_facts(row, facts.now));
         }
         let made_holds = holders(&facts);
         self.load_members(made_holds, &mut facts);
+        self.load_licences_of_holds(&mut facts);
+        self.load_due_uses(&mut facts);
         Ok(facts)
+    }
+
+    /// The licences that are named: by themselves, by their template, or by a hold that is named.
+    fn load_licences(&self, needs: &Needs, facts: &mut Facts) {
+        for template in &needs.templates {
+            let for_user = template.user_id.is_some().then(|| self.template_licences.get(template)).flatten();
+            let for_any = self.template_licences.get(&TemplateKey { user_id: None, ..template.clone() });
+            let listed: BTreeSet<LicenceKey> = for_user.into_iter().chain(for_any).flatten().cloned().collect();
+            listed.iter().for_each(|key| self.load_licence(key, template.user_id.as_ref(), facts));
+            facts.template_licences.insert(template.clone(), listed.into_iter().collect());
+        }
+        needs.licences.iter().for_each(|key| self.load_licence(key, None, facts));
+        for (tenant_id, hold_id) in &needs.holds {
+            let hold = self.hold_of(tenant_id, *hold_id).map(|(_, hold)| hold);
+            if let Some(licence_id) = hold.and_then(|hold| hold.terms.licence_id.clone()) {
+                self.load_licence(&LicenceKey::new(tenant_id.clone(), licence_id), None, facts);
+            }
+        }
+    }
+
+    fn load_licences_of_holds(&self, facts: &mut Facts) {
+        for (key, user_id) in licences_of_holds(facts) {
+            self.load_licence(&key, user_id.as_ref(), facts);
+        }
+    }
+
+    /// A licence, and how often the user used it.
+    fn load_licence(&self, key: &LicenceKey, user_id: Option<&UserId>, facts: &mut Facts) {
+        let Some(licence) = self.licences.get(key) else { return };
+        facts.licences.entry(key.clone()).or_insert_with(|| LicenceFacts { licence: licence.clone(), due: BTreeMap::new() });
+        let user = user_id.map(|user_id| (key.clone(), user_id.clone()));
+        facts.licence_users.extend(user.and_then(|user| self.licence_users.get(&user).map(|used| (user, *used))));
+    }
+
+    fn load_due_uses(&self, facts: &mut Facts) {
+        for (key, known) in &mut facts.licences {
+            let uses = self.uses_of_licences.get(key).into_iter().flatten();
+            let due = uses.take_while(|(expires_at, _)| *expires_at <= facts.now);
+            known.due = due.filter_map(|(_, id)| Some((*id, self.licence_uses.get(id)?.1.clone()))).collect();
+        }
     }
 
     fn load_members(&self, keys: impl IntoIterator<Item = MemberKey>, facts: &mut Facts) {

@@ -9,6 +9,7 @@ use crate::credit::{Grant, Hold, HoldState, Rule};
 use crate::facts::Account;
 use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
 use crate::ledger::StoredOperation;
+use crate::licence::{LicenceRows, TemplateKey};
 use crate::map::{Map, Set};
 use crate::owner::AccountKey;
 
@@ -139,6 +140,7 @@ impl Books {
         }
         self.subjects.extend(changes.subjects.into_iter().map(|(subject, row)| ((tenant_id.clone(), subject), row)));
         self.members.extend(changes.members);
+        self.write_licences(changes.licences);
         for (ledger_id, refunded) in changes.refunded {
             let index = self.by_op_id.get(&ledger_id.operation().0);
             if let Some(stored) = index.and_then(|index| self.operations.get_mut(*index)) {
@@ -221,6 +223,26 @@ impl Books {
             }
         }
         self.rules.insert(rule.id, (Arc::clone(key), rule));
+    }
+
+    fn write_licences(&mut self, rows: LicenceRows) {
+        for (key, licence) in rows.licences {
+            let terms = &licence.terms;
+            let template = TemplateKey::new(key.tenant_id.clone(), terms.template_id.clone(), terms.user_id.clone());
+            self.template_licences.entry(template).or_default().insert(key.clone());
+            self.licences.insert(key, licence);
+        }
+        for (hold_id, (key, reserved)) in rows.uses {
+            let uses = self.uses_of_licences.entry(key.clone()).or_default();
+            if let Some((_, before)) = self.licence_uses.remove(&hold_id) {
+                uses.remove(&(before.expires_at, hold_id));
+            }
+            if let Some(reserved) = reserved {
+                uses.insert((reserved.expires_at, hold_id));
+                self.licence_uses.insert(hold_id, (key, reserved));
+            }
+        }
+        self.licence_users.extend(rows.users);
     }
 
     fn append(&mut self, stored: Arc<StoredOperation>) {

@@ -4,17 +4,20 @@
 //! columns; each is asked once. When no lookup is left all anchors are known, so the present is: then follow the holds that
 //! are due, the decision, and the writes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::codec;
+use super::licences;
 use super::remembered::Remembered;
 use super::statements as sql;
 use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, Value, corrupt, count, params};
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, MAX_ERASED, Needs, batch_now, holders};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId};
+use crate::facts::{AccountFacts, Facts, LicenceFacts, MAX_ERASED, Needs, batch_now, holders, licences_of_holds};
+use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::StoredOperation;
+use crate::licence::{LicenceKey, TemplateKey};
 use crate::map::{Map, Set};
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::store::{StoreError, StoreErrorKind};
@@ -92,6 +95,10 @@ enum Lookup {
     AnySubject,
     Subject(TenantId, Subject),
     Member(MemberKey),
+    Licence(LicenceKey),
+    Template(TemplateKey),
+    LicenceUser(LicenceKey, UserId),
+    DueUses(LicenceKey),
     LastPosition,
     LastAccount,
 }
@@ -143,6 +150,8 @@ impl BatchMachine {
         needs.task_charges.iter().for_each(|(key, task)| machine.ask(Lookup::TaskCharges(key.clone(), task.clone())));
         machine.ask_subjects();
         needs.members.iter().for_each(|member| machine.ask(Lookup::Member(member.clone())));
+        needs.licences.iter().for_each(|licence| machine.ask(Lookup::Licence(licence.clone())));
+        needs.templates.iter().for_each(|template| machine.ask(Lookup::Template(template.clone())));
         machine
     }
 
@@ -244,6 +253,7 @@ impl BatchMachine {
         if self.queued.is_empty() && self.phase == Phase::Due {
             // The holds that are due are known too, and with them all whose use can change.
             holders(&self.facts).into_iter().for_each(|member| self.ask(Lookup::Member(member)));
+            self.ask_licences();
         }
         if self.queued.is_empty() {
             self.phase = Phase::Deciding;
@@ -253,6 +263,19 @@ impl BatchMachine {
         self.asked = std::mem::take(&mut self.queued);
         let statements = self.asked.iter().map(|lookup| self.statement(lookup)).collect::<Result<_, _>>()?;
         Ok(Step::Run(statements))
+    }
+
+    /// The licences of all these holds, and what comes back to the licences that are known.
+    fn ask_licences(&mut self) {
+        for (key, user_id) in licences_of_holds(&self.facts) {
+            user_id.into_iter().for_each(|user_id| self.ask(Lookup::LicenceUser(key.clone(), user_id)));
+            if !self.facts.licences.contains_key(&key) {
+                self.ask(Lookup::Licence(key));
+            }
+        }
+        let reserved = self.facts.licences.iter().filter(|(_, known)| known.licence.reserved > 0);
+        let reserved: Vec<LicenceKey> = reserved.map(|(key, _)| key.clone()).collect();
+        reserved.into_iter().for_each(|key| self.ask(Lookup::DueUses(key)));
     }
 
     /// Remembers what was read.
@@ -273,7 +296,8 @@ impl BatchMachine {
         let tasks = self.facts.tasks.values().map(|task| task.last_at);
         let subjects = self.facts.subjects.values().map(|row| row.last_at);
         let members = self.facts.members.values().map(|member| member.last_at);
-        let anchors = accounts.chain(tasks).chain(subjects).chain(members);
+        let licences = self.facts.licences.values().map(|known| known.licence.last_at);
+        let anchors = accounts.chain(tasks).chain(subjects).chain(members).chain(licences);
         let now = batch_now(self.clock, anchors).map_err(clock_behind)?;
         self.facts.now = now;
         self.phase = Phase::Due;
@@ -323,6 +347,10 @@ impl BatchMachine {
             Lookup::AnySubject => Statement::new(sql::ANY_SUBJECT, Vec::new()),
             Lookup::Subject(tenant, subject) => Statement::new(sql::SUBJECT, codec::subject_name(tenant, subject)),
             Lookup::Member(key) => Statement::new(sql::MEMBER, codec::member_name(key)),
+            Lookup::Licence(key) => licences::by_name(key),
+            Lookup::Template(template) => licences::by_template(template),
+            Lookup::LicenceUser(key, user_id) => licences::used_by(key, user_id),
+            Lookup::DueUses(key) => licences::due_uses(key, self.facts.now),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -392,6 +420,9 @@ impl BatchMachine {
                     let (key, hold) = codec::hold(row)?;
                     if closure == Closure::Named {
                         self.ask_account(&key);
+                        if let Some(licence_id) = &hold.terms.licence_id {
+                            self.ask(Lookup::Licence(LicenceKey::new(tenant.clone(), licence_id.clone())));
+                        }
                         if let Some(task_id) = &hold.terms.task_id {
                             self.ask(Lookup::Task(tenant, task_id.clone()));
                         }
@@ -444,11 +475,41 @@ impl BatchMachine {
                     self.facts.members.insert(key, codec::member(row)?.1);
                 }
             }
+            Lookup::Licence(key) => {
+                if let Some(row) = rows.first() {
+                    let (key, licence) = licences::licence(&key.tenant_id, row)?;
+                    self.facts.licences.insert(key, LicenceFacts { licence, due: BTreeMap::new() });
+                }
+            }
+            Lookup::Template(template) => self.take_template(template, rows)?,
+            Lookup::LicenceUser(key, user_id) => {
+                if let Some(row) = rows.first() {
+                    self.facts.licence_users.insert((key, user_id), licences::used(row)?);
+                }
+            }
+            Lookup::DueUses(key) => {
+                let known = self.facts.licences.get_mut(&key).ok_or_else(|| corrupt("a licence vanished while it was read"))?;
+                known.due = rows.iter().map(licences::reserved).collect::<Result<_, _>>()?;
+            }
             Lookup::LastPosition => {
                 self.remembered.last_position = Some(codec::single("operations", "position", rows)?.unwrap_or(0));
             }
             Lookup::LastAccount => self.known.last_account = codec::single("accounts", "account_id", rows)?.unwrap_or(0),
         }
+        Ok(())
+    }
+
+    fn take_template(&mut self, template: TemplateKey, rows: &Rows) -> Result<(), StoreError> {
+        let found = rows.iter().map(|row| licences::licence(&template.tenant_id, row)).collect::<Result<Vec<_>, _>>()?;
+        let mut keys = Vec::with_capacity(found.len());
+        for (key, licence) in found {
+            if let Some(user_id) = &template.user_id {
+                self.ask(Lookup::LicenceUser(key.clone(), user_id.clone()));
+            }
+            keys.push(key.clone());
+            self.facts.licences.insert(key, LicenceFacts { licence, due: BTreeMap::new() });
+        }
+        self.facts.template_licences.insert(template, keys);
         Ok(())
     }
 

@@ -12,8 +12,8 @@ use crate::credit::{
 };
 use crate::facts::{Account, ChargeFact, SubjectRow, Task, Totals};
 use crate::id::{
-    Actor, AppId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, Operator, PolicyTag, PriceBasis, RequestId, RuleId, Scene,
-    TaskId, TemplateId, TenantId, UserId,
+    Actor, AppId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, OpId, Operator, PolicyTag, PriceBasis, RequestId, RuleId,
+    Scene, TaskId, TemplateId, TenantId, UserId,
 };
 use crate::ledger::{AccountHead, ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
 use crate::owner::{AccountKey, MemberKey, Subject};
@@ -178,6 +178,7 @@ pub(super) fn hold(row: Row<'_>) -> Result<(Arc<AccountKey>, Hold), StoreError> 
         scene: columns.optional_id("scene", Scene::new)?,
         price_basis: columns.optional_id("price_basis", PriceBasis::new)?,
         policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
+        licence_id: columns.optional_id("licence_id", LicenceId::new)?,
         over_capture,
         late_commit,
         created_at,
@@ -558,6 +559,7 @@ pub(super) fn hold_terms_params(account_id: i64, terms: &HoldTerms) -> Vec<Value
         terms.scene.as_ref().map(Scene::as_str),
         terms.price_basis.as_ref().map(PriceBasis::as_str),
         terms.policy_tag.as_ref().map(PolicyTag::as_str),
+        terms.licence_id.as_ref().map(LicenceId::as_str),
     ]
 }
 
@@ -576,6 +578,6 @@ fn draw(draw: &Draw) -> Option<Vec<u8>> {
 }
 
 /// JSON of what serializes without fail: maps with text names and plain structs.
-fn json<T: serde::Serialize>(value: Option<&T>) -> Option<String> {
+pub(super) fn json<T: serde::Serialize>(value: Option<&T>) -> Option<String> {
     value.map(|value| serde_json::to_string(value).unwrap_or_default())
 }

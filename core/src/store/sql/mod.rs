@@ -5,6 +5,7 @@
 
 mod batch;
 mod codec;
+mod licences;
 mod page;
 mod query;
 mod remembered;

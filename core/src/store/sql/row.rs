@@ -66,6 +66,11 @@ impl<'a> Columns<'a> {
         N::try_from(self.integer(column)?).map_err(|_| self.unreadable(column))
     }
 
+    pub(super) fn optional_number<N: TryFrom<i64>>(&mut self, column: &str) -> Result<Option<N>, StoreError> {
+        let number = self.optional_integer(column)?.map(N::try_from);
+        number.transpose().map_err(|_| self.unreadable(column))
+    }
+
     pub(super) fn amount(&mut self, column: &str) -> Result<Amount, StoreError> {
         self.integer(column).map(Amount::from_micros)
     }
@@ -116,6 +121,10 @@ impl<'a> Columns<'a> {
     pub(super) fn optional_json<J: serde::de::DeserializeOwned>(&mut self, column: &str) -> Result<Option<J>, StoreError> {
         let text = self.optional_text(column)?;
         text.map(serde_json::from_str).transpose().map_err(|_| self.unreadable(column))
+    }
+
+    pub(super) fn json<J: serde::de::DeserializeOwned>(&mut self, column: &str) -> Result<J, StoreError> {
+        self.optional_json(column)?.ok_or_else(|| self.unreadable(column))
     }
 
     pub(super) fn optional_bytes(&mut self, column: &str) -> Result<Option<&'a [u8]>, StoreError> {

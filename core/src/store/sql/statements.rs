@@ -104,7 +104,7 @@ macro_rules! hold {
             account_key!(),
             ", h.hold_id, h.state, h.amount, h.captured, h.created_at, h.expires_at, ",
             "h.over_capture, h.late_commit, h.draw, h.task_id, h.template_id, h.app_id, h.user_id, h.scene, h.price_basis, ",
-            "h.policy_tag FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
+            "h.policy_tag, h.licence_id FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
             $rest
         )
     };
@@ -178,6 +178,17 @@ macro_rules! member {
     };
 }
 
+macro_rules! licence {
+    ($rest:literal) => {
+        concat!(
+            "SELECT licence_id, template_id, user_id, channels, valid_from, valid_until, total_quota, daily_quota, zone, ",
+            "required_documents, submitted_documents, revoked_at, policy_tag, used, reserved, day_from, day_until, day_used, last_at ",
+            "FROM licences ",
+            $rest
+        )
+    };
+}
+
 statements! {
     ACCOUNT = account!("WHERE a.tenant_id = ?1 AND a.owner_kind = ?2 AND a.owner_id = ?3 AND a.unit = ?4");
     ACCOUNTS_AFTER = account_names!(
@@ -223,6 +234,13 @@ statements! {
     MEMBERS_AFTER = member!(
         "WHERE tenant_id = ?1 AND organization_id = ?2 AND user_id > ?3 AND role IS NOT NULL ORDER BY user_id LIMIT ?4"
     );
+
+    LICENCE = licence!("WHERE tenant_id = ?1 AND licence_id = ?2");
+    // Those for any user have an empty one.
+    TEMPLATE_LICENCES = licence!("WHERE tenant_id = ?1 AND template_id = ?2 AND user_id IN ('', ?3) ORDER BY licence_id");
+    DUE_USES = "SELECT hold_id, user_id, made_at, expires_at FROM licence_uses \
+                WHERE tenant_id = ?1 AND licence_id = ?2 AND expires_at <= ?3";
+    LICENCE_USER = "SELECT used FROM licence_users WHERE tenant_id = ?1 AND licence_id = ?2 AND user_id = ?3";
 
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
     OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
@@ -306,8 +324,8 @@ statements! {
     GRANT_UPDATE = "UPDATE grants SET state = ?2, expires_at = ?3, remaining = ?4, held = ?5 WHERE grant_row = ?1";
     HOLD_INSERT =
         "INSERT INTO holds (hold_id, state, expires_at, draw, captured, account_id, amount, created_at, over_capture, \
-         late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+         late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag, licence_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
     HOLD_UPDATE = "UPDATE holds SET state = ?2, expires_at = ?3, draw = ?4, captured = ?5 WHERE hold_id = ?1";
     RULE_INSERT =
         "INSERT INTO rules (rule_id, state, next, next_at, account_id, terms, reason, metadata) \
@@ -325,4 +343,20 @@ statements! {
          organization_id, user_id) DO UPDATE SET role = excluded.role, unit = excluded.unit, limit_amount = excluded.limit_amount, \
          limit_per = excluded.limit_per, day_from = excluded.day_from, day_used = excluded.day_used, \
          month_from = excluded.month_from, month_used = excluded.month_used, last_at = excluded.last_at";
+    LICENCE_UPSERT =
+        "INSERT INTO licences (tenant_id, licence_id, template_id, user_id, channels, valid_from, valid_until, total_quota, \
+         daily_quota, zone, required_documents, submitted_documents, revoked_at, policy_tag, used, reserved, day_from, day_until, \
+         day_used, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
+         ON CONFLICT (tenant_id, licence_id) DO UPDATE SET channels = excluded.channels, valid_from = excluded.valid_from, \
+         valid_until = excluded.valid_until, total_quota = excluded.total_quota, daily_quota = excluded.daily_quota, \
+         required_documents = excluded.required_documents, submitted_documents = excluded.submitted_documents, \
+         revoked_at = excluded.revoked_at, policy_tag = excluded.policy_tag, used = excluded.used, reserved = excluded.reserved, \
+         day_from = excluded.day_from, day_until = excluded.day_until, day_used = excluded.day_used, last_at = excluded.last_at";
+    LICENCE_USE_UPSERT =
+        "INSERT INTO licence_uses (hold_id, tenant_id, licence_id, user_id, made_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (hold_id) DO UPDATE SET expires_at = excluded.expires_at";
+    LICENCE_USE_END = "DELETE FROM licence_uses WHERE hold_id = ?1";
+    LICENCE_USER_UPSERT =
+        "INSERT INTO licence_users (tenant_id, licence_id, user_id, used) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id, \
+         licence_id, user_id) DO UPDATE SET used = excluded.used";
 }

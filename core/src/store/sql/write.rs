@@ -3,13 +3,14 @@
 use std::hash::Hash;
 
 use super::statements as sql;
-use super::{Sql, Statement, Value, codec, corrupt, count, params};
+use super::{Sql, Statement, Value, codec, corrupt, count, licences, params};
 use crate::amount::Amount;
 use crate::changes::{Changes, Erased};
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
 use crate::facts::{Account, SubjectRow, Task};
-use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
+use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::ChainHash;
+use crate::licence::{Licence, LicenceKey, LicenceUse};
 use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::store::StoreError;
@@ -62,6 +63,9 @@ pub(super) struct Writes<'a> {
     refunded: Latest<(&'a TenantId, OpId), Amount>,
     subjects: Latest<(&'a TenantId, &'a Subject), &'a SubjectRow>,
     members: Latest<&'a MemberKey, &'a Member>,
+    licences: Latest<&'a LicenceKey, &'a Licence>,
+    licence_uses: Latest<HoldId, &'a (LicenceKey, Option<LicenceUse>)>,
+    licence_users: Latest<&'a (LicenceKey, UserId), u64>,
     /// Run last: what is erased may have been written in this batch.
     erased: Vec<Statement<'a>>,
 }
@@ -151,6 +155,9 @@ impl<'a> Writes<'a> {
             refunded: Latest::new(),
             subjects: Latest::new(),
             members: Latest::new(),
+            licences: Latest::new(),
+            licence_uses: Latest::new(),
+            licence_users: Latest::new(),
             erased: Vec::new(),
         }
     }
@@ -180,7 +187,18 @@ impl<'a> Writes<'a> {
         for (key, member) in &changes.members {
             self.members.put(key, false, 0, member);
         }
+        self.add_licences(changes);
         Ok(())
+    }
+
+    fn add_licences(&mut self, changes: &'a Changes) {
+        let rows = &changes.licences;
+        rows.licences.iter().for_each(|(key, licence)| self.licences.put(key, false, 0, licence));
+        for (hold_id, reserved) in &rows.uses {
+            let is_new = changes.new_holds.iter().any(|hold| hold.id == *hold_id);
+            self.licence_uses.put(*hold_id, is_new, 0, reserved);
+        }
+        rows.users.iter().for_each(|(user, used)| self.licence_users.put(user, false, 0, *used));
     }
 
     /// Adds what an operation booked in its account.
@@ -258,6 +276,14 @@ impl<'a> Writes<'a> {
         for (key, Pending { row: member, .. }) in self.members.into_rows() {
             statements.push(Statement::new(sql::MEMBER_UPSERT, codec::member_params(key, member)));
         }
+        statements.extend(self.licences.into_rows().map(|(key, pending)| licences::write(key, pending.row)));
+        for (hold_id, Pending { is_new, row: (key, reserved), .. }) in self.licence_uses.into_rows() {
+            // What is reserved and used up in one batch never had a row.
+            if !is_new || reserved.is_some() {
+                statements.push(licences::write_use(hold_id, key, reserved.as_ref()));
+            }
+        }
+        statements.extend(self.licence_users.into_rows().map(|(user, pending)| licences::write_user(user, pending.row)));
         statements.extend(self.erased);
         // Each of the others writes one.
         let rows = inserted + (statements.len() - begun);

@@ -7,10 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::Subject;
-use super::desk::{Desk, account, blocked, id, member, member_key, needs_account, run, second, tenant, units};
+use super::desk::{
+    Desk, account, blocked, id, licence, licence_key, member, member_key, needs_account, run, second, tenant, units,
+};
 use crate::facts::Needs;
 use crate::id::TaskId;
 use crate::ledger::OperationKind;
+use crate::licence::TemplateKey;
 use crate::owner::{AccountKey, Subject as Who};
 use crate::store::StoreErrorKind;
 use crate::testing::scripted::Draft;
@@ -77,6 +80,8 @@ pub fn the_present_is_the_last_word_about_who_is_named(subject: &Subject) {
         draft.with(|changes| {
             changes.subjects.push((user.clone(), blocked(second(3))));
             changes.members.push((member_key("u"), member(second(4))));
+            changes.licences.licences.insert(licence_key("own"), licence("poster", Some("u"), second(5)));
+            changes.licences.licences.insert(licence_key("any"), licence("poster", None, second(2)));
         })
     };
     desk.book(&account("a"), OperationKind::Block, put);
@@ -84,6 +89,31 @@ pub fn the_present_is_the_last_word_about_who_is_named(subject: &Subject) {
     assert_eq!(desk.at(1).facts(named).now, second(3));
     let named = Needs { members: vec![member_key("u")], ..Needs::default() };
     assert_eq!(desk.at(1).facts(named).now, second(4));
+    let named = Needs { licences: vec![licence_key("own")], ..Needs::default() };
+    assert_eq!(desk.at(1).facts(named).now, second(5));
+    for (user, last) in [(Some(id("u")), 5), (Some(id("v")), 2), (None, 2)] {
+        let named = Needs { templates: vec![TemplateKey::new(tenant(), id("poster"), user)], ..Needs::default() };
+        assert_eq!(desk.at(1).facts(named).now, second(last));
+    }
+}
+
+pub fn the_present_is_the_last_use_of_a_licence_reached_by_a_hold(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let grant = desk.grant(&key, 9);
+    let under = |draft: Draft, licence_id: &str, until: i64| {
+        let draft = draft.hold(grant, units(1), second(until), None);
+        draft.with(|changes| {
+            changes.licences.licences.insert(licence_key(licence_id), licence("poster", None, second(4)));
+            Arc::make_mut(&mut changes.new_holds[0].terms).licence_id = Some(id(licence_id));
+        })
+    };
+    let named = desk.book(&key, OperationKind::Hold, |draft| under(draft, "named", 60)).new_holds[0].id;
+    let facts = desk.at(1).facts(Needs { holds: vec![(tenant(), named)], ..Needs::default() });
+    assert_eq!((facts.now, facts.licences.len()), (second(4), 1));
+    desk.book(&key, OperationKind::Hold, |draft| under(draft, "due", 2));
+    let facts = desk.at(2).facts(needs_account(&key));
+    assert_eq!((facts.now, facts.licences.len()), (second(2), 1), "what is due is settled with the account");
 }
 
 pub fn the_present_is_not_that_of_a_member_reached_by_a_hold(subject: &Subject) {

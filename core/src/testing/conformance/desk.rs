@@ -13,6 +13,7 @@ use crate::credit::{LimitPeriod, Member, PeriodUse, Role};
 use crate::facts::{AccountFacts, Facts, Needs, SubjectRow};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId};
 use crate::ledger::{EntryPage, EntryQuery, OperationKind, StoredOperation};
+use crate::licence::{Channel, DayUse, Licence, LicenceKey, LicenceTerms};
 use crate::owner::{AccountKey, MemberKey};
 use crate::store::{Answer, Query, Store, StoreError};
 use crate::testing::scripted::{Draft, ScriptedBatch};
@@ -70,6 +71,51 @@ pub(super) fn member(last_at: Timestamp) -> Member {
         month: PeriodUse { from: second(3), used: units(4) },
         last_at,
     }
+}
+
+pub(super) fn licence_key(licence: &str) -> LicenceKey {
+    LicenceKey::new(tenant(), id(licence))
+}
+
+/// A row with something of its own in every column.
+pub(super) fn licence(template: &str, user: Option<&str>, last_at: Timestamp) -> Licence {
+    Licence {
+        terms: LicenceTerms {
+            template_id: id(template),
+            user_id: user.map(id),
+            channels: [Channel::Creator, Channel::External].into(),
+            valid_from: Some(second(1)),
+            valid_until: Some(second(2)),
+            total_quota: Some(30),
+            daily_quota: Some(4),
+            zone: id("Asia/Shanghai"),
+            required_documents: [id("consent"), id("contract, signed")].into(),
+            policy_tag: Some(id("strict")),
+        },
+        submitted_documents: [id("consent")].into(),
+        revoked_at: Some(second(5)),
+        used: 9,
+        reserved: 6,
+        day: DayUse { from: second(7), until: second(8), used: 5 },
+        last_at,
+    }
+}
+
+/// A licence with all that can be absent absent.
+pub(super) fn bare_licence(template: &str, last_at: Timestamp) -> Licence {
+    let full = licence(template, None, last_at);
+    let terms = LicenceTerms {
+        channels: [Channel::Viewer].into(),
+        valid_from: None,
+        valid_until: None,
+        total_quota: None,
+        daily_quota: None,
+        required_documents: [].into(),
+        policy_tag: None,
+        ..full.terms
+    };
+    let day = DayUse { used: 0, ..full.day };
+    Licence { terms, submitted_documents: [].into(), revoked_at: None, used: 0, reserved: 0, day, ..full }
 }
 
 /// A tenant or user that is blocked.

@@ -82,6 +82,7 @@ macro_rules! store_conformance {
                 the_present_is_the_last_booking_of_a_task_reached_by_a_hold,
                 the_present_is_the_last_word_about_who_is_named,
                 the_present_is_not_that_of_a_member_reached_by_a_hold,
+                the_present_is_the_last_use_of_a_licence_reached_by_a_hold,
                 a_clock_too_far_behind_decides_nothing,
                 five_seconds_are_not_too_far,
                 an_account_that_is_not_locked_does_not_count,
@@ -137,6 +138,10 @@ macro_rules! store_conformance {
                 a_subject_comes_as_it_was_written,
                 a_member_comes_as_it_was_written,
                 a_hold_comes_with_the_member_who_made_it,
+                a_licence_comes_as_it_was_written,
+                a_template_comes_with_the_licences_that_count,
+                a_hold_comes_with_its_licence,
+                a_reserved_use_comes_when_it_is_due,
             }
             reads {
                 an_account_reads_as_it_was_written,

@@ -1,14 +1,18 @@
 //! What each need loads.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Subject;
-use super::desk::{Desk, account, blocked, id, member, member_key, needs_account, second, tenant, units};
+use super::desk::{
+    Desk, account, bare_licence, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
+};
 use crate::changes::Erased;
 use crate::credit::{GrantTerms, HoldState, Member, RuleTerms};
-use crate::facts::{Needs, SubjectRow};
-use crate::id::TaskId;
+use crate::facts::{LicenceFacts, Needs, SubjectRow};
+use crate::id::{GrantId, HoldId, TaskId};
 use crate::ledger::{EntryText, OperationKind};
+use crate::licence::{LicenceKey, LicenceUse, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Subject as Who};
 use crate::testing::scripted::Draft;
 
@@ -310,4 +314,110 @@ pub fn a_hold_comes_with_the_member_who_made_it(subject: &Subject) {
     assert_eq!(loaded(9, needs_account(&key)), []);
     assert_eq!(loaded(10, needs_account(&key)), [member_key("due")], "it comes back to who made it");
     assert_eq!(loaded(10, of_hold), [member_key("due"), member_key("named")]);
+}
+
+pub fn a_licence_comes_as_it_was_written(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let (key, name) = (account("a"), licence_key("l"));
+    let needs = Needs { licences: vec![name.clone(), licence_key("other")], ..Needs::default() };
+    for row in [licence("poster", None, second(0)), bare_licence("poster", second(0))] {
+        let put = |draft: Draft| draft.with(|changes| _ = changes.licences.licences.insert(name.clone(), row.clone()));
+        desk.book(&key, OperationKind::SetLicence, put);
+        let known = LicenceFacts { licence: row.clone(), due: [].into() };
+        assert_eq!(desk.facts(needs.clone()).licences, [(name.clone(), known)].into_iter().collect());
+    }
+}
+
+pub fn a_template_comes_with_the_licences_that_count(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let put = |draft: Draft| {
+        draft.with(|changes| {
+            let rows = &mut changes.licences;
+            for (name, template, user) in [
+                ("b", "poster", None),
+                ("a", "poster", Some("u")),
+                ("c", "poster", Some("v")),
+                ("d", "flyer", None),
+                ("e", "poster", None),
+            ] {
+                rows.licences.insert(licence_key(name), licence(template, user, second(0)));
+                rows.users.insert((licence_key(name), id("u")), 7);
+            }
+        })
+    };
+    desk.book(&account("a"), OperationKind::SetLicence, put);
+    let found = |user: Option<&str>| {
+        let template = TemplateKey::new(tenant(), id("poster"), user.map(id));
+        let facts = desk.facts(Needs { templates: vec![template.clone()], ..Needs::default() });
+        let listed = facts.template_licences[&template].clone();
+        let loaded: BTreeSet<LicenceKey> = facts.licences.into_keys().collect();
+        assert_eq!(loaded, listed.iter().cloned().collect(), "in the order of their names");
+        (listed, facts.licence_users.len())
+    };
+    assert_eq!(found(Some("u")), (["a", "b", "e"].map(licence_key).to_vec(), 3));
+    assert_eq!(found(Some("w")), (["b", "e"].map(licence_key).to_vec(), 0));
+    assert_eq!(found(None), (["b", "e"].map(licence_key).to_vec(), 0));
+}
+
+/// Books a hold of the user `u` under a licence of its own name.
+fn hold_under(desk: &Desk, key: &AccountKey, grant: GrantId, name: &str, until: i64) -> HoldId {
+    let put = |draft: Draft| {
+        draft.hold(grant, units(1), second(until), None).with(|changes| {
+            let hold = &mut changes.new_holds[0];
+            let terms = Arc::make_mut(&mut hold.terms);
+            (terms.licence_id, terms.user_id) = (Some(id(name)), Some(id("u")));
+            let (hold_id, expires_at) = (hold.id, hold.expires_at);
+            let rows = &mut changes.licences;
+            rows.licences.insert(licence_key(name), licence("poster", None, second(0)));
+            rows.users.insert((licence_key(name), id("u")), 7);
+            let reserved = LicenceUse { user_id: Some(id("u")), made_at: second(-3), expires_at };
+            rows.uses.insert(hold_id, (licence_key(name), Some(reserved)));
+        })
+    };
+    desk.book(key, OperationKind::Hold, put).new_holds[0].id
+}
+
+pub fn a_hold_comes_with_its_licence(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let grant = desk.grant(&key, 9);
+    let named = hold_under(&desk, &key, grant, "named", 60);
+    hold_under(&desk, &key, grant, "due", 10);
+    hold_under(&desk, &key, grant, "later", 90);
+    let loaded = |at: i64, needs: Needs| {
+        let facts = desk.at(at).facts(needs);
+        let licences: BTreeSet<LicenceKey> = facts.licences.into_keys().collect();
+        let users: BTreeSet<LicenceKey> = facts.licence_users.into_keys().map(|(key, _)| key).collect();
+        assert_eq!(users, licences, "with how often its user used it");
+        licences.into_iter().map(|key| key.licence_id.to_string()).collect::<Vec<_>>()
+    };
+    let of_hold = Needs { holds: vec![(tenant(), named)], ..Needs::default() };
+    assert_eq!(loaded(9, of_hold.clone()), ["named"]);
+    assert!(loaded(9, needs_account(&key)).is_empty());
+    assert_eq!(loaded(10, needs_account(&key)), ["due"]);
+    assert_eq!(loaded(10, of_hold), ["due", "named"]);
+}
+
+pub fn a_reserved_use_comes_when_it_is_due(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let grant = desk.grant(&key, 9);
+    let hold = hold_under(&desk, &key, grant, "l", 10);
+    let due = |at: i64| {
+        let needs = Needs { licences: vec![licence_key("l")], ..Needs::default() };
+        desk.at(at).facts(needs).licences.remove(&licence_key("l")).unwrap().due
+    };
+    let write = |reserved: Option<LicenceUse>| {
+        let put = |draft: Draft| draft.with(|changes| _ = changes.licences.uses.insert(hold, (licence_key("l"), reserved.clone())));
+        desk.at(0).book(&key, OperationKind::Extend, put);
+    };
+    let reserved = LicenceUse { user_id: Some(id("u")), made_at: second(-3), expires_at: second(10) };
+    assert!(due(9).is_empty());
+    assert_eq!(due(10), [(hold, reserved.clone())].into());
+    let extended = LicenceUse { expires_at: second(20), ..reserved };
+    write(Some(extended.clone()));
+    assert!(due(19).is_empty());
+    assert_eq!(due(20), [(hold, extended)].into());
+    write(None);
+    assert!(due(20).is_empty());
 }

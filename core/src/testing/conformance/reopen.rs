@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Subject;
-use super::desk::{Desk, account, account_of, blocked, id, member, member_key, needs_account, second, tenant, units};
+use super::desk::{
+    Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
+};
 use crate::credit::{Grant, Hold, Member};
-use crate::facts::{Account, Needs, SubjectRow, Task};
-use crate::id::{GrantId, TaskId, TenantId};
+use crate::facts::{Account, LicenceFacts, Needs, SubjectRow, Task};
+use crate::id::{GrantId, HoldId, TaskId, TenantId, UserId};
 use crate::ledger::{OperationKind, StoredOperation};
+use crate::licence::{LicenceKey, LicenceUse, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Subject as Who};
 use crate::store::{Answer, Query, StoreErrorKind};
 use crate::testing::scripted::Draft;
@@ -23,6 +26,8 @@ struct Dump {
     next_due: Option<Timestamp>,
     subjects: BTreeMap<(TenantId, Who), SubjectRow>,
     members: BTreeMap<MemberKey, Member>,
+    licences: BTreeMap<LicenceKey, LicenceFacts>,
+    licence_users: BTreeMap<(LicenceKey, UserId), u64>,
 }
 
 fn dump(desk: &Desk, task: &TaskId) -> Dump {
@@ -35,10 +40,21 @@ fn dump(desk: &Desk, task: &TaskId) -> Dump {
         holds.sort_by_key(|hold| hold.id);
         (image.facts.account, image.facts.grants.into_iter().collect(), holds)
     };
-    let needs = Needs { subjects: vec![(tenant(), Who::Tenant)], members: vec![member_key("u")], ..Needs::default() };
+    let templates = vec![TemplateKey::new(tenant(), id("poster"), Some(id("u")))];
+    let needs = Needs { subjects: vec![(tenant(), Who::Tenant)], members: vec![member_key("u")], templates, ..Needs::default() };
     let facts = desk.facts(needs);
     let (subjects, members) = (facts.subjects.into_iter().collect(), facts.members.into_iter().collect());
-    Dump { subjects, members, feed: desk.feed(None, 0, 100), accounts: keys.into_iter().map(image).collect(), task, next_due }
+    let (licences, licence_users) = (facts.licences.into_iter().collect(), facts.licence_users.into_iter().collect());
+    Dump {
+        subjects,
+        members,
+        licences,
+        licence_users,
+        feed: desk.feed(None, 0, 100),
+        accounts: keys.into_iter().map(image).collect(),
+        task,
+        next_due,
+    }
 }
 
 fn book_some(desk: &Desk, task: &TaskId) {
@@ -51,6 +67,12 @@ fn book_some(desk: &Desk, task: &TaskId) {
         draft.with(|changes| {
             changes.subjects.push((Who::Tenant, blocked(second(0))));
             changes.members.push((member_key("u"), member(second(0))));
+            let rows = &mut changes.licences;
+            rows.licences.insert(licence_key("l"), licence("poster", Some("u"), second(0)));
+            rows.users.insert((licence_key("l"), id("u")), 3);
+            let reserved = LicenceUse { user_id: Some(id("u")), made_at: second(-2), expires_at: second(-1) };
+            let hold_id = HoldId::derive(changes.op_id(), 7);
+            changes.licences.uses.insert(hold_id, (licence_key("l"), Some(reserved)));
         })
     };
     desk.book(&account("a"), OperationKind::Block, who);
@@ -63,6 +85,7 @@ pub fn everything_is_as_it_was(subject: &Subject) {
     let before = dump(&desk, &task);
     assert_eq!((before.feed.len(), before.accounts.len()), (7, 2));
     assert_eq!((before.subjects.len(), before.members.len()), (1, 1));
+    assert_eq!((before.licences[&licence_key("l")].due.len(), before.licence_users.len()), (1, 1));
     drop(desk);
     subject.close();
     assert_eq!(dump(&Desk::new(subject), &task), before);

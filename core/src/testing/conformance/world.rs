@@ -1,10 +1,13 @@
 //! Law 7: nothing crosses the border of a tenant, and what is not found is absent.
 
 use super::Subject;
-use super::desk::{Desk, account, account_of, blocked, id, member, member_key, needs_account, second, tenant, units};
+use super::desk::{
+    Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
+};
 use crate::facts::{Facts, Needs};
 use crate::id::{GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{EntryQuery, EntryScope, OperationKind};
+use crate::licence::{LicenceKey, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Owner, Subject as Who};
 use crate::store::{Answer, Query};
 use crate::testing::scripted::{Draft, next_op_id};
@@ -23,7 +26,13 @@ fn book_everything(desk: &Desk) -> Own {
     let of_tenant = |draft: Draft| draft.with(|changes| changes.subjects.push((Who::Tenant, blocked(second(0)))));
     let of_user = |draft: Draft| draft.with(|changes| changes.subjects.push((Who::User(id("a")), blocked(second(0)))));
     let of_member = |draft: Draft| draft.with(|changes| changes.members.push((member_key("a"), member(second(0)))));
-    let everything = |draft: Draft| of_member(of_user(of_tenant(draft.key("k").grant(units(10), None))));
+    let of_licence = |draft: Draft| {
+        draft.with(|changes| {
+            changes.licences.licences.insert(licence_key("l"), licence("a", Some("u"), second(0)));
+            changes.licences.users.insert((licence_key("l"), id("u")), 3);
+        })
+    };
+    let everything = |draft: Draft| of_licence(of_member(of_user(of_tenant(draft.key("k").grant(units(10), None)))));
     let booked = desk.book(&key, OperationKind::Grant, everything);
     let grant = booked.new_grants[0].id;
     let hold = desk.hold(&key, grant, 1, 60, Some(&task));
@@ -45,6 +54,8 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         texts: vec![(AccountKey { tenant_id: tenant_id.clone(), ..account("a") }, 0)],
         subjects: vec![(tenant_id.clone(), Who::Tenant), (tenant_id.clone(), Who::User(id("a")))],
         members: vec![MemberKey::new(tenant_id.clone(), id("o"), id("a"))],
+        licences: vec![LicenceKey::new(tenant_id.clone(), id("l"))],
+        templates: vec![TemplateKey::new(tenant_id.clone(), id("a"), Some(id("u")))],
     }
 }
 
@@ -60,6 +71,9 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.texts.is_empty(), "{:?}", facts.texts);
     assert!(facts.subjects.is_empty(), "{:?}", facts.subjects);
     assert!(facts.members.is_empty(), "{:?}", facts.members);
+    assert!(facts.licences.is_empty(), "{:?}", facts.licences);
+    assert!(facts.template_licences.values().all(Vec::is_empty), "{:?}", facts.template_licences);
+    assert!(facts.licence_users.is_empty(), "{:?}", facts.licence_users);
 }
 
 pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
@@ -69,6 +83,7 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     assert_eq!((found.replays.len(), found.accounts.len(), found.tasks.len()), (1, 1, 1));
     assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len(), found.rules.len()), (1, 1, 1, 1));
     assert_eq!((found.texts.len(), found.subjects.len(), found.members.len()), (1, 2, 1));
+    assert_eq!((found.licences.len(), found.template_licences.len(), found.licence_users.len()), (1, 1, 1));
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -112,6 +127,12 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
         texts: vec![(account("other"), 0)],
         subjects: vec![(tenant(), Who::User(id("other")))],
         members: vec![MemberKey::new(tenant(), id("o"), id("other")), MemberKey::new(tenant(), id("other"), id("a"))],
+        licences: vec![licence_key("other")],
+        templates: vec![
+            TemplateKey::new(tenant(), id("other"), Some(id("u"))),
+            TemplateKey::new(tenant(), id("a"), Some(id("other"))),
+            TemplateKey::new(tenant(), id("a"), None),
+        ],
     };
     assert_nothing(&desk.facts(needs));
 }

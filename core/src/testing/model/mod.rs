@@ -5,6 +5,7 @@
 //! [`Model::pair`] learns from a receipt which of the engine's ids belong to them.
 #![expect(clippy::indexing_slicing, reason = "the numbers of lots, freezes, uses and purses are the model's own")]
 
+mod licences;
 mod recur;
 mod rules;
 mod spending;
@@ -12,7 +13,7 @@ mod spending;
 use crate::command::PlaceHold;
 use crate::credit::{Band, GrantType, HoldState, LowBalance, Payer, Policies, Scope};
 use crate::denial::DenialKind::{self, *};
-use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId, Unit, UserId};
+use crate::id::{GrantId, HoldId, LedgerId, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::ledger::{EntryKind, Terms};
 use crate::owner::{AccountKey, Owner};
 use crate::{Body, Command, Receipt, Timestamp};
@@ -41,6 +42,8 @@ pub struct Effects {
     pub expires_at: Option<i64>,
     pub changed: Option<bool>,
     pub band: Option<Band>,
+    /// What is left of the licence, and how often the user has used it.
+    pub quota: Option<(i64, u64)>,
 }
 
 /// What the model answers.
@@ -91,6 +94,9 @@ struct Freeze {
     state: HoldState,
     lines: Lines,
     captured: i64,
+    permit: Option<usize>,
+    /// Whose use of the licence it is. Erasing who acted does not change it.
+    permitted: Option<UserId>,
     id: Option<HoldId>,
     /// The number of its first entry, as the receipt says.
     seq: u64,
@@ -136,6 +142,7 @@ pub struct Model {
     tasks: Vec<(TenantId, TaskId, i64)>,
     stops: Vec<spending::Stop>,
     colleagues: Vec<spending::Colleague>,
+    permits: Vec<licences::Permit>,
     answers: Vec<(Command, Answer)>,
     /// What the command that is decided expects.
     expected: Option<u64>,
@@ -282,7 +289,7 @@ impl Model {
             }
             Body::Hold(ask) => {
                 let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
-                let clock = clock.max(self.last_said(tenant, &self.payer(tenant, payer, user)?, user));
+                let clock = clock.max(self.last_word(tenant, payer, user, ask.template_id.as_ref())?);
                 let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
                 self.may_spend(purse, user, ask.amount.micros(), now)?;
                 (purse, self.hold(purse, now, ask)?)
@@ -301,7 +308,7 @@ impl Model {
             }
             Body::Charge(ask) => {
                 let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
-                let clock = clock.max(self.last_said(tenant, &self.payer(tenant, payer, user)?, user));
+                let clock = clock.max(self.last_word(tenant, payer, user, ask.template_id.as_ref())?);
                 let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
                 self.may_spend(purse, user, ask.amount.micros(), now)?;
                 (purse, self.charge(purse, now, ask)?)
@@ -363,6 +370,18 @@ impl Model {
             }
             Body::RemoveMember(ask) => {
                 let effects = self.remove_member(clock, tenant, ask)?;
+                return Ok(self.answer(command, effects));
+            }
+            Body::SetLicence(ask) => {
+                let effects = self.set_licence(clock, tenant, ask)?;
+                return Ok(self.answer(command, effects));
+            }
+            Body::RevokeLicence(ask) => {
+                let effects = self.revoke_licence(clock, tenant, ask)?;
+                return Ok(self.answer(command, effects));
+            }
+            Body::SubmitDocuments(ask) => {
+                let effects = self.submit(clock, tenant, ask)?;
                 return Ok(self.answer(command, effects));
             }
         };
@@ -443,7 +462,22 @@ impl Model {
         let freeze = self.freezes.iter().position(mine).ok_or(PreDeductNotFound)?;
         self.expect_version(self.freezes[freeze].purse)?;
         let task = self.freezes[freeze].ask.task_id.clone();
-        Ok((freeze, self.present(clock, self.freezes[freeze].purse, task.as_ref())))
+        let now = self.present(clock.max(self.last_of_permit(freeze)), self.freezes[freeze].purse, task.as_ref());
+        self.touch(self.freezes[freeze].permit, now);
+        Ok((freeze, now))
+    }
+
+    /// The latest instant at which something was said of who spends, or of the licences that can be used.
+    fn last_word(
+        &self,
+        tenant: &TenantId,
+        payer: Option<&Owner>,
+        user: Option<&UserId>,
+        template: Option<&TemplateId>,
+    ) -> Result<i64, DenialKind> {
+        let payer = self.payer(tenant, payer, user)?;
+        let pays = if let Owner::User(id) = &payer { Some(id) } else { None };
+        Ok(self.last_said(tenant, &payer, user).max(self.last_licensed(tenant, template, user.or(pays))))
     }
 
     /// The later of the clock and the last booking of what is locked; books what has become due by then.
@@ -457,6 +491,12 @@ impl Model {
             self.tasks.push((tenant, task.clone(), now));
         }
         self.purses[purse].last_at = now;
+        for freeze in 0..self.freezes.len() {
+            let Freeze { purse: of, state, until, permit, .. } = self.freezes[freeze];
+            if of == purse && state == HoldState::Frozen && until <= now {
+                self.touch(permit, now);
+            }
+        }
         self.settle(purse, now);
         now
     }

@@ -187,6 +187,7 @@ impl Model {
         if self.freezes.iter().any(blocks) {
             return Err(PreDeductAlreadyProcessed);
         }
+        let permit = self.permit_for(purse, ask.template_id.as_ref(), ask.user_id.as_ref(), now, AuthorizationNotFound)?;
         let open = |freeze: &&Freeze| freeze.purse == purse && freeze.state == HoldState::Frozen;
         if self.freezes.iter().filter(open).count() >= MAX_OPEN_HOLDS {
             return Err(CapacityExceeded);
@@ -195,9 +196,13 @@ impl Model {
         self.freeze(purse, &lines);
         let until = now + i64::from(ask.expire_in) * MICROS;
         let (state, draw) = (HoldState::Frozen, Some(lines.clone()));
-        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at: now, until, state, lines, captured: 0, id: None, seq: 0 });
+        let (made_at, captured, id, seq) = (now, 0, None, 0);
+        let permitted = self.who(purse, ask.user_id.as_ref());
+        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at, until, state, lines, captured, permit, permitted, id, seq });
+        self.touch(permit, now);
         self.use_up(purse, ask.user_id.as_ref(), Some(self.freezes.len() - 1), now, ask.amount.micros());
-        Ok(Effects { draw, expires_at: Some(until), ..Effects::default() })
+        let quota = self.quota(permit, purse, ask.user_id.as_ref(), now);
+        Ok(Effects { draw, quota, expires_at: Some(until), ..Effects::default() })
     }
 
     fn freeze(&mut self, purse: usize, lines: &Lines) {
@@ -271,8 +276,15 @@ impl Model {
         let came_back = if ask.last { self.unfreeze(purse, &std::mem::take(&mut lines), now) } else { 0 };
         let status = if ask.last { HoldState::Committed } else { state };
         let (held_now, captured) = (total(&lines), captured + cost);
+        // A late commit is a use anew, of whoever is known by now.
+        let permitted = self.who(purse, held.user_id.as_ref());
         let freeze = &mut self.freezes[freeze];
+        if late && freeze.captured == 0 {
+            freeze.permitted = permitted;
+        }
         (freeze.state, freeze.lines, freeze.captured) = (status, lines, captured);
+        let permit = freeze.permit;
+        let quota = self.quota(permit, purse, held.user_id.as_ref(), now);
         self.uses.push(Use { purse, task_id: held.task_id, at: now, lines: taken.clone(), id: None });
         Ok(Effects {
             change: Some(came_back - excess),
@@ -282,6 +294,7 @@ impl Model {
             held: Some(held_now),
             status: Some(status),
             expires_at: Some(until),
+            quota,
             ..Effects::default()
         })
     }
@@ -345,6 +358,7 @@ impl Model {
 
     pub(super) fn charge(&mut self, purse: usize, now: i64, ask: &Charge) -> Result<Effects, DenialKind> {
         let tenant = self.purses[purse].key.tenant_id.clone();
+        let permit = self.permit_for(purse, ask.template_id.as_ref(), ask.user_id.as_ref(), now, AuthorizationMissing)?;
         self.count_use(&tenant, ask.task_id.as_ref())?;
         let amount = ask.amount.micros();
         let lines = self.draw(purse, now, amount, ask.app_id.as_ref(), ask.template_id.as_ref())?;
@@ -352,6 +366,7 @@ impl Model {
         self.purses[purse].owed += lines.iter().filter(|line| line.0 == DEBT).map(|line| line.1).sum::<i64>();
         self.uses.push(Use { purse, task_id: ask.task_id.clone(), at: now, lines: lines.clone(), id: None });
         self.use_up(purse, ask.user_id.as_ref(), None, now, amount);
+        self.charge_permit(permit, purse, ask.user_id.as_ref(), now);
         Ok(Effects { change: Some(-amount), draw: Some(lines), ..Effects::default() })
     }
 

@@ -179,7 +179,7 @@ impl Model {
 }
 
 /// The date or month that a clock on the wall shows; of the zones of the small world, none of which changes its clocks.
-fn period(zone: &str, per: LimitPeriod, at: i64) -> String {
+pub(super) fn period(zone: &str, per: LimitPeriod, at: i64) -> String {
     let hours = if zone == "Asia/Shanghai" { 8 } else { 0 };
     let shown = chrono::DateTime::from_timestamp_micros(at + hours * 3_600_000_000).unwrap_or_default().to_rfc3339();
     let length = match per {

@@ -141,7 +141,8 @@ CREATE TABLE holds (
     user_id      TEXT,
     scene        TEXT,
     price_basis  TEXT,
-    policy_tag   TEXT
+    policy_tag   TEXT,
+    licence_id   TEXT
 ) STRICT;
 CREATE INDEX holds_frozen ON holds (account_id, expires_at) WHERE state = 'frozen';
 
@@ -192,6 +193,50 @@ CREATE TABLE members (
     month_used      INTEGER NOT NULL CHECK (month_used >= 0),
     last_at         INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, organization_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE licences (
+    tenant_id           TEXT    NOT NULL,
+    licence_id          TEXT    NOT NULL,
+    template_id         TEXT    NOT NULL,
+    user_id             TEXT    NOT NULL, -- empty: for any user
+    channels            TEXT    NOT NULL, -- JSON
+    valid_from          INTEGER,
+    valid_until         INTEGER,
+    total_quota         INTEGER CHECK (total_quota >= 0), -- NULL: without a limit
+    daily_quota         INTEGER CHECK (daily_quota >= 0), -- likewise
+    zone                TEXT    NOT NULL,
+    required_documents  TEXT    NOT NULL, -- JSON
+    submitted_documents TEXT    NOT NULL, -- JSON
+    revoked_at          INTEGER,
+    policy_tag          TEXT,
+    used                INTEGER NOT NULL CHECK (used >= 0),
+    reserved            INTEGER NOT NULL CHECK (reserved BETWEEN 0 AND used), -- of these by open holds
+    day_from            INTEGER NOT NULL,
+    day_until           INTEGER NOT NULL,
+    day_used            INTEGER NOT NULL CHECK (day_used BETWEEN 0 AND used),
+    last_at             INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, licence_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX licences_template ON licences (tenant_id, template_id, user_id);
+
+-- One row a use that an open hold reserves.
+CREATE TABLE licence_uses (
+    hold_id    BLOB    PRIMARY KEY,
+    tenant_id  TEXT    NOT NULL,
+    licence_id TEXT    NOT NULL,
+    user_id    TEXT,
+    made_at    INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX licence_uses_due ON licence_uses (tenant_id, licence_id, expires_at);
+
+CREATE TABLE licence_users (
+    tenant_id  TEXT    NOT NULL,
+    licence_id TEXT    NOT NULL,
+    user_id    TEXT    NOT NULL,
+    used       INTEGER NOT NULL CHECK (used >= 0),
+    PRIMARY KEY (tenant_id, licence_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Before 1970 a time is negative: its second is the one before it, and the rest is counted from there.
