@@ -17,6 +17,8 @@ use crate::error::Error;
 pub(super) const MAX_BATCH: usize = 256;
 /// The most commands that wait.
 pub(super) const MAX_QUEUED: usize = 8_192;
+/// So many looks at a queue that does not grow are enough.
+const MAX_STILL: u32 = 8;
 /// About the most bytes that wait.
 pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
@@ -182,6 +184,7 @@ impl Lane {
     /// The thread of the lane: takes what has queued, runs it, answers, repeats; parked when there is nothing.
     fn serve(&self) {
         let mut state = self.lock();
+        let mut last = 0;
         loop {
             if state.running || state.queue.is_empty() {
                 if state.closed && state.queue.is_empty() {
@@ -190,13 +193,36 @@ impl Lane {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
+            state = self.gather(state, last);
+            if state.running || state.queue.is_empty() {
+                continue; // Somebody has run it in place meanwhile.
+            }
             let jobs = state.take_batch();
+            last = jobs.iter().map(Job::commands).sum();
             state.running = true;
             drop(state);
             self.moved.notify_all();
             self.run_batch(self.bench.drop_late(jobs));
             state = self.lock();
         }
+    }
+
+    /// Waits for a moment, while commands come in, until there are as many as in the last batch: those who were just answered
+    /// ask again at once, and a commit for a few of them would have the others wait for another. It never waits for anybody who
+    /// does not come: a caller alone, or a queue that does not grow.
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>, last: usize) -> MutexGuard<'a, State> {
+        let (mut seen, mut still) = (state.commands, 0);
+        for _ in 0..2 * last {
+            if state.closed || state.running || state.commands >= last || still > MAX_STILL {
+                break;
+            }
+            drop(state);
+            thread::yield_now();
+            state = self.lock();
+            still = if state.commands > seen { 0 } else { still + 1 };
+            seen = state.commands;
+        }
+        state
     }
 
     /// Runs a batch in the turn that the caller has taken, and ends the turn. A job that a panic drops is answered by its
