@@ -1,22 +1,25 @@
 //! What an accepted command is answered with. Every receipt is computed from the operation and its entries, the first
 //! time as on every replay, so the two cannot differ.
 
+mod subjects;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockTarget, BlockedAccount, Operate};
+pub use subjects::{BlockReceipt, LicenceReceipt, MemberReceipt};
+
+use super::Operate;
 use crate::amount::Amount;
-use crate::credit::{Band, HoldState, LowBalance, Membership, Role, Rule};
+use crate::credit::{Band, HoldState, LowBalance, Membership, Rule};
 use crate::id::{
-    AuditId, DocumentId, GrantId, HoldId, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RuleId,
-    TaskId, TemplateId, UserId,
+    AuditId, DocumentId, GrantId, HoldId, LedgerId, LicenceId, Operator, PolicyTag, PriceBasis, RefundId, RuleId, TaskId,
+    TemplateId,
 };
 use crate::ledger::rules::{rule_after, rule_of};
 use crate::ledger::{Draw, Entry, EntryKind, EntryText, OperationKind, StoredOperation, Terms};
 use crate::licence::{LicenceTerms, QuotaSnapshot};
-use crate::owner::Subject;
 use crate::time::Timestamp;
 
 /// The answer to any accepted command: the operation, its entries, and whether it was executed before.
@@ -560,138 +563,5 @@ receipt! {
         operator: Option<Operator> = receipt.rest().erased.map(|answer| answer.operator),
         /// Why.
         reason: Option<Arc<str>> = receipt.rest().erased.map(|answer| answer.reason),
-    }
-}
-
-/// Answers [`crate::Block`] and [`crate::Unblock`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockReceipt {
-    /// What the command was about; of an account with its unit.
-    pub target: BlockTarget,
-    /// Whether it is blocked from now on.
-    pub blocked: bool,
-    /// Whether it was not so before.
-    pub changed: bool,
-    /// Who answers for it.
-    pub operator: Option<Operator>,
-    /// Why.
-    pub reason: Option<Arc<str>>,
-    /// When it was booked.
-    pub created_at: Timestamp,
-    /// The audit record.
-    pub audit_id: AuditId,
-    /// The command was executed before: this is the first answer again.
-    pub idempotent_replay: bool,
-}
-
-impl BlockReceipt {
-    pub(super) fn new(receipt: &Receipt) -> BlockReceipt {
-        let operation = &receipt.stored.operation;
-        let target = match (&operation.account, &operation.subject) {
-            (Some(account), _) => BlockTarget::Account(BlockedAccount::of(account)),
-            (None, Some(Subject::User(user_id))) => BlockTarget::User(user_id.clone()),
-            (None, _) => BlockTarget::Tenant,
-        };
-        let rest = receipt.rest();
-        let note = rest.note.or_else(|| receipt.main(&[EntryKind::Amend]).map(|entry| entry.text.clone())).unwrap_or_default();
-        BlockReceipt {
-            target,
-            blocked: operation.kind == OperationKind::Block,
-            changed: rest.changed.unwrap_or_default(),
-            operator: note.operator,
-            reason: note.reason,
-            created_at: operation.created_at,
-            audit_id: operation.audit_id(),
-            idempotent_replay: receipt.idempotent_replay,
-        }
-    }
-}
-
-/// Answers [`crate::SetMember`] and [`crate::RemoveMember`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberReceipt {
-    /// The organization.
-    pub organization_id: OrganizationId,
-    /// The member.
-    pub user_id: UserId,
-    /// The role from now on; of one who was removed the last.
-    pub role: Role,
-    /// The limit from now on, with its unit; of one who was removed the last.
-    pub limit: Option<crate::credit::MemberLimit>,
-    /// Whether anything was different before.
-    pub changed: bool,
-    /// When it was booked.
-    pub created_at: Timestamp,
-    /// The audit record.
-    pub audit_id: AuditId,
-    /// The command was executed before: this is the first answer again.
-    pub idempotent_replay: bool,
-}
-
-impl MemberReceipt {
-    /// Nothing, if the operation does not say whom it was about.
-    pub(super) fn new(receipt: &Receipt) -> Option<MemberReceipt> {
-        let operation = &receipt.stored.operation;
-        let Some(Subject::Organization(organization_id)) = &operation.subject else { return None };
-        let rest = receipt.rest();
-        let member = rest.member?;
-        Some(MemberReceipt {
-            organization_id: organization_id.clone(),
-            user_id: member.user_id,
-            role: member.role,
-            limit: member.limit,
-            changed: rest.changed.unwrap_or_default(),
-            created_at: operation.created_at,
-            audit_id: operation.audit_id(),
-            idempotent_replay: receipt.idempotent_replay,
-        })
-    }
-}
-
-/// Answers [`crate::SetLicence`], [`crate::RevokeLicence`] and [`crate::SubmitDocuments`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LicenceReceipt {
-    /// The licence.
-    pub licence_id: LicenceId,
-    /// What is agreed from now on.
-    #[serde(flatten)]
-    pub terms: LicenceTerms,
-    /// What was submitted so far.
-    pub submitted_documents: BTreeSet<DocumentId>,
-    /// Whether it is revoked.
-    pub revoked: bool,
-    /// Whether anything was different before.
-    pub changed: bool,
-    /// Who answers for it.
-    pub operator: Option<Operator>,
-    /// Why.
-    pub reason: Option<Arc<str>>,
-    /// When it was booked.
-    pub created_at: Timestamp,
-    /// The audit record.
-    pub audit_id: AuditId,
-    /// The command was executed before: this is the first answer again.
-    pub idempotent_replay: bool,
-}
-
-impl LicenceReceipt {
-    /// Nothing, if the operation does not say which licence it was about.
-    pub(super) fn new(receipt: &Receipt) -> Option<LicenceReceipt> {
-        let operation = &receipt.stored.operation;
-        let Some(Subject::Licence(licence_id)) = &operation.subject else { return None };
-        let rest = receipt.rest();
-        let (licence, note) = (rest.licence?, rest.note.unwrap_or_default());
-        Some(LicenceReceipt {
-            licence_id: licence_id.clone(),
-            terms: licence.terms,
-            submitted_documents: licence.submitted_documents,
-            revoked: licence.revoked_at.is_some(),
-            changed: rest.changed.unwrap_or_default(),
-            operator: note.operator,
-            reason: note.reason,
-            created_at: operation.created_at,
-            audit_id: operation.audit_id(),
-            idempotent_replay: receipt.idempotent_replay,
-        })
     }
 }

@@ -117,15 +117,24 @@ fn what_would_be_denied_now_is_answered_again_too() {
 
 #[test]
 fn a_batch_in_which_one_key_is_known_is_decided_again_as_a_whole() {
-    let (_folder, engine) = presuming();
-    let charges = [95, 7, 96, 95].map(|number| {
-        command(&format!(r#""command": "charge", "payer": "user:u1", "amount": "1", "idempotency_key": "k{number}""#))
-    });
-    let answers = engine.execute_many(charges.to_vec());
-    let replayed: Vec<bool> = answers.into_iter().map(|answer| answer.unwrap().idempotent_replay).collect();
-    assert_eq!(replayed, [false, true, false, true]);
-    assert_eq!(engine.balance(&account()).unwrap().available.to_string(), "8");
-    assert!(engine.verify().unwrap().is_clean());
+    // Fewer and more than one statement inserts.
+    for (first, count) in [(100, 3), (200, 8), (300, 30)] {
+        let (_folder, engine) = presuming();
+        let numbers: Vec<u32> = (first..first + count).chain([7, first]).collect();
+        let charges = numbers.iter().map(|number| {
+            command(&format!(r#""command": "charge", "payer": "user:u1", "amount": "0.1", "idempotency_key": "k{number}""#))
+        });
+        let known = command(r#""command": "charge", "payer": "user:u1", "amount": "1", "idempotency_key": "k7""#);
+        let charges = charges
+            .map(|charge| if charge.context.idempotency_key == known.context.idempotency_key { known.clone() } else { charge });
+        let answers = engine.execute_many(charges.collect());
+        let replayed: Vec<bool> = answers.into_iter().map(|answer| answer.unwrap().idempotent_replay).collect();
+        let expected: Vec<bool> = (0..numbers.len()).map(|at| at >= numbers.len() - 2).collect();
+        assert_eq!(replayed, expected, "{count}");
+        let left = 100_000_000 - i64::from(count) * 100_000 - 90_000_000;
+        assert_eq!(engine.balance(&account()).unwrap().available.micros(), left, "{count}");
+        assert!(engine.verify().unwrap().is_clean());
+    }
 }
 
 #[test]
