@@ -18,7 +18,7 @@ pub(super) const MAX_BATCH: usize = 256;
 /// The most commands that wait.
 pub(super) const MAX_QUEUED: usize = 8_192;
 /// So many looks at a queue that does not grow are enough.
-const MAX_STILL: u32 = 8;
+const MAX_STILL: u32 = 48;
 /// About the most bytes that wait.
 pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
@@ -212,7 +212,7 @@ impl Lane {
     /// does not come: a caller alone, or a queue that does not grow.
     fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>, last: usize) -> MutexGuard<'a, State> {
         let (mut seen, mut still) = (state.commands, 0);
-        for _ in 0..2 * last {
+        for _ in 0..8 * last {
             if state.closed || state.running || state.commands >= last || still > MAX_STILL {
                 break;
             }
