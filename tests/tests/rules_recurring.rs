@@ -342,7 +342,7 @@ fn it_does_not_matter_when_anybody_settles() {
             for settled in [&often, &once] {
                 let balance = settled.engine.balance_at(&key(), at).unwrap();
                 // The version counts what is booked, and of the past less is known.
-                let known = |of: &Balance| (of.available, of.frozen, of.as_of);
+                let known = |of: &Balance| (of.available, of.frozen, of.unit.clone(), of.as_of);
                 assert_eq!(known(&balance), known(&foreseen), "at {at}: {what}");
             }
         }

@@ -208,8 +208,8 @@ impl Lane {
     }
 
     /// Waits for a moment, while commands come in, until there are as many as in the last batch: those who were just answered
-    /// ask again at once, and a commit for a few of them would have the others wait for another. It never waits for anybody who
-    /// does not come: a caller alone, or a queue that does not grow.
+    /// ask again at once, and a commit for a few of them would have the others wait for another. A queue that does not grow is
+    /// looked at only so often, and a caller alone is never waited for.
     fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>, last: usize) -> MutexGuard<'a, State> {
         let (mut seen, mut still) = (state.commands, 0);
         for _ in 0..8 * last {

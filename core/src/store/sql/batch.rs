@@ -53,8 +53,8 @@ pub(crate) struct BatchMachine {
     /// Operations found under a key, until their entries are read.
     replays: Map<(TenantId, IdempotencyKey), codec::OperationRow>,
     facts: Facts,
-    /// Rows that are to be written.
-    writes: u64,
+    /// How many rows each statement is to write.
+    writes: Vec<u64>,
     /// Pages of text that wait for their accounts.
     texts: Vec<(AccountKey, u64)>,
     /// Tenants and users that are asked for if any was ever blocked.
@@ -127,7 +127,7 @@ impl BatchMachine {
             account_is_new: false,
             replays: Map::default(),
             facts: Facts::default(),
-            writes: 0,
+            writes: Vec::new(),
             texts: needs.texts.clone(),
             subjects: Vec::new(),
             presumes: false,
@@ -163,8 +163,12 @@ impl BatchMachine {
     /// Takes what the statements of the last step gave, in their order.
     pub(crate) fn rows(&mut self, answers: &[Rows]) -> Result<Step<'_>, StoreError> {
         if self.phase == Phase::Writing {
-            let written: u64 = answers.iter().map(|answer| answer.written).sum();
-            return if written == self.writes { Ok(Step::Done) } else { Err(corrupt("a row to be changed is not there")) };
+            let written = answers.iter().map(|answer| answer.written);
+            return if written.eq(self.writes.iter().copied()) {
+                Ok(Step::Done)
+            } else {
+                Err(corrupt("a row to be changed is not there"))
+            };
         }
         let asked = std::mem::take(&mut self.asked);
         if asked.len() != answers.len() {
@@ -187,9 +191,9 @@ impl BatchMachine {
         for changes in changes {
             writes.add(changes)?;
         }
-        let (statements, rows) = writes.finish()?;
+        let statements = writes.finish()?;
         self.phase = Phase::Writing;
-        self.writes = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.writes = statements.iter().map(|statement| statement.sql.rows).collect();
         Ok(Step::Run(statements))
     }
 

@@ -40,6 +40,8 @@ pub(crate) enum Value<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sql {
     pub(crate) number: usize,
+    /// How many rows it writes, if it writes.
+    pub(crate) rows: u64,
     pub(crate) text: &'static str,
 }
 

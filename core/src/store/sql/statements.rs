@@ -10,7 +10,7 @@ macro_rules! statements {
             $($name),+
         }
 
-        $($(#[$doc])* pub(super) const $name: Sql = Sql { number: Number::$name as usize, text: $sql };)+
+        $($(#[$doc])* pub(super) const $name: Sql = Sql { number: Number::$name as usize, rows: 1, text: $sql };)+
 
         /// All of them, by their numbers.
         pub(crate) const ALL: &[&str] = &[$($name.text),+];
@@ -19,6 +19,13 @@ macro_rules! statements {
 
 /// How many rows the statements have that insert several: of many rows, most of the work is done once for all.
 pub(super) const ROWS: usize = 8;
+
+impl Sql {
+    /// A statement that inserts [`ROWS`] rows.
+    pub(super) const fn of_several(self) -> Sql {
+        Sql { rows: ROWS as u64, ..self }
+    }
+}
 
 macro_rules! rows {
     ($row:expr) => {

@@ -246,13 +246,11 @@ impl<'a> Writes<'a> {
         Ok(account_id)
     }
 
-    /// The statements, in the order in which they run, and how many rows they write.
-    pub(super) fn finish(self) -> Result<(Vec<Statement<'a>>, usize), StoreError> {
-        let inserted = self.operations.rows + self.entries.rows;
-        let mut statements = Vec::with_capacity(inserted + 4);
-        self.operations.add_statements(&mut statements, sql::OPERATION_INSERT, sql::OPERATIONS_INSERT);
-        self.entries.add_statements(&mut statements, sql::ENTRY_INSERT, sql::ENTRIES_INSERT);
-        let begun = statements.len();
+    /// The statements, in the order in which they run.
+    pub(super) fn finish(self) -> Result<Vec<Statement<'a>>, StoreError> {
+        let mut statements = Vec::with_capacity(self.operations.rows + self.entries.rows + 4);
+        self.operations.add_statements(&mut statements, sql::OPERATION_INSERT, sql::OPERATIONS_INSERT.of_several());
+        self.entries.add_statements(&mut statements, sql::ENTRY_INSERT, sql::ENTRIES_INSERT.of_several());
         for (account_id, pending) in self.accounts.into_rows() {
             add_account_statements(&mut statements, account_id, &pending, self.known);
         }
@@ -285,9 +283,7 @@ impl<'a> Writes<'a> {
         }
         statements.extend(self.licence_users.into_rows().map(|(user, pending)| licences::write_user(user, pending.row)));
         statements.extend(self.erased);
-        // Each of the others writes one.
-        let rows = inserted + (statements.len() - begun);
-        Ok((statements, rows))
+        Ok(statements)
     }
 }
 

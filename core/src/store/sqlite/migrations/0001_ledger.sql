@@ -2,7 +2,7 @@
 -- The views `ledger` and `balances` show the same in words. Rows of `operations` and `entries` are never changed, except
 -- `operations.refunded`; `operations.answer` and `denial`, which are removed after the tenant's retention; and the text about people,
 -- which is erased on request: user, operator, reason and metadata of `entries` (then `text_hash` is set), `operations.actor`, and
--- their copies in `grants` and `holds`.
+-- their copies in `grants`, `holds` and `rules`.
 
 CREATE TABLE schema_migrations (
     version INTEGER PRIMARY KEY,
