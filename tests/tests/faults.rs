@@ -356,7 +356,10 @@ fn told(answer: &Result<Receipt, Failure>) -> String {
 /// The operations, and the grants of rules, met so far: ids differ from run to run, but not the order in which they are first
 /// told.
 #[derive(Default)]
-struct Known(Vec<Uuid>);
+struct Known {
+    operations: Vec<Uuid>,
+    grants: Vec<Uuid>,
+}
 
 impl Known {
     /// The text with each id replaced by a number for its operation, and its ordinal there; of a rule's grant, which no operation
@@ -370,23 +373,24 @@ impl Known {
             rest = after;
             let Some(uuid) = rest.get(..36).and_then(|text| Uuid::try_parse(text).ok()) else { continue };
             let (op_id, ordinal) = OpId::of_derived(uuid);
-            let is_known = self.0.contains(&op_id.uuid());
+            let is_known = self.operations.contains(&op_id.uuid());
             if before.ends_with("grt_") && !is_known {
-                renamed.push_str(&self.number(uuid).to_string());
+                renamed.push_str(&format!("rule's {}", number(&mut self.grants, uuid)));
             } else {
-                renamed.push_str(&format!("{}.{ordinal}", self.number(op_id.uuid())));
+                renamed.push_str(&format!("{}.{ordinal}", number(&mut self.operations, op_id.uuid())));
             }
             rest = &rest[36..];
         }
         renamed + rest
     }
+}
 
-    fn number(&mut self, id: Uuid) -> usize {
-        self.0.iter().position(|known| *known == id).unwrap_or_else(|| {
-            self.0.push(id);
-            self.0.len() - 1
-        })
-    }
+/// The place of an id among those met so far.
+fn number(known: &mut Vec<Uuid>, id: Uuid) -> usize {
+    known.iter().position(|met| *met == id).unwrap_or_else(|| {
+        known.push(id);
+        known.len() - 1
+    })
 }
 
 /// Every operation and account of the store, without what differs from run to run.
