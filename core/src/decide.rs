@@ -13,7 +13,7 @@ use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
 use crate::ledger::posting::{Booked, Posting, Stop};
-use crate::ledger::{Operation, OperationKind, StoredOperation};
+use crate::ledger::{Alert, Operation, OperationKind, StoredOperation};
 use crate::licence::{self, LicenceRows, LicenceUses};
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::settle::settle;
@@ -182,6 +182,7 @@ pub(crate) struct Booking<'a> {
     pub(crate) subjects: Vec<(Subject, SubjectRow)>,
     pub(crate) members: Vec<(MemberKey, Member)>,
     pub(crate) licences: LicenceRows,
+    pub(crate) alerts: Vec<Alert>,
 }
 
 impl<'a> Booking<'a> {
@@ -206,6 +207,7 @@ impl<'a> Booking<'a> {
             subjects: Vec::new(),
             members: Vec::new(),
             licences: LicenceRows::default(),
+            alerts: Vec::new(),
         }
     }
 }
@@ -243,7 +245,8 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 }
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
-    let Booking { posting, subject, answer, policy_tag, task, refunded, erased, subjects, mut members, mut licences } = booking;
+    let Booking { posting, subject, answer, policy_tag, task, refunded, erased, subjects, mut members, mut licences, alerts } =
+        booking;
     let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
     let booked = posting.map(Posting::finish).unwrap_or_default();
     let Booked {
@@ -272,6 +275,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         settled_count,
         policy_tag,
         band,
+        alerts,
         answer: answer.and_then(|rest| serde_json::to_string(&rest).ok()).map(Arc::from),
         ..operation(case, kind, fingerprint)
     };
@@ -327,5 +331,6 @@ fn operation(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint) -> 
         band: None,
         answer: None,
         denial: None,
+        alerts: Vec::new(),
     }
 }

@@ -141,6 +141,8 @@ impl Receipt {
             OperationKind::SetLicence | OperationKind::RevokeLicence | OperationKind::SubmitDocuments => {
                 json(serde_json::to_value(LicenceReceipt::new(self)))
             }
+            // No command, so no answer.
+            OperationKind::Alert => serde_json::Value::Null,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The append-only ledger: operations, their entries, and the chain that proves them.
 
+mod alert;
 mod chain;
 pub(crate) mod checkpoint;
 mod draw;
@@ -13,6 +14,7 @@ pub(crate) mod rules;
 mod since;
 pub(crate) mod verify;
 
+pub use alert::{Alert, AlertRule};
 pub use chain::text_hash;
 pub use checkpoint::{AccountHead, Checkpoint};
 pub use draw::{Draw, DrawLine};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert::Alert;
 use super::entry::Entry;
 use crate::amount::Amount;
 use crate::command::Fingerprint;
@@ -64,6 +65,8 @@ named_enum! {
         RevokeLicence = "revoke_licence",
         /// Documents were submitted for a licence.
         SubmitDocuments = "submit_documents",
+        /// Compliance was told something. No command: the engine books it by itself.
+        Alert = "alert",
     }
 }
 
@@ -107,6 +110,9 @@ pub struct Operation {
     pub answer: Option<Arc<str>>,
     /// The denial that it is remembered for. Such an operation is a command that was refused: it books nothing, in no account.
     pub denial: Option<Arc<Denial>>,
+    /// What compliance is told about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
 }
 
 impl Operation {

@@ -421,6 +421,7 @@ fn operation(now: Timestamp, account: &Account, kind: OperationKind) -> Operatio
         band: None,
         answer: None,
         denial: None,
+        alerts: Vec::new(),
     }
 }
 

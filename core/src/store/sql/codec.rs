@@ -282,6 +282,7 @@ pub(super) fn operation(row: Row<'_>) -> Result<OperationRow, StoreError> {
         band: optional_band(&mut columns)?,
         answer: columns.optional_text("answer")?.map(Arc::from),
         denial: columns.optional_json("denial")?.map(Arc::new),
+        alerts: columns.optional_json("alerts")?.unwrap_or_default(),
     };
     Ok(OperationRow { position, account_id, operation })
 }
@@ -458,7 +459,7 @@ pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value<'_
 }
 
 /// How many values a row of an operation has.
-pub(super) const OPERATION_VALUES: usize = 19;
+pub(super) const OPERATION_VALUES: usize = 20;
 
 pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> [Value<'_>; OPERATION_VALUES] {
     [
@@ -481,6 +482,7 @@ pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation
         Value::from(operation.subject.as_ref().map(Subject::to_string)),
         Value::from(operation.band.map(Band::as_str)),
         Value::from(json(operation.denial.as_deref())),
+        Value::from(json(Some(&operation.alerts).filter(|alerts| !alerts.is_empty()))),
     ]
 }
 

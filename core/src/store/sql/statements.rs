@@ -38,7 +38,7 @@ macro_rules! insert_operation {
         concat!(
             $insert,
             " INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, ",
-            "created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, band, denial) VALUES ",
+            "created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, band, denial, alerts) VALUES ",
             $values
         )
     };
@@ -46,7 +46,7 @@ macro_rules! insert_operation {
 
 macro_rules! values_of_operation {
     () => {
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     };
 }
 
@@ -134,7 +134,7 @@ macro_rules! operation {
         concat!(
             "SELECT o.position, o.tenant_id, o.subject, o.account_id, a.owner_kind, a.owner_id, a.unit, o.op_id, o.kind, o.first_seq, o.entry_count, ",
             "o.settled_count, o.refunded, o.created_at, o.fingerprint, o.idempotency_key, o.actor, o.request_id, o.policy_tag, ",
-            "o.band, o.answer, o.denial FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
+            "o.band, o.answer, o.denial, o.alerts FROM operations o LEFT JOIN accounts a ON a.account_id = o.account_id ",
             $rest
         )
     };

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use serde_json::{Map, Value};
+
 use super::Subject;
 use super::desk::{Desk, Ended, account, account_of, feed, id, needs_account, run, second, tenant, units};
 use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::OpId;
-use crate::ledger::OperationKind;
+use crate::ledger::{Alert, AlertRule, OperationKind};
 use crate::owner::Subject as Who;
 use crate::store::{Answer, Query};
 use crate::testing::scripted::Draft;
@@ -56,6 +58,8 @@ pub fn an_operation_without_an_account_is_kept(subject: &Subject) {
                 let operation = &mut changes.stored_mut().operation;
                 (operation.account, operation.first_seq, operation.subject) = (None, 0, Some(who.clone()));
                 operation.answer = Some("{}".into());
+                let details = Map::from_iter([("used".to_owned(), Value::from("7.5"))]);
+                operation.alerts = vec![Alert { rule: AlertRule::Anomaly, details }];
             })
         };
         let booked = desk.book(&key, OperationKind::Block, bare);

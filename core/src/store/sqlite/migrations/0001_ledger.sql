@@ -29,7 +29,8 @@ CREATE TABLE operations (
     policy_tag      TEXT,
     band            TEXT,             -- where it took the balance; NULL: it stayed in its band
     answer          TEXT,             -- JSON; empty when it was removed
-    denial          TEXT              -- JSON: the command was refused, and is remembered for that
+    denial          TEXT,             -- JSON: the command was refused, and is remembered for that
+    alerts          TEXT              -- JSON: what compliance is told
 ) STRICT;
 CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
 CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
