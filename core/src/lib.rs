@@ -66,6 +66,7 @@ pub mod decide;
 mod denial;
 mod engine;
 mod error;
+pub mod event;
 pub mod facts;
 mod id;
 pub mod ledger;
@@ -106,7 +107,7 @@ pub use engine::{
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
-    Actor, AppId, AuditId, DocumentId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, MAX_TEXT_ID_BYTES, ModelId,
+    Actor, AppId, AuditId, ConsumerName, DocumentId, EventId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, MAX_TEXT_ID_BYTES, ModelId,
     OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit,
     UsageUnit, UserId,
 };
