@@ -81,10 +81,7 @@ impl FromStr for EventCursor {
         let digits = text.strip_prefix(PREFIX).filter(|digits| digits.len() == DIGITS.0 + DIGITS.1);
         let parts = digits.and_then(|digits| digits.split_at_checked(DIGITS.0));
         let read = parts.and_then(|(position, ordinal)| {
-            Some(EventCursor {
-                position: u64::from_str_radix(position, 16).ok()?,
-                ordinal: u16::from_str_radix(ordinal, 16).ok()?,
-            })
+            Some(EventCursor { position: u64::from_str_radix(position, 16).ok()?, ordinal: u16::from_str_radix(ordinal, 16).ok()? })
         });
         // One cursor has one text: no capitals, no signs.
         let cursor = read.filter(|cursor| cursor.to_string() == text);

@@ -93,6 +93,7 @@ fn balance_crossed(stored: &StoredOperation) -> Option<(EventKind, EventData)> {
         Band::Low => EventKind::BalanceLow,
         Band::Normal => EventKind::BalanceRecovered,
     };
-    let crossed = BalanceCrossed { audit_id: stored.operation.audit_id(), band, balance_after: stored.entries.last()?.balance_after };
+    let crossed =
+        BalanceCrossed { audit_id: stored.operation.audit_id(), band, balance_after: stored.entries.last()?.balance_after };
     Some((kind, EventData::Balance(crossed)))
 }

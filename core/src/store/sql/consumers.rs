@@ -27,6 +27,6 @@ fn name(consumer: &Consumer) -> Vec<Value<'_>> {
 fn cursor(consumer: &Consumer, row: Row<'_>) -> Result<EventCursor, StoreError> {
     let mut columns = Columns::named("consumers", consumer.name.as_str(), row);
     let position = columns.number("position")?;
-    let ordinal = u16::try_from(columns.integer("ordinal")?).map_err(|_| columns.unreadable("ordinal"))?;
+    let ordinal = columns.number("ordinal")?;
     Ok(EventCursor::at(position, ordinal))
 }
