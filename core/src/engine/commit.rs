@@ -107,7 +107,12 @@ impl Bench {
                 self.watch.note_commit();
                 Ok(())
             }
-            Ok(Err(error)) => Err(Failed { error, panicked: false }),
+            Ok(Err(error)) => {
+                if error.may_have_applied {
+                    self.watch.note_commit();
+                }
+                Err(Failed { error, panicked: false })
+            }
             Err(panic) => {
                 let message = format!("the store gave up: {}", panic_text(&*panic));
                 let error = StoreError { kind: StoreErrorKind::Permanent, may_have_applied: true, message };
