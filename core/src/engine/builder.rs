@@ -91,6 +91,23 @@ impl EngineBuilder {
 
     /// How far back events are handed out: 30 days by default, [`Duration::MAX`] for all that there are. An older cursor is
     /// `cursor_expired`; the operations that events are of are kept for ever.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use drawdown::event::{EventCursor, EventQuery};
+    /// use drawdown::{Context, Engine, GrantCredit, GrantType, ManualClock, Owner};
+    /// let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse()?));
+    /// let engine = Engine::builder().clock(clock.clone()).event_retention(Duration::from_secs(86_400)).build()?;
+    /// let grant = GrantCredit::new(Owner::user("u1")?, GrantType::Purchased, "10".parse()?);
+    /// engine.execute(Context::tenant("acme")?.request(grant))?;
+    /// let query = EventQuery::default().after(EventCursor::BEGINNING);
+    /// assert_eq!(engine.events(&query)?.events.len(), 1);
+    /// clock.advance_seconds(2 * 86_400);
+    /// assert_eq!(engine.events(&query).unwrap_err().denial().unwrap().name(), "cursor_expired");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn event_retention(self, retention: Duration) -> EngineBuilder {
         EngineBuilder { event_retention: Some(retention), ..self }
     }

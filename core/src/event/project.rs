@@ -18,6 +18,21 @@ const BALANCE: u16 = 1;
 ///
 /// # Errors
 /// [`Error::Corrupt`] when its changes together go beyond what an amount can be.
+///
+/// # Examples
+/// ```
+/// use drawdown::event::events_of;
+/// use drawdown::{Block, BlockTarget, Context, Engine, GrantCredit, GrantType, Owner};
+/// let engine = Engine::in_memory();
+/// let acme = Context::tenant("acme")?;
+/// engine.execute(acme.request(GrantCredit::new(Owner::user("u1")?, GrantType::Purchased, "10".parse()?)))?;
+/// engine.execute(acme.request(Block::new(BlockTarget::User("u1".parse()?), "ops", "abuse")?))?;
+/// let operations = engine.feed(None, 0, 2)?;
+/// let events = events_of(&operations[0])?;
+/// assert_eq!((events.len(), events[0].kind.as_str()), (1, "credits.updated"));
+/// assert!(events_of(&operations[1])?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn events_of(stored: &StoredOperation) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     events.extend(credits_updated(stored)?.map(|data| event(stored, CREDITS, EventKind::CreditsUpdated, data)));
