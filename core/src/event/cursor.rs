@@ -48,11 +48,15 @@ impl EventCursor {
         EventCursor { position, ordinal: u16::MAX }
     }
 
-    pub(crate) const fn position(self) -> u64 {
+    /// The position in the feed of the operation up to which was read: how far behind a reader is.
+    #[must_use]
+    pub const fn position(self) -> u64 {
         self.position
     }
 
-    pub(crate) const fn ordinal(self) -> u16 {
+    /// The ordinal of the last event of this operation that was read; the greatest there is behind all of them.
+    #[must_use]
+    pub const fn ordinal(self) -> u16 {
         self.ordinal
     }
 
