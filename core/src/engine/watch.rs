@@ -133,7 +133,7 @@ impl Watch {
 fn start(lane: &Arc<Lane>) -> Result<JoinHandle<()>, Error> {
     let lane = Arc::clone(lane);
     let serve = move || {
-        let mut round = Round { lane: &lane, seen: None };
+        let mut round = Round { lane: &lane, seen: None, is_behind: false };
         while round.rest() {
             round.look();
         }
@@ -147,6 +147,8 @@ struct Round<'a> {
     lane: &'a Lane,
     /// The position up to which those who have caught up were served; none while there are none.
     seen: Option<u64>,
+    /// There is more in the feed than was read at once.
+    is_behind: bool,
 }
 
 impl<'a> Round<'a> {
@@ -163,7 +165,7 @@ impl<'a> Round<'a> {
         if is_empty {
             self.seen = None;
             watch.bell.wait(None);
-        } else if is_caught_up {
+        } else if is_caught_up && !self.is_behind {
             watch.bell.wait(Some(watch.look));
         }
         true
@@ -183,23 +185,21 @@ impl<'a> Round<'a> {
         waiters.into_values().for_each(|waiter| waiter.slot.fill(Err(failure.clone())));
     }
 
+    /// A bounded step, too.
     fn serve_new(&mut self) -> Result<(), Failure> {
         let (bench, deadline) = (&self.lane.bench, self.deadline());
-        let Some(mut seen) = self.seen else {
+        self.is_behind = false;
+        let Some(seen) = self.seen else {
             self.seen = Some(bench.last_position(deadline)?);
             return Ok(());
         };
-        loop {
-            let new = bench.feed(None, seen, READ, deadline)?;
-            for stored in &new {
-                self.serve(stored.position, &events_of(stored)?);
-                seen = stored.position;
-                self.seen = Some(seen);
-            }
-            if new.len() < READ {
-                return Ok(());
-            }
+        let new = bench.feed(None, seen, READ, deadline)?;
+        for stored in &new {
+            self.serve(stored.position, &events_of(stored)?);
+            self.seen = Some(stored.position);
         }
+        self.is_behind = new.len() == READ;
+        Ok(())
     }
 
     /// Answers those who have caught up and asked for one of these events; the others have read on.
@@ -227,6 +227,9 @@ impl<'a> Round<'a> {
             behind.map(|(number, waiter)| (*number, waiter.query.clone().after(waiter.page.next))).collect()
         };
         for (number, query) in behind {
+            if !self.room().waiters.contains_key(&number) {
+                continue; // He has left, or the engine was closed.
+            }
             let read = self.lane.bench.events(&query, self.deadline());
             let mut room = self.room();
             let Some(waiter) = room.waiters.get_mut(&number) else { continue };

@@ -34,24 +34,25 @@ const BALANCE: u16 = 1;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn events_of(stored: &StoredOperation) -> Result<Vec<Event>, Error> {
-    let mut events = Vec::new();
-    events.extend(credits_updated(stored)?.map(|data| event(stored, CREDITS, EventKind::CreditsUpdated, data)));
-    events.extend(balance_crossed(stored).map(|(kind, data)| event(stored, BALANCE, kind, data)));
-    // Alerts of compliance and steps of tasks join here, in the order of their ordinals.
-    Ok(events)
-}
-
-fn event(stored: &StoredOperation, ordinal: u16, kind: EventKind, data: EventData) -> Event {
     let operation = &stored.operation;
-    Event {
+    let event = |ordinal: u16, kind: EventKind, subject: EventSubject, data: EventData| Event {
         event_id: EventId::derive(operation.op_id, ordinal),
         cursor: EventCursor::at(stored.position, ordinal),
         tenant_id: operation.tenant_id.clone(),
         kind,
-        subject: subject(stored),
+        subject,
         data,
         ts: operation.created_at,
+    };
+    let mut events = Vec::new();
+    if let Some(data) = credits_updated(stored)? {
+        events.push(event(CREDITS, EventKind::CreditsUpdated, subject(stored), data));
     }
+    if let Some((kind, data)) = balance_crossed(stored) {
+        events.push(event(BALANCE, kind, subject(stored), data));
+    }
+    // Alerts of compliance and steps of tasks join here, in the order of their ordinals.
+    Ok(events)
 }
 
 /// The account, and the user and the task of the command itself: what is settled before it can be about others.
