@@ -91,6 +91,8 @@ denial_kinds! {
     BatchNotFound = "batch_not_found", retryable: false;
     /// No configuration is published.
     ConfigNotFound = "config_not_found", retryable: false;
+    /// What follows the cursor is older than events are retained; the details name the oldest cursor that can be used.
+    CursorExpired = "cursor_expired", retryable: false;
     /// The hold has ended, or the task already has a live or captured one.
     PreDeductAlreadyProcessed = "pre_deduct_already_processed", retryable: false;
     /// More was to be captured than the hold has left, and its policy is `reject`.

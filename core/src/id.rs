@@ -212,6 +212,8 @@ derived_ids! {
     RefundId = "ref",
     /// Names a rule that makes recurring grants: `rule_` and a UUIDv7.
     RuleId = "rule",
+    /// Names an event: `evt_` and a UUIDv7. It leads to the operation that it is of.
+    EventId = "evt",
 }
 
 impl GrantId {
@@ -360,4 +362,6 @@ text_ids! {
     LicenceId = "licence_id",
     /// Names a document that a licence requires.
     DocumentId = "document",
+    /// Names somebody who reads events and whose place is kept.
+    ConsumerName = "consumer",
 }

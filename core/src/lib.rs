@@ -66,6 +66,7 @@ pub mod decide;
 mod denial;
 mod engine;
 mod error;
+pub mod event;
 pub mod facts;
 mod id;
 pub mod ledger;
@@ -99,16 +100,16 @@ pub use credit::{
 };
 pub use denial::{Denial, DenialKind};
 pub use engine::{
-    Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, EraseReport, ForgetReport, GroupFailure, Health,
-    HealthReason, HealthStatus, LicencePage, MemberPage, MemberUse, SweepReport, Ticket,
+    Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, EraseReport, EventTicket, ForgetReport, GroupFailure,
+    Health, HealthReason, HealthStatus, LicencePage, MemberPage, MemberUse, SweepReport, Ticket,
 };
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
-    Actor, AppId, AuditId, DocumentId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, MAX_TEXT_ID_BYTES, ModelId,
-    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit,
-    UsageUnit, UserId,
+    Actor, AppId, AuditId, ConsumerName, DocumentId, EventId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId,
+    MAX_TEXT_ID_BYTES, ModelId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId,
+    TemplateId, TenantId, Unit, UsageUnit, UserId,
 };
 pub use licence::{
     Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, LicenceView, MAX_DOCUMENTS,

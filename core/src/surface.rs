@@ -211,6 +211,8 @@ const fn denial_row(kind: DenialKind, used_by: UsedBy) -> Row {
         K::VersionConflict => Row(cell("40904", 409), cell("ENTITLEMENT_CONFLICT", 409), cell("VERSION_CONFLICT", 409)),
         K::AccountNotFound | K::GrantNotFound | K::PreDeductNotFound | K::TaskNotFound | K::BatchNotFound | K::ConfigNotFound =>
             Row(cell("40401", 404), ENTITLEMENT_MISSING, cell("NOT_FOUND", 404)),
+        // Only the platform's stream reads events.
+        K::CursorExpired => Row(cell("41001", 410), NONE, NONE),
         K::PreDeductAlreadyProcessed => Row(cell("40901", 409), NONE, cell("ALREADY_PROCESSED", 409)),
         K::HoldExceeded => Row(cell("40902", 409), NONE, cell("HOLD_EXCEEDED", 409)),
         K::GrantDuplicate => Row(NONE, ENTITLEMENT_DUPLICATE, NONE),

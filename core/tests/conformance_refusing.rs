@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use drawdown::event::{Consumer, EventCursor};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
 use drawdown::testing::conformance::{Subject, feed, heads, reads};
@@ -27,6 +28,10 @@ impl Store for Refusing {
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         self.0.forget(tenant_id, op_ids)
+    }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        self.0.acknowledge(consumer, cursor)
     }
 }
 

@@ -5,9 +5,10 @@
 use std::fmt::{Debug, Display};
 use std::str::{self, FromStr};
 
+use drawdown::event::EventCursor;
 use drawdown::{
-    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, OrganizationId, Owner, PolicyTag, PriceBasis,
-    RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Timestamp, Unit, UserId,
+    Actor, AppId, AuditId, ConsumerName, EventId, GrantId, HoldId, IdempotencyKey, LedgerId, Operator, OrganizationId, Owner,
+    PolicyTag, PriceBasis, RefundId, RequestId, Scene, TaskId, TemplateId, TenantId, Timestamp, Unit, UserId,
 };
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
@@ -33,9 +34,9 @@ fuzz_target!(|data: &[u8]| {
             }
         )+};
     }
-    texts!(Actor, AppId, IdempotencyKey, Operator, OrganizationId, PolicyTag, PriceBasis);
+    texts!(Actor, AppId, ConsumerName, EventCursor, IdempotencyKey, Operator, OrganizationId, PolicyTag, PriceBasis);
     texts!(RequestId, Scene, TaskId, TemplateId, TenantId, Unit, UserId, Owner);
-    derived!(AuditId, GrantId, HoldId, LedgerId, RefundId);
+    derived!(AuditId, EventId, GrantId, HoldId, LedgerId, RefundId);
     if let Some(instant) = read::<Timestamp>(text) {
         assert_eq!(Timestamp::from_micros(instant.micros()), Some(instant));
         assert!((Timestamp::MIN..=Timestamp::MAX).contains(&instant), "{instant}");

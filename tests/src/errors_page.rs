@@ -40,6 +40,7 @@ const AFTER_DENIALS: &str = "
   know it: on the platform and for entitlements it is answered as a request that cannot be taken.
 - `authorization_missing` and the other refusals of a licence say why by `reason_code`, and what is missing by `requirements`.
   `authorization_revoked` is for hosts who want a refused check as an error; the engine says it of a licence that is to be changed.
+- `cursor_expired` is of the platform's stream of events, the only surface that reads them: status 410, and `oldest` to go on from.
 - `model_failed` and `model_timed_out` are a host's to answer: the engine calls no model.
 - A retry helps where the table says so: with the same idempotency key, and not before `retry_at` where it is set.
 

@@ -54,9 +54,11 @@ const DOCUMENTED: &[(&str, UsedBy, &str, &str, &str)] = &[
     ("internal", UsedBy::Write, "50000 500", "ENTITLEMENT_INTERNAL 500", "INTERNAL 500"),
 ];
 
-/// Ours alone: the documents do not know structural limits.
-const UNDOCUMENTED: &[(&str, UsedBy, &str, &str, &str)] =
-    &[("capacity_exceeded", UsedBy::Write, "42201 422", "ENTITLEMENT_INVALID_REQUEST 422", "CAPACITY_EXCEEDED 409")];
+/// Ours alone: the documents know neither structural limits nor how long events are retained.
+const UNDOCUMENTED: &[(&str, UsedBy, &str, &str, &str)] = &[
+    ("cursor_expired", UsedBy::Read, "41001 410", "-", "-"),
+    ("capacity_exceeded", UsedBy::Write, "42201 422", "ENTITLEMENT_INVALID_REQUEST 422", "CAPACITY_EXCEEDED 409"),
+];
 
 fn code_of(name: &str, surface: Surface, used_by: UsedBy) -> Option<SurfaceCode> {
     let denial = DenialKind::ALL.iter().find(|kind| kind.name() == name);

@@ -8,6 +8,7 @@ use super::commit::Bench;
 use super::lane::Lane;
 use super::pause::Pause;
 use super::stats::{Outcomes, Work};
+use super::watch::{self, Watch};
 use super::{Engine, Inner};
 use crate::credit::Policies;
 use crate::error::Error;
@@ -21,6 +22,8 @@ use crate::time::{Clock, SystemClock};
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The longest deadline: a day. What is longer can overflow a stopwatch.
 const MAX_DEADLINE: Duration = Duration::from_secs(86_400);
+/// How far back events are handed out: 30 days.
+const EVENT_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// Puts an [`Engine`] together.
 ///
@@ -44,6 +47,8 @@ pub struct EngineBuilder {
     prices: PriceBooks,
     templates: Option<Arc<BTreeSet<TemplateId>>>,
     deadline: Option<Duration>,
+    event_retention: Option<Duration>,
+    event_look: Option<Duration>,
     seed: Option<u64>,
 }
 
@@ -84,6 +89,35 @@ impl EngineBuilder {
         EngineBuilder { deadline: Some(deadline), ..self }
     }
 
+    /// How far back events are handed out: 30 days by default, [`Duration::MAX`] for all that there are. An older cursor is
+    /// `cursor_expired`; the operations that events are of are kept for ever.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use drawdown::event::{EventCursor, EventQuery};
+    /// use drawdown::{Context, Engine, GrantCredit, GrantType, ManualClock, Owner};
+    /// let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse()?));
+    /// let engine = Engine::builder().clock(clock.clone()).event_retention(Duration::from_secs(86_400)).build()?;
+    /// let grant = GrantCredit::new(Owner::user("u1")?, GrantType::Purchased, "10".parse()?);
+    /// engine.execute(Context::tenant("acme")?.request(grant))?;
+    /// let query = EventQuery::default().after(EventCursor::BEGINNING);
+    /// assert_eq!(engine.events(&query)?.events.len(), 1);
+    /// clock.advance_seconds(2 * 86_400);
+    /// assert_eq!(engine.events(&query).unwrap_err().denial().unwrap().name(), "cursor_expired");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn event_retention(self, retention: Duration) -> EngineBuilder {
+        EngineBuilder { event_retention: Some(retention), ..self }
+    }
+
+    /// How often those who wait for events look for commits of other processes and of transactions of the host: 250 ms by
+    /// default, a millisecond at least. Commits of this engine wake them at once.
+    pub fn event_look(self, interval: Duration) -> EngineBuilder {
+        EngineBuilder { event_look: Some(interval), ..self }
+    }
+
     /// Draws the random bits of ids and pauses from this seed, for simulations that can be repeated. Two engines of one seed
     /// make the same ids.
     #[cfg(feature = "testing")]
@@ -115,8 +149,15 @@ impl EngineBuilder {
     fn build_over(self, store: Arc<dyn Store>) -> Engine {
         let deadline = self.patience();
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let lane =
-            Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded), work: Work::default() });
+        let retention = self.event_retention.unwrap_or(EVENT_RETENTION);
+        let lane = Lane::new(Bench {
+            store,
+            clock,
+            pause: self.seed.map_or_else(Pause::new, Pause::seeded),
+            work: Work::default(),
+            watch: Arc::new(Watch::new(self.event_look.unwrap_or(watch::LOOK), deadline)),
+            event_retention_micros: i64::try_from(retention.as_micros()).unwrap_or(i64::MAX),
+        });
         let policies = match &self.templates {
             Some(templates) => self.policies.templates(templates),
             None => self.policies,

@@ -10,6 +10,7 @@ use super::job::{Job, panic_text};
 use super::pause::Pause;
 use super::stats::{Decided, Work};
 use super::trace;
+use super::watch::Watch;
 use crate::changes::Changes;
 use crate::error::Error;
 use crate::facts::{Facts, Needs};
@@ -25,6 +26,10 @@ pub(super) struct Bench {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pause: Pause,
     pub(super) work: Work,
+    /// Shared with those who wait, so that they can leave.
+    pub(super) watch: Arc<Watch>,
+    /// How far back events are handed out, in microseconds.
+    pub(super) event_retention_micros: i64,
 }
 
 impl Bench {
@@ -99,9 +104,15 @@ impl Bench {
             Ok(Ok(())) => {
                 let commands = batch.jobs.iter().map(Job::commands).sum();
                 self.work.note_batch(commands, asked, batch.decided, self.pause.now());
+                self.watch.note_commit();
                 Ok(())
             }
-            Ok(Err(error)) => Err(Failed { error, panicked: false }),
+            Ok(Err(error)) => {
+                if error.may_have_applied {
+                    self.watch.note_commit();
+                }
+                Err(Failed { error, panicked: false })
+            }
             Err(panic) => {
                 let message = format!("the store gave up: {}", panic_text(&*panic));
                 let error = StoreError { kind: StoreErrorKind::Permanent, may_have_applied: true, message };
@@ -178,14 +189,20 @@ impl Bench {
 
     /// Asks the store, again after a transient failure until the deadline.
     pub(super) fn ask(&self, query: &Query, deadline: Instant) -> Result<Answer, StoreError> {
+        self.insist(deadline, || self.store.query(query))
+    }
+
+    /// Calls the store, again after a failure that passes or leaves a doubt, until the deadline: what is done twice is as if it were
+    /// done once.
+    pub(super) fn insist<T>(&self, deadline: Instant, call: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut tries = 0;
         loop {
-            let error = match catch_unwind(AssertUnwindSafe(|| self.store.query(query))) {
+            let error = match catch_unwind(AssertUnwindSafe(&call)) {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
                 Err(panic) => StoreError::new(StoreErrorKind::Permanent, format!("the store gave up: {}", panic_text(&*panic))),
             };
-            if !error.is_transient() || self.pause.now() >= deadline {
+            if !(error.is_transient() || error.may_have_applied) || self.pause.now() >= deadline {
                 return Err(error);
             }
             self.pause.sleep(tries);

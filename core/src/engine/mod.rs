@@ -2,7 +2,8 @@
 //!
 //! A command is checked and named (`job`), waits in a queue or runs in place (`lane`), is decided and committed with
 //! whatever else has queued (`commit`), and is answered through its ticket (`ticket`). Reads (`reads`) ask the store
-//! and settle what they get. A transaction of the host has a door of its own (`join`).
+//! and settle what they get. Events (`events`) are read from the feed; one thread reads for all who wait for them (`watch`). A
+//! transaction of the host has a door of its own (`join`).
 
 mod audit;
 mod builder;
@@ -10,6 +11,7 @@ mod checkpoint;
 mod commit;
 mod erase;
 mod estimate;
+mod events;
 mod forget;
 mod health;
 mod job;
@@ -22,10 +24,12 @@ mod pause;
 mod preview;
 mod reads;
 mod record;
+mod slot;
 mod stats;
 mod sweep;
 mod ticket;
 mod trace;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +37,7 @@ use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
 pub use erase::EraseReport;
+pub use events::EventTicket;
 pub use forget::ForgetReport;
 pub use health::{Health, HealthReason, HealthStatus};
 #[cfg(feature = "sqlite")]
@@ -89,9 +94,18 @@ struct Inner {
     deadline: Duration,
 }
 
+impl Inner {
+    fn close(&self) {
+        self.lane.close();
+        if self.lane.check_process().is_ok() {
+            self.lane.bench.watch.close();
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.lane.close();
+        self.close();
     }
 }
 
@@ -239,9 +253,10 @@ impl Engine {
         ticket.wait_all()
     }
 
-    /// Takes no more commands, and returns once those that it took are answered. Also what dropping the last clone does.
+    /// Takes no more commands, and returns once those that it took are answered, and those who wait for events are told. Also what
+    /// dropping the last clone does.
     pub fn close(&self) {
-        self.inner.lane.close();
+        self.inner.close();
     }
 
     /// The policy of a tenant.

@@ -386,13 +386,16 @@ impl Engine {
 
     /// Asks the store, again after contention until the deadline.
     pub(super) fn ask(&self, query: &Query) -> Result<Answer, Failure> {
+        self.check_open()?;
+        let answer = self.inner.lane.bench.ask(query, self.deadline());
+        answer.map_err(|error| Error::from(error).into())
+    }
+
+    /// Refuses to read for a closed engine, or in a process that was forked from its own.
+    pub(super) fn check_open(&self) -> Result<(), Failure> {
         let lane = &self.inner.lane;
         lane.check_process()?;
-        if !lane.is_open() {
-            return Err(Error::Closed.into());
-        }
-        let answer = lane.bench.ask(query, self.deadline());
-        answer.map_err(|error| Error::from(error).into())
+        if lane.is_open() { Ok(()) } else { Err(Error::Closed.into()) }
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use super::GroupFailure;
+use super::slot::Slot;
 use super::stats::Outcomes;
 use crate::command::Receipt;
 use crate::error::{Error, Failure};
@@ -31,7 +32,7 @@ pub(super) type Outcome = Result<Vec<Receipt>, GroupFailure>;
 /// assert_eq!(ticket.wait()?.to_json()["balance_after"], "10");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Ticket(Arc<Slot>);
+pub struct Ticket(Arc<Slot<Outcome>>);
 
 impl Ticket {
     /// Waits until the command is answered.
@@ -45,18 +46,12 @@ impl Ticket {
     /// The answer if it is there, without waiting.
     #[must_use]
     pub fn try_take(&self) -> Option<Result<Receipt, Failure>> {
-        self.0.lock().outcome.clone().map(single)
+        self.0.get().map(single)
     }
 
     /// Waits for the answers to all commands of a group.
     pub(super) fn wait_all(self) -> Outcome {
-        let mut state = self.0.lock();
-        loop {
-            if let Some(outcome) = state.outcome.take() {
-                return outcome;
-            }
-            state = self.0.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.0.wait()
     }
 }
 
@@ -64,27 +59,19 @@ impl Future for Ticket {
     type Output = Result<Receipt, Failure>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.0.lock();
-        if let Some(outcome) = state.outcome.clone() {
-            return Poll::Ready(single(outcome));
-        }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            empty => *empty = Some(context.waker().clone()),
-        }
-        Poll::Pending
+        self.0.poll(context).map(single)
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("outcome", &self.0.lock().outcome).finish()
+        f.debug_struct("Ticket").field("outcome", &self.0.get()).finish()
     }
 }
 
 /// The other end of a ticket. It answers exactly once, and counts how: if it is dropped unanswered, it says so.
 pub(super) struct Answer {
-    slot: Option<Arc<Slot>>,
+    slot: Option<Arc<Slot<Outcome>>>,
     outcomes: Arc<Outcomes>,
 }
 
@@ -112,36 +99,6 @@ impl Drop for Answer {
 pub(super) fn ticket(outcomes: &Arc<Outcomes>) -> (Answer, Ticket) {
     let slot = Arc::new(Slot::default());
     (Answer { slot: Some(Arc::clone(&slot)), outcomes: Arc::clone(outcomes) }, Ticket(slot))
-}
-
-#[derive(Default)]
-struct Slot {
-    state: Mutex<SlotState>,
-    answered: Condvar,
-}
-
-#[derive(Default)]
-struct SlotState {
-    outcome: Option<Outcome>,
-    waker: Option<Waker>,
-}
-
-impl Slot {
-    fn lock(&self) -> MutexGuard<'_, SlotState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fill(&self, outcome: Outcome) {
-        let mut state = self.lock();
-        state.outcome = Some(outcome);
-        let waker = state.waker.take();
-        drop(state);
-        self.answered.notify_all();
-        if let Some(waker) = waker {
-            // A waker is foreign code: its panic must not keep the other tickets of the batch waiting.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
-        }
-    }
 }
 
 /// The answer of a job of one command.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::changes::Changes;
 use crate::credit::{Grant, Hold, Member, Rule};
+use crate::event::{Consumer, EventCursor};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LicenceId, OpId, OrganizationId, RuleId, TaskId, TemplateId, TenantId, UserId};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, StoredOperation};
@@ -47,6 +48,7 @@ pub trait Batch {
 /// 8. **Reads** see a state that was committed, whole, and never wait for a writer longer than an in-memory copy.
 /// 9. **Forgetting** removes the stored answer and the denial of an operation for good, and nothing else: it reads as
 ///    [`crate::ledger::Operation::is_forgotten`] from then on.
+/// 10. **Consumers.** Where a consumer stands never goes back, and is durable when it is answered.
 pub trait Store: Send + Sync {
     /// Locks the anchors, loads the facts, has the batch decided, writes its changes, commits.
     ///
@@ -66,6 +68,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError>;
+
+    /// Moves a consumer on to this cursor, unless it stands there or beyond; answers where it stands then.
+    ///
+    /// # Errors
+    /// [`StoreError`]. Trying again does no harm, whatever the error says.
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError>;
 
     /// The store in a SQLite file that this one is, or hands its calls to: whose file a transaction of the host is compared with
     /// before commands join it. None otherwise.
@@ -140,6 +148,8 @@ pub enum Query {
     },
     /// The position of the last operation that the feed hands out; 0 when there is none.
     LastPosition,
+    /// Where a consumer of events stands; `None` if it never acknowledged anything.
+    Consumer(Consumer),
     /// Of each account of all tenants after this one, in their order, the last entry whose operation stands at this position of
     /// the feed or before it. Accounts without one are left out, so a page is full or the last.
     HeadsAt {
@@ -176,6 +186,7 @@ pub enum Answer {
     Licences(Vec<LicenceId>),
     Feed(Vec<Arc<StoredOperation>>),
     LastPosition(u64),
+    Consumer(Option<EventCursor>),
     HeadsAt(Vec<AccountHead>),
 }
 

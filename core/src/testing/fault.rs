@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 
 use crate::changes::Changes;
+use crate::event::{Consumer, EventCursor};
 use crate::facts::{Facts, Needs};
 use crate::id::{OpId, TenantId};
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
@@ -35,7 +36,7 @@ impl When {
 /// A failure to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// At which call, of `run` and `query` together, from 1.
+    /// At which call of the store, of any kind, from 1.
     pub call: u64,
     /// When in the call.
     pub when: When,
@@ -45,7 +46,7 @@ pub struct Fault {
 
 /// Any store, with failures at planned or random calls.
 ///
-/// Of a query, which changes nothing, all moments are alike: it is not answered. A store that fails by itself
+/// Of a query, which changes nothing, all moments are alike: it is not answered. An acknowledgement is never late. A store that fails by itself
 /// does so unchanged.
 ///
 /// # Examples
@@ -198,6 +199,18 @@ impl Store for FaultStore {
         match self.next() {
             None => self.inner.forget(tenant_id, op_ids),
             Some((_, kind)) => Err(StoreError::new(kind, "a fault before anything was forgotten")),
+        }
+    }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        match self.next() {
+            None => self.inner.acknowledge(consumer, cursor),
+            Some((When::Before | When::Inside, kind)) => Err(StoreError::new(kind, "a fault before anything was acknowledged")),
+            Some((When::After | When::Late, kind)) => {
+                self.inner.acknowledge(consumer, cursor)?;
+                let lost = StoreError::new(kind, "a fault after it was acknowledged; the reply was lost");
+                Err(StoreError { may_have_applied: true, ..lost })
+            }
         }
     }
 

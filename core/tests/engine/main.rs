@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, missing_docs)]
 
 mod batching;
+mod events;
 mod failures;
 mod groups;
 mod observed;

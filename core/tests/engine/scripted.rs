@@ -7,6 +7,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use drawdown::changes::Changes;
+use drawdown::event::{Consumer, EventCursor};
 use drawdown::facts::{Facts, Needs};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
@@ -156,6 +157,10 @@ impl Store for Scripted {
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         self.inner.forget(tenant_id, op_ids)
+    }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        self.inner.acknowledge(consumer, cursor)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drawdown::changes::Changes;
+use drawdown::event::{Consumer, EventCursor};
 use drawdown::facts::{Facts, Needs};
 use drawdown::store::{Answer, Batch, Query, Store, StoreError};
 use drawdown::{Clock, OpId, TenantId, Timestamp};
@@ -54,6 +55,10 @@ impl Store for Doors {
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         self.door().forget(tenant_id, op_ids)
     }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        self.door().acknowledge(consumer, cursor)
+    }
 }
 
 /// What somebody else does while a batch is decided and not yet committed.
@@ -91,6 +96,10 @@ impl Store for Slow {
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         self.inner.forget(tenant_id, op_ids)
+    }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        self.inner.acknowledge(consumer, cursor)
     }
 }
 

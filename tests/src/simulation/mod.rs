@@ -9,6 +9,7 @@ mod anchors;
 mod auditor;
 mod bank;
 mod doors;
+mod followers;
 mod ledger;
 mod world;
 

@@ -16,6 +16,7 @@ use super::Tally;
 use super::auditor::{Answers, Asked, Auditor, Sent, Trouble};
 use super::bank::{Act, Blow, CONSUMERS, Order, Stage, WORLDS};
 use super::doors::{Doors, Slow, skewed};
+use super::followers::Follower;
 use super::ledger::feed;
 use crate::compare::{policies_in, same, tenant_in};
 
@@ -52,6 +53,7 @@ struct World {
     auditor: Auditor,
     open: Vec<Asked>,
     consumers: Arc<Mutex<Consumers>>,
+    followers: Vec<Follower>,
     random: Rng,
     tally: Tally,
 }
@@ -93,6 +95,8 @@ impl World {
             let acme = TenantId::new("acme").map_err(|denial| denial.to_string())?;
             reader.tenant_id = Some(tenant_in(world, &acme));
         }
+        let followers = readers.iter().enumerate().map(|(number, reader)| Follower::new(number, reader.tenant_id.clone()));
+        let followers = followers.collect::<Result<_, _>>()?;
         let mut world = World {
             stage: stage.clone(),
             folder,
@@ -108,6 +112,7 @@ impl World {
             auditor: Auditor::new(policies_in(WORLDS)),
             open: Vec::new(),
             consumers: Arc::new(Mutex::new(Consumers { readers, complaint: None })),
+            followers,
             random: Rng::with_seed(stage.seed),
             tally: Tally::default(),
         };
@@ -125,7 +130,8 @@ impl World {
         self.incarnations += 1;
         let seed = self.stage.seed.wrapping_mul(1_000_003).wrapping_add(self.incarnations);
         let builder = Engine::builder().store(self.faults.clone()).clock(clock.clone()).policies(policies_in(WORLDS));
-        let engine = builder.deadline(deadline).seed(seed).build().map_err(|error| error.to_string())?;
+        let engine =
+            builder.deadline(deadline).event_retention(Duration::MAX).seed(seed).build().map_err(|error| error.to_string())?;
         Ok(Site { engine, clock, skew: 0, patient })
     }
 
@@ -196,9 +202,7 @@ impl World {
             self.auditor.landed(&*self.books)?;
             self.tally.late += 1;
         }
-        let calls = self.faults.calls();
-        let fault = |(call, when, kind): &Blow| Fault { call: calls + call, when: *when, kind: kind.clone() };
-        self.faults.plan(blows.iter().map(fault));
+        self.plan(blows);
         Ok(self.engines[engine].engine.now())
     }
 
@@ -280,19 +284,31 @@ impl World {
 
     fn poll(&mut self, consumer: usize, at: usize, limit: usize, blows: &[Blow]) -> Result<(), String> {
         self.doors.enter(at);
-        let calls = self.faults.calls();
-        self.faults.plan(blows.iter().map(|(call, when, kind)| Fault { call: calls + call, when: *when, kind: kind.clone() }));
+        self.plan(blows);
         let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
         let reader = &mut consumers.readers[consumer];
         let injected = self.faults.injected();
         let page = self.engines[at].engine.feed(reader.tenant_id.as_ref(), reader.cursor, limit);
-        self.faults.plan([]);
         self.tally.polls += 1;
         match page {
-            Ok(page) => reader.take(page.iter().map(|stored| (stored.position, stored.operation.op_id))),
-            Err(_) if self.faults.injected() > injected => Ok(()),
-            Err(failure) => Err(format!("the feed cannot be read: {failure}")),
+            Ok(page) => reader.take(page.iter().map(|stored| (stored.position, stored.operation.op_id)))?,
+            Err(_) if self.faults.injected() > injected => {}
+            Err(failure) => return Err(format!("the feed cannot be read: {failure}")),
         }
+        drop(consumers);
+        self.plan(blows);
+        let injected = self.faults.injected();
+        let failed = || self.faults.injected() > injected;
+        self.followers[consumer].poll(&self.engines[at].engine, limit, failed)?;
+        self.faults.plan([]);
+        Ok(())
+    }
+
+    /// Fails the calls to come so.
+    fn plan(&self, blows: &[Blow]) {
+        let calls = self.faults.calls();
+        let fault = |(call, when, kind): &Blow| Fault { call: calls + call, when: *when, kind: kind.clone() };
+        self.faults.plan(blows.iter().map(fault));
     }
 
     /// Every account that is due is settled, each as by a command of its own.
@@ -341,6 +357,9 @@ impl World {
         let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
         for reader in &mut consumers.readers {
             reader.read_to_the_end(&*self.books, &self.auditor)?;
+        }
+        for follower in &mut self.followers {
+            follower.finish(engine, self.auditor.ledger.operations.iter().map(|stored| &**stored))?;
         }
         self.tally.operations = u64::try_from(self.auditor.ledger.operations.len()).unwrap_or(0);
         self.tally.heads = self.auditor.ledger.heads();

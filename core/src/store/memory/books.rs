@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::credit::{Grant, Hold, Member, Rule};
+use crate::event::{Consumer, EventCursor};
 use crate::facts::{Account, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, StoredOperation};
@@ -37,6 +38,8 @@ pub(super) struct Books {
     pub(super) by_key: Map<(TenantId, IdempotencyKey), usize>,
     pub(super) by_tenant: Map<TenantId, TenantIndex>,
     pub(super) by_task: Map<(TenantId, TaskId), Vec<Place>>,
+    /// How far those who read events have come.
+    pub(super) consumers: Map<Consumer, EventCursor>,
     /// Accounts in which something becomes due.
     pub(super) due: BTreeSet<(Timestamp, Arc<AccountKey>)>,
 }

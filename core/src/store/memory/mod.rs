@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::books::Books;
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::event::{Consumer, EventCursor};
 use crate::id::{OpId, TenantId};
 
 /// Keeps the books in memory; they are gone with it.
@@ -64,6 +65,11 @@ impl Store for MemoryStore {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.write()?.forget(tenant_id, op_ids);
         Ok(())
+    }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.write()?.acknowledge(consumer, cursor))
     }
 }
 

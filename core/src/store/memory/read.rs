@@ -44,6 +44,7 @@ impl Books {
             }
             Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
             Query::LastPosition => Answer::LastPosition(u64::try_from(self.operations.len()).unwrap_or(u64::MAX)),
+            Query::Consumer(consumer) => Answer::Consumer(self.consumers.get(consumer).copied()),
             Query::HeadsAt { position, after, limit } => Answer::HeadsAt(self.heads_at(*position, after.as_ref(), *limit)),
         })
     }

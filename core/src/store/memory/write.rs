@@ -6,6 +6,7 @@ use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
 use crate::changes::{Changes, Erased, erase_grant, erase_hold, erase_rule};
 use crate::credit::{Grant, Hold, HoldState, Rule};
+use crate::event::{Consumer, EventCursor};
 use crate::facts::Account;
 use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
 use crate::ledger::StoredOperation;
@@ -117,6 +118,13 @@ impl Books {
                 (operation.answer, operation.denial) = (Some(Arc::from("")), None);
             }
         }
+    }
+
+    /// Moves a consumer on, never back; where it stands then.
+    pub(super) fn acknowledge(&mut self, consumer: &Consumer, cursor: EventCursor) -> EventCursor {
+        let position = self.consumers.entry(consumer.clone()).or_insert(cursor);
+        *position = cursor.max(*position);
+        *position
     }
 
     fn write_one(&mut self, changes: Changes) {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod codec;
+mod consumers;
 mod licences;
 mod page;
 mod query;
@@ -15,6 +16,7 @@ mod statements;
 mod write;
 
 pub(crate) use batch::{BatchMachine, Step};
+pub(crate) use consumers::{acknowledge, consumer};
 pub(crate) use query::answer;
 pub(crate) use remembered::Remembered;
 pub(crate) use rows::{Row, Rows};

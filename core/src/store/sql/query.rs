@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::batch::{BatchMachine, Step, entries_of, stored};
 use super::remembered::Remembered;
 use super::statements as sql;
-use super::{Row, Source, Sql, Statement, Value, codec, corrupt, count, params};
+use super::{Row, Source, Sql, Statement, Value, codec, consumers, corrupt, count, params};
 use super::{licences, page};
 use crate::facts::{Account, AccountFacts, Facts, Needs};
 use crate::id::OpId;
@@ -82,6 +82,7 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             let last = codec::single("operations", "position", &rows)?.unwrap_or(0);
             Answer::LastPosition(u64::try_from(last).map_err(|_| corrupt("an operation stands at a position below 0"))?)
         }
+        Query::Consumer(key) => Answer::Consumer(consumers::consumer(source, key)?),
         Query::HeadsAt { position, after, limit } => Answer::HeadsAt(heads_at(source, *position, after.clone(), *limit)?),
     })
 }

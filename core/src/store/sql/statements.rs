@@ -259,6 +259,7 @@ statements! {
     FEED = operation!("WHERE o.position > ?1 ORDER BY o.position LIMIT ?2");
     FEED_OF_TENANT = operation!("WHERE o.tenant_id = ?2 AND o.position > ?1 ORDER BY o.position LIMIT ?3");
     LAST_POSITION = "SELECT max(position) FROM operations";
+    CONSUMER = "SELECT position, ordinal FROM consumers WHERE tenant_id = ?1 AND name = ?2";
 
     ENTRIES_OF_OPERATION = entry!("WHERE e.account_id = ?1 AND e.seq >= ?2 AND e.seq < ?3 ORDER BY e.seq");
     ENTRIES_ASC = entry!("WHERE e.account_id = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?3");
@@ -301,6 +302,11 @@ statements! {
     OPERATIONS_INSERT = insert_operation!("INSERT OR FAIL", rows!(values_of_operation!()));
     OPERATION_REFUNDED = "UPDATE operations SET refunded = ?3 WHERE tenant_id = ?1 AND op_id = ?2";
     OPERATION_FORGET = "UPDATE operations SET answer = '', denial = NULL WHERE tenant_id = ?1 AND op_id = ?2";
+    // Never back.
+    CONSUMER_ADVANCE =
+        "INSERT INTO consumers (tenant_id, name, position, ordinal) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id, name) \
+         DO UPDATE SET position = excluded.position, ordinal = excluded.ordinal \
+         WHERE (excluded.position, excluded.ordinal) > (position, ordinal)";
     // What is erased, and the copies of it that the operation, its grant, its hold and its rule have.
     ENTRY_ERASE =
         "UPDATE entries SET user_id = NULL, operator = NULL, reason = NULL, metadata = NULL, text_hash = ?3 \

@@ -22,6 +22,7 @@ use rusqlite::Connection;
 
 use super::sql::{self, BatchMachine, Remembered, Step};
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::event::{Consumer, EventCursor};
 use crate::id::{OpId, TenantId};
 use open::OpenedFile;
 use prepared::PreparedStatements;
@@ -188,6 +189,17 @@ impl Store for SqliteStore {
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         let statements: Vec<sql::Statement<'_>> = op_ids.iter().map(|op_id| sql::forget(tenant_id, *op_id)).collect();
         self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
+    }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        let mut stands = None;
+        let advance = |transaction: &Connection| {
+            let mut prepared = PreparedStatements::new(transaction);
+            prepared.run_all(&[sql::acknowledge(consumer, cursor)])?;
+            sql::consumer(&mut prepared, consumer)
+        };
+        self.write(advance, |position| stands = position)?;
+        stands.ok_or_else(|| sql::corrupt("a consumer that was written is not there"))
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {

@@ -12,6 +12,7 @@
 pub mod atomic;
 pub mod clock;
 mod desk;
+pub mod events;
 pub mod feed;
 pub mod heads;
 pub mod needs;
@@ -106,6 +107,12 @@ macro_rules! store_conformance {
                 what_was_refunded_shows_in_the_operation,
                 what_is_forgotten_is_gone_and_nothing_else,
                 the_last_position_is_the_end_of_the_feed,
+            }
+            events {
+                no_event_appears_behind_a_cursor_handed_out,
+                a_consumer_goes_on_and_never_back,
+                consumers_of_one_name_stand_apart,
+                of_many_acknowledgements_at_once_the_last_cursor_stands,
             }
             heads {
                 a_head_is_the_last_entry_as_of_the_position,

@@ -8,6 +8,7 @@ use super::desk::{
     Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
 };
 use crate::credit::{Grant, Hold, Member};
+use crate::event::{Consumer, EventCursor};
 use crate::facts::{Account, LicenceFacts, Needs, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, TaskId, TenantId, UserId};
 use crate::ledger::{OperationKind, StoredOperation};
@@ -28,11 +29,13 @@ struct Dump {
     members: BTreeMap<MemberKey, Member>,
     licences: BTreeMap<LicenceKey, LicenceFacts>,
     licence_users: BTreeMap<(LicenceKey, UserId), u64>,
+    consumer: Option<EventCursor>,
 }
 
 fn dump(desk: &Desk, task: &TaskId) -> Dump {
     let Answer::Accounts(keys) = desk.ask(&Query::Accounts(None, 100)) else { panic!("no accounts") };
     let Answer::Task(task) = desk.ask(&Query::Task(tenant(), task.clone())) else { panic!("no answer") };
+    let Answer::Consumer(consumer) = desk.ask(&Query::Consumer(mailer())) else { panic!("no answer") };
     let Answer::NextDue(next_due) = desk.ask(&Query::NextDue) else { panic!("no answer") };
     let image = |key: AccountKey| {
         let Answer::AccountImage(Some(image)) = desk.ask(&Query::AccountImage(key)) else { panic!("no image") };
@@ -54,7 +57,12 @@ fn dump(desk: &Desk, task: &TaskId) -> Dump {
         accounts: keys.into_iter().map(image).collect(),
         task,
         next_due,
+        consumer,
     }
+}
+
+fn mailer() -> Consumer {
+    Consumer::of_tenant(tenant(), id("mailer"))
 }
 
 fn book_some(desk: &Desk, task: &TaskId) {
@@ -76,6 +84,7 @@ fn book_some(desk: &Desk, task: &TaskId) {
         })
     };
     desk.book(&account("a"), OperationKind::Block, who);
+    desk.store.acknowledge(&mailer(), EventCursor::end_of(3)).unwrap();
 }
 
 pub fn everything_is_as_it_was(subject: &Subject) {
@@ -85,6 +94,7 @@ pub fn everything_is_as_it_was(subject: &Subject) {
     let before = dump(&desk, &task);
     assert_eq!((before.feed.len(), before.accounts.len()), (7, 2));
     assert_eq!((before.subjects.len(), before.members.len()), (1, 1));
+    assert_eq!(before.consumer, Some(EventCursor::end_of(3)));
     assert_eq!((before.licences[&licence_key("l")].due.len(), before.licence_users.len()), (1, 1));
     drop(desk);
     subject.close();

@@ -241,6 +241,15 @@ CREATE TABLE licence_users (
     PRIMARY KEY (tenant_id, licence_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
+-- How far those who read events have come: the position of an operation, and the ordinal of an event there.
+CREATE TABLE consumers (
+    tenant_id TEXT    NOT NULL, -- empty: the host's own, who reads those of all tenants
+    name      TEXT    NOT NULL,
+    position  INTEGER NOT NULL,
+    ordinal   INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+) STRICT, WITHOUT ROWID;
+
 -- Before 1970 a time is negative: its second is the one before it, and the rest is counted from there.
 CREATE VIEW ledger AS
 SELECT 'led_' || lower(substr(hex(o.op_id), 1, 8) || '-' || substr(hex(o.op_id), 9, 4) || '-' || substr(hex(o.op_id), 13, 4)
