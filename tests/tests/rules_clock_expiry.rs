@@ -51,6 +51,31 @@ fn the_clock_may_go_back_by_5_seconds_and_no_more() {
     ]);
 }
 
+/// Whoever's account is booked: the task of the hold was there at second 60, so nothing of it is earlier.
+#[test]
+fn whatever_is_done_with_a_hold_counts_for_its_task() {
+    let given = "grant 9; grant 9 owner=pool; hold 4 payer=pool task_id=t late_commit=draw as=h; at +60";
+    let short = given.replace("late_commit=draw", "late_commit=draw expire_in=30");
+    let done = [
+        ("placed", "grant 9; grant 9 owner=pool; at +60; hold 4 payer=pool task_id=t".to_owned()),
+        ("extended", format!("{given}; extend h expire_in=3600")),
+        ("captured in part", format!("{given}; capture h 1 final=false idempotency_key=k")),
+        ("captured", format!("{given}; capture h 4")),
+        ("captured late", format!("{short}; capture h 4")),
+        ("released in part", format!("{given}; release h 1 idempotency_key=k")),
+        ("released", format!("{given}; release h")),
+        ("charged", format!("{given}; charge 1 payer=pool task_id=t")),
+    ];
+    for (title, given) in done {
+        let (soon, late) = (format!("{given}; at +58"), format!("{given}; at +30"));
+        table(&[
+            (title, &soon, "charge 1 task_id=t", "ok created_at=+60"),
+            (title, &late, "charge 1 task_id=t", "error clock_behind; balance 9"),
+            (title, &late, "charge 1", "ok created_at=+30"),
+        ]);
+    }
+}
+
 #[test]
 fn what_has_expired_is_not_spent_though_nothing_booked_it() {
     table(&[

@@ -82,6 +82,12 @@ fn what_is_left_goes_on_up_to_the_cap_for_one_period() {
         ("more than the cap", "recur 10 rollover_cap=2; charge 4; at +1d", "settle", "ok balance_after=12 booked=3"),
         ("nothing left", "recur 10 rollover_cap=2; charge 10; at +1d", "settle", "ok balance_after=10 booked=1"),
         ("a cap above the amount", "recur 10 rollover_cap=99; at +1d", "settle", "ok balance_after=20"),
+        (
+            "missed periods are folded though the cap is above the amount",
+            "recur 10 rollover_cap=99; at +900d",
+            "settle",
+            "ok balance_after=20 booked=7",
+        ),
         ("it does not go on twice", "recur 10 rollover_cap=99; at +2d", "settle", "ok balance_after=20"),
         (
             "it is drawn like the rest of its type",

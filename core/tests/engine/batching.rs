@@ -103,6 +103,21 @@ fn the_queue_is_bounded_in_bytes() {
     tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
 }
 
+#[test]
+fn no_batch_has_more_than_256_commands() {
+    let store = Scripted::new([]);
+    let engine = store.engine(SECOND * 10);
+    store.shut_gate();
+    let first = engine.submit(grant("u1", "20000")).unwrap();
+    store.wait_for_runs(1);
+    let tickets: Vec<_> = (0..600).map(|_| engine.submit(charge("u1", "1")).unwrap()).collect();
+    store.open_gate();
+    first.wait().unwrap();
+    tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
+    let sizes: Vec<usize> = store.runs().iter().map(|run| run.changes).collect();
+    assert_eq!(sizes, [1, 256, 256, 88]);
+}
+
 /// A group that is larger than the queue may be waits in an empty one: else it would be refused for ever.
 #[test]
 fn an_empty_queue_takes_any_batch() {
