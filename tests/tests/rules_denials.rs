@@ -136,7 +136,14 @@ const SAID: &[(&str, &str, &str, &str, bool, Option<&str>)] = &[
     ("", "charge 0", "amount_invalid", "allowed field given", false, None),
     ("", "charge x", "amount_invalid", "allowed field given", false, None),
     ("grant 1 idempotency_key=k", "grant 2 idempotency_key=k", "idempotency_conflict", "audit_id field", false, None),
-    ("grant 1 idempotency_key=k; wait 90d", "grant 1 idempotency_key=k", "idempotency_conflict", "audit_id ledger_ids reason", false, None),
+    (
+        "grant 1 idempotency_key=k; wait 90d",
+        "grant 1 idempotency_key=k",
+        "idempotency_conflict",
+        "audit_id ledger_ids reason",
+        false,
+        None,
+    ),
     ("", "charge 1 payer=-", "owner_invalid", "allowed", false, None),
     ("", "charge 1 expected_version=1", "version_conflict", "expected version", false, None),
     ("block target=tenant", "charge 1", "blocked", "since target", false, None),
@@ -190,7 +197,11 @@ fn a_refusal_says_what_was_needed_what_there_was_and_whether_waiting_helps() {
         let denial = denied(&mut bank, when);
         let named: Vec<&str> = denial.details().keys().map(String::as_str).collect();
         assert_eq!((denial.name(), named.join(" ").as_str()), (*name, *details), "{given}; {when}: {denial}");
-        assert_eq!((denial.retryable(), denial.when_to_retry().map(|at| at.to_string()).as_deref()), (*retryable, *retry_at), "{when}");
+        assert_eq!(
+            (denial.retryable(), denial.when_to_retry().map(|at| at.to_string()).as_deref()),
+            (*retryable, *retry_at),
+            "{when}"
+        );
         let message = denial.message();
         assert!(message.starts_with(|first: char| first.is_lowercase() || first == '`'), "{message}");
         assert!(!message.ends_with('.') && !message.contains(". ") && !message.contains('\n'), "one sentence: {message}");

@@ -192,8 +192,7 @@ fn grants_are_drawn_in_one_order() {
 #[test]
 fn of_grants_alike_the_lower_id_is_drawn_first() {
     let mut bank = Bank::in_memory();
-    let mut made: Vec<String> =
-        (0..6).map(|_| bank.run("grant 1").unwrap()["grant_id"].as_str().unwrap().to_owned()).collect();
+    let mut made: Vec<String> = (0..6).map(|_| bank.run("grant 1").unwrap()["grant_id"].as_str().unwrap().to_owned()).collect();
     made.sort_unstable();
     let drawn: Vec<String> =
         (0..6).map(|_| bank.run("charge 1").unwrap()["draw"][0]["grant_id"].as_str().unwrap().to_owned()).collect();

@@ -299,7 +299,10 @@ fn an_operation_says_who_asked_and_under_which_key() {
         format!("{} {}: {}", stored.position, operation.kind, parts.map(text).join(" "))
     };
     let found: Vec<String> = books.feed().iter().map(said).collect();
-    assert_eq!(found, ["1 grant: k1 a1 r1 p", "2 hold: - a2 r2 q", "3 capture: - a3 - q", "4 refund: - - - q", "5 charge: - - - -"]);
+    assert_eq!(
+        found,
+        ["1 grant: k1 a1 r1 p", "2 hold: - a2 r2 q", "3 capture: - a3 - q", "4 refund: - - - q", "5 charge: - - - -"]
+    );
 }
 
 #[test]

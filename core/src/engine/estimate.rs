@@ -17,7 +17,8 @@ impl Engine {
     ///
     /// # Errors
     /// `pricing_unavailable` when no price book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate),
-    /// and when the account counts another unit than the price book; [`crate::Error`] when the store cannot be read.
+    /// and when the account counts another unit than the price book; where the tenant requires licences, `authorization_missing`
+    /// without one in force for the account's owner and this template; [`crate::Error`] when the store cannot be read.
     ///
     /// # Examples
     /// ```
@@ -42,6 +43,7 @@ impl Engine {
             return Err(Denial::invalid("unit", &account.unit, &allowed).into());
         }
         let estimate = book.estimate(request)?;
+        self.refuse_unlicensed(account, request.template_id.as_ref())?;
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
         let policy = self.policy(&account.tenant_id);
         let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());

@@ -3,7 +3,9 @@
 use super::Engine;
 use crate::error::Failure;
 use crate::facts::Needs;
-use crate::licence::{Channel, LicenceCheck, TemplateKey, check_licence};
+use crate::id::TemplateId;
+use crate::licence::{self, Channel, LicenceCheck, TemplateKey, check_licence};
+use crate::owner::AccountKey;
 
 impl Engine {
     /// Whether a user may use a template now, by this channel or by whichever. Nothing is used up. A refusal is an answer: its
@@ -33,5 +35,14 @@ impl Engine {
         let needs = Needs { templates: vec![template.clone()], ..Needs::default() };
         let facts = self.facts(needs)?;
         Ok(check_licence(&facts, self.policy(&template.tenant_id), template, channel)?)
+    }
+
+    /// Refuses an estimate for a template that this account's owner has no licence for, if the tenant requires one.
+    pub(super) fn refuse_unlicensed(&self, account: &AccountKey, template_id: Option<&TemplateId>) -> Result<(), Failure> {
+        let policy = self.policy(&account.tenant_id);
+        let Some(template_id) = template_id.filter(|_| policy.licence_required) else { return Ok(()) };
+        let template = TemplateKey::of_work(account, template_id, None);
+        let facts = self.facts(Needs { templates: vec![template.clone()], ..Needs::default() })?;
+        Ok(licence::for_estimate(&facts, policy, &template)?)
     }
 }

@@ -128,17 +128,40 @@ pub(crate) fn for_work(
     template_exists(case.policy, template_id)?;
     let template = TemplateKey::of_work(&posting.account.key, template_id, user_id);
     let Some(found) = best(&posting.licences, case.policy, &template, None, case.now()) else {
-        return Err(Denial::new(none, format!("there is no licence for the template `{template_id}`"))
-            .with("template_id", template_id.as_str())
-            .with("reason_code", ReasonCode::MissingDocuments.as_str())
-            .with("requirements", vec![LICENSE])
-            .tagged(policy_tag.cloned()));
+        return Err(no_licence(none, template_id).tagged(policy_tag.cloned()));
     };
     let policy_tag = found.licence.terms.policy_tag.as_ref().or(policy_tag).cloned();
     match found.reason {
         ReasonCode::Valid => Ok(Licensed { key: Some(found.key.clone()), policy_tag }),
         _ => Err(found.refusal(template_id, case.now()).tagged(policy_tag)),
     }
+}
+
+/// Refuses to say what work costs whose template has no licence in force, if the tenant requires one. What is only used up can be
+/// estimated.
+///
+/// # Errors
+/// `template_not_found`, `authorization_missing`.
+pub(crate) fn for_estimate(facts: &Facts, policy: &TenantPolicy, template: &TemplateKey) -> Result<(), Denial> {
+    template_exists(policy, &template.template_id)?;
+    let uses = LicenceUses::of(facts);
+    let Some(found) = best(&uses, policy, template, None, facts.now) else {
+        return Err(no_licence(DenialKind::AuthorizationMissing, &template.template_id));
+    };
+    match found.reason {
+        ReasonCode::Valid | ReasonCode::QuotaExceeded | ReasonCode::DailyQuotaExceeded => Ok(()),
+        ReasonCode::Revoked | ReasonCode::Expired | ReasonCode::MissingDocuments => {
+            let policy_tag = found.licence.terms.policy_tag.clone();
+            Err(found.refusal(&template.template_id, facts.now).tagged(policy_tag))
+        }
+    }
+}
+
+fn no_licence(kind: DenialKind, template_id: &TemplateId) -> Denial {
+    Denial::new(kind, format!("there is no licence for the template `{template_id}`"))
+        .with("template_id", template_id.as_str())
+        .with("reason_code", ReasonCode::MissingDocuments.as_str())
+        .with("requirements", vec![LICENSE])
 }
 
 fn template_exists(policy: &TenantPolicy, template_id: &TemplateId) -> Result<(), Denial> {
