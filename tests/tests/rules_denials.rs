@@ -131,7 +131,9 @@ fn of_several_reasons_against_a_capture_the_first_is_told() {
 }
 
 /// Given, when, then: the name, the details that it has, whether a retry can help, and when.
-const SAID: &[(&str, &str, &str, &str, bool, Option<&str>)] = &[
+type Said = (&'static str, &'static str, &'static str, &'static str, bool, Option<&'static str>);
+
+const SAID: &[Said] = &[
     ("", "hold 1 expire_in=0", "payload_invalid", "allowed field given", false, None),
     ("", "charge 0", "amount_invalid", "allowed field given", false, None),
     ("", "charge x", "amount_invalid", "allowed field given", false, None),
