@@ -201,6 +201,18 @@ fn what_a_rule_cannot_be_is_refused() {
             "grant 1",
             "denied capacity_exceeded limit=open_grants",
         ),
+        (
+            "an instance that lasts longer counts like a grant that is given",
+            "recur 1 rollover_cap=1; recur 1 every={\"weeks\":9} as=r; 998x grant 1; at +1d; settle",
+            "amend r expires_at=+99d",
+            "denied capacity_exceeded limit=open_grants allowed=1000",
+        ),
+        (
+            "where there is room it may",
+            "recur 1 rollover_cap=1; recur 1 every={\"weeks\":9} as=r; 997x grant 1; at +1d; settle",
+            "amend r expires_at=+99d",
+            "ok expires_at=+99d",
+        ),
         ("all that can be counted is given", "recur 9223372036854.775807", "recur 0.000001", "denied amount_invalid field=amount"),
         (
             "a rule without room for another instance ends",
