@@ -105,6 +105,14 @@ const MOVES: &[(&str, &str, &str, &str)] = &[
     ("grant 5", "charge 2", "charge -2 0", "consumed 2"),
     ("grant 5; charge 2 as=c", "refund ledger_id=@c", "refund 2 0", "consumed -2"),
     ("grant 5 expires_at=+60; charge 2 as=c; wait 60; settle", "refund ledger_id=@c", "reissue 2 0", "consumed -2"),
+    // What two charges had of one grant comes back as one.
+    (
+        "grant 2 type=trial expires_at=+60; grant 5 expires_at=+60; hold 1 as=h; charge 2 task_id=t; release h; charge 2 task_id=t; \
+         wait 60; settle",
+        "refund task_id=t",
+        "reissue 2 0, reissue 2 0",
+        "consumed -4",
+    ),
     ("grant 5 expires_at=+60; wait 60", "settle", "expire -5 0", "expired 5"),
     ("grant 5 expires_at=+60; hold 2 as=h; wait 60; settle", "release h", "release 2 -2, expire -2 0", "expired 2"),
     ("grant 5 as=g; hold 2", "void g", "void -3 0", "forfeited 3"),
@@ -287,6 +295,7 @@ fn the_entry_that_makes_something_defines_it_whole() {
 fn an_operation_says_who_asked_and_under_which_key() {
     let mut books = Books::new("grant 9 policy_tag=p actor=a1 request_id=r1 idempotency_key=k1");
     books.give("hold 4 policy_tag=q actor=a2 request_id=r2 as=h; capture h 3 actor=a3 as=c; refund ledger_id=@c; charge 1");
+    books.give("block target=user:u9 actor=a4 request_id=r4; try charge 99 actor=a5 request_id=r5 idempotency_key=k5 remember_denials=true");
     let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let said = |stored: &Arc<StoredOperation>| {
         let operation = &stored.operation;
@@ -301,7 +310,15 @@ fn an_operation_says_who_asked_and_under_which_key() {
     let found: Vec<String> = books.feed().iter().map(said).collect();
     assert_eq!(
         found,
-        ["1 grant: k1 a1 r1 p", "2 hold: - a2 r2 q", "3 capture: - a3 - q", "4 refund: - - - q", "5 charge: - - - -"]
+        [
+            "1 grant: k1 a1 r1 p",
+            "2 hold: - a2 r2 q",
+            "3 capture: - a3 - q",
+            "4 refund: - - - q",
+            "5 charge: - - - -",
+            "6 block: - a4 r4 -",
+            "7 charge: k5 a5 r5 -"
+        ]
     );
 }
 
