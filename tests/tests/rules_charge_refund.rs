@@ -57,7 +57,7 @@ fn a_task_has_at_most_1000_charges() {
             "one more",
             "grant 2000; 1000x charge 1 task_id=t",
             "charge 1 task_id=t",
-            "denied capacity_exceeded allowed=1000; balance 1000",
+            "denied capacity_exceeded limit=charges_per_task allowed=1000; balance 1000",
         ),
         (
             "a capture counts",

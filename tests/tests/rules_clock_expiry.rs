@@ -1,7 +1,9 @@
 //! The clock, and what has become due but is not booked.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use drawdown::{ManualClock, Timestamp};
+use std::sync::Arc;
+
+use drawdown::{Context, Engine, GrantCredit, GrantType, ManualClock, Owner, Timestamp};
 use drawdown_tests::script::{BEGINNING, table};
 
 #[test]
@@ -239,6 +241,34 @@ fn a_balance_at_a_past_time_is_what_it_was_then() {
         ("an instant to come", "grant 10 expires_at=+60", "wait 0", "ok; balance 10 at +59; balance 0 at +60"),
         ("an account that never was", "wait 0", "wait 0", "ok; balance 0 at +60"),
     ]);
+}
+
+/// A clock that goes on each time it is read.
+#[derive(Debug, Default)]
+struct Ticking(std::sync::atomic::AtomicI64);
+
+impl drawdown::Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        let read = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        BEGINNING.parse::<Timestamp>().unwrap().plus_seconds(read).unwrap()
+    }
+}
+
+#[test]
+fn the_present_is_one_for_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in drawdown_tests::stores(&folder.path().join("books.db")) {
+        let engine = Engine::builder().store(store).clock(Arc::new(Ticking::default())).build().unwrap();
+        let grant = |user: &str| {
+            let body = GrantCredit::new(Owner::user(user).unwrap(), GrantType::Plan, "1".parse().unwrap());
+            Context::tenant("acme").unwrap().request(body).into_command()
+        };
+        let answers = engine.execute_many(["a", "b", "a", "c"].map(grant).to_vec());
+        let booked: Vec<Timestamp> = answers.iter().map(|answer| answer.as_ref().unwrap().entries()[0].created_at).collect();
+        assert!(booked.iter().all(|at| *at == booked[0]), "{name}: {booked:?}");
+        let next = engine.run(grant("d")).unwrap().entries()[0].created_at;
+        assert!(next > booked[0], "{name}");
+    }
 }
 
 #[test]

@@ -622,7 +622,7 @@ fn limits_of_holds() {
             "one more: capacity goes before the balance",
             "grant 10000; 10000x hold 1",
             "hold 1",
-            "denied capacity_exceeded allowed=10000; balance 0 frozen 10000",
+            "denied capacity_exceeded limit=open_holds allowed=10000; balance 0 frozen 10000",
         ),
         ("a hold that has ended is not open", "grant 10001; 9999x hold 1; hold 1 as=h; release h", "hold 1", "ok"),
         (

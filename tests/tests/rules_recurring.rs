@@ -294,6 +294,22 @@ fn an_id_of_a_rule_can_be_worked_out() {
     assert_eq!(ids, GOLDEN);
 }
 
+#[test]
+fn the_grants_of_a_rule_have_the_ids_that_can_be_worked_out() {
+    let mut bank = Bank::in_memory();
+    let made = bank.run("recur 10 rollover_cap=3").unwrap();
+    let rule: RuleId = made["rule_id"].as_str().unwrap().parse().unwrap();
+    let id = |k: u32, rollover| GrantId::of_rule(rule, k, seconds(i64::from(k) * 86_400), rollover);
+    assert_eq!(made["grant_id"], id(0, false).to_string());
+    for k in [1, 2, 40] {
+        bank.given(&format!("at +{k}d")).unwrap();
+        bank.given("settle").unwrap();
+        let ids: Vec<GrantId> = bank.engine.grants(&key()).unwrap().iter().map(|grant| grant.id).collect();
+        // What is carried over is drawn first where nothing else differs.
+        assert_eq!(ids, [id(k, true), id(k, false)], "{k}");
+    }
+}
+
 const GOLDEN: [&str; 3] = [
     "grt_019c167f-cc00-7033-a71f-c62ec6dfafd4",
     "grt_019c167f-cc00-7033-981a-fabbf4fe8c00",
