@@ -301,6 +301,12 @@ fn credit_of_a_grant_that_has_ended_is_reissued_for_7_days() {
             "ok draw=a:1,?:4,b:0.5",
         ),
         (
+            "with the same priority",
+            "grant 10 expires_at=+60 priority=1; charge 4 as=c; wait 60; refund ledger_id=@c; grant 1 as=a",
+            "charge 2",
+            "ok draw=a:1,?:1",
+        ),
+        (
             "a part of it",
             "grant 2 type=trial expires_at=+60; grant 5 as=b; charge 4 as=c; wait 60",
             "refund ledger_id=@c",

@@ -168,22 +168,22 @@ fn second(at: Timestamp) -> i64 {
 
 #[test]
 fn what_is_due_is_booked_in_the_order_in_which_it_came_due() {
-    // given, then: kind and instant of each entry before that of the charge
+    // given, then: kind, change and instant of each entry before that of the charge
     let cases: &[(&str, &str)] = &[
         (
             "grant 9; grant 3 effective_at=+30; hold 1 expire_in=40; hold 2 expire_in=10; grant 4 type=trial expires_at=+20",
-            "release 10, expire 20, grant 30, release 40",
+            "release 2 10, expire -4 20, grant 3 30, release 1 40",
         ),
         // At one instant: what comes back, what ends, what begins, what recurs.
         (
             "grant 9; recur 1 starts_at=+60; grant 3 effective_at=+60; grant 4 type=trial expires_at=+60; hold 1 expire_in=60",
-            "release 60, expire 60, grant 60, grant 60",
+            "release 1 60, expire -4 60, grant 3 60, grant 1 60",
         ),
         // What comes back to a grant that has ended ends with it, when it comes back.
-        ("grant 9; grant 4 type=trial expires_at=+20; hold 4 expire_in=50", "release 50, expire 50"),
-        ("grant 9; grant 4 type=trial as=g; hold 4 expire_in=50; void g", "release 50, void 50"),
+        ("grant 9; grant 4 type=trial expires_at=+20; hold 4 expire_in=50", "release 4 50, expire -4 50"),
+        ("grant 9; grant 4 type=trial as=g; hold 4 expire_in=50; void g", "release 4 50, void -4 50"),
         // Grants that end at one instant end in one entry.
-        ("grant 9; grant 4 type=trial expires_at=+20; grant 5 type=trial expires_at=+20", "expire 20"),
+        ("grant 9; grant 4 type=trial expires_at=+20; grant 5 type=trial expires_at=+20", "expire -9 20"),
         ("grant 9", ""),
     ];
     for (given, then) in cases {
@@ -191,10 +191,10 @@ fn what_is_due_is_booked_in_the_order_in_which_it_came_due() {
         books.give("wait 100; charge 1");
         let last = books.last();
         let settled = usize::from(last.operation.settled_count);
-        let due = |entry: &Entry| format!("{} {}", entry.kind, second(entry.effective_at));
+        let due = |entry: &Entry| format!("{} {} {}", entry.kind, entry.change, second(entry.effective_at));
         let found: Vec<String> = last.entries[..settled].iter().map(due).collect();
         assert_eq!(found.join(", "), *then, "{given}");
-        assert_eq!(last.entries[settled..].iter().map(due).collect::<Vec<_>>(), ["charge 100"], "{given}");
+        assert_eq!(last.entries[settled..].iter().map(due).collect::<Vec<_>>(), ["charge -1 100"], "{given}");
         assert!(last.entries.iter().all(|entry| second(entry.created_at) == 100), "{given}: booked by the charge");
     }
 }
