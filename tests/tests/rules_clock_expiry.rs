@@ -127,6 +127,18 @@ fn a_hold_past_its_time_has_released_its_amount_though_nothing_booked_it() {
         ("a charge can have it", "grant 5; hold 5 expire_in=60; at +60", "charge 5", "ok balance_after=0 frozen_after=0"),
         ("a hold can have it", "grant 5; hold 5 expire_in=60; at +60", "hold 5", "ok balance_after=0 frozen_after=5"),
         (
+            "the second after the first was booked",
+            "grant 5; hold 2 expire_in=60; hold 3 expire_in=120; at +60; settle; at +120",
+            "charge 5",
+            "ok balance_after=0 frozen_after=0",
+        ),
+        (
+            "the first after the second was made",
+            "grant 5; hold 2 expire_in=120; hold 3 expire_in=60; at +60; charge 3; at +120",
+            "charge 2",
+            "ok balance_after=0 frozen_after=0",
+        ),
+        (
             "a capture cannot",
             "grant 5; hold 5 expire_in=60 as=h; at +60",
             "capture h 5",
