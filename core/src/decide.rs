@@ -236,7 +236,7 @@ fn check_version(case: &Case<'_>, command: &Command) -> Result<(), Stop> {
 fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, Stop> {
     let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
     if !case.facts.accounts.contains_key(&key) {
-        return Err(Denial::new(DenialKind::AccountNotFound, format!("there is no account `{key}`")).into());
+        return Err(Denial::no_account(&key).into());
     }
     let posting = case.open(&key)?;
     let (available, frozen) = (posting.account.available, posting.account.frozen);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::amount::Amount;
 use crate::id::PolicyTag;
+use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
 macro_rules! denial_kinds {
@@ -178,6 +179,11 @@ impl Denial {
             .with("field", field)
             .with("given", given.to_string())
             .with("allowed", allowed)
+    }
+
+    /// `account_not_found` that names the account.
+    pub(crate) fn no_account(account: &AccountKey) -> Denial {
+        Denial::new(DenialKind::AccountNotFound, format!("there is no account `{account}`")).with("given", account.to_string())
     }
 
     /// `capacity_exceeded` that names the limit.

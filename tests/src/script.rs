@@ -134,6 +134,20 @@ impl Bank {
             .try_for_each(|answer| answer.map(|_| ()).map_err(|answer| format!("given `{statement}` is answered {answer:?}")))
     }
 
+    /// Runs commands as one batch; the receipts as JSON.
+    ///
+    /// # Panics
+    /// With a statement that is no command.
+    pub fn together(&mut self, script: &str) -> Vec<Result<Value, Failure>> {
+        let commands = statements(script).map(|statement| {
+            let mut words = statement.split_whitespace();
+            let (fields, _) = self.fields(words.next().unwrap_or_default(), words);
+            read(fields).unwrap_or_else(|denial| panic!("{statement}: {denial}"))
+        });
+        let answers = self.engine.execute_many(commands.collect());
+        answers.into_iter().map(|answer| answer.map(|receipt| receipt.to_json())).collect()
+    }
+
     /// Runs one statement; the receipt as JSON.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Commands as JSON: what is written is read back, and every mistake is named.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use drawdown::{Body, Command, Denial, RefundOf};
 use serde_json::{Map, Value, json};
@@ -326,4 +326,70 @@ fn text_and_metadata_are_bounded_and_can_be_kept() {
         charge.metadata = Some(Map::from_iter([("a".to_owned(), json!([{"$serde_json::private::Number": "x"}]))]));
     }
     assert_eq!(command.check().unwrap_err().details()["field"], "metadata");
+}
+
+/// Another value that the field can have.
+fn another(name: &str, value: &Value) -> Value {
+    let text = match value {
+        Value::Bool(value) => return (!value).into(),
+        Value::Number(number) => return (number.as_i64().unwrap() + 1).into(),
+        Value::Array(_) if name == "channels" => return json!(["creator"]),
+        Value::Array(items) => return items.iter().cloned().chain([json!("another")]).collect(),
+        Value::String(text) => text,
+        other => panic!("{name}: {other}"),
+    };
+    let changed = match name {
+        "amount" | "actual_cost" | "rollover_cap" | "credit_limit" | "balance" | "below" | "recovered_from" => "3.25".to_owned(),
+        "type" => "invite".to_owned(),
+        "over_capture" | "late_commit" => "reject".to_owned(),
+        "role" => "owner".to_owned(),
+        "per" => "month".to_owned(),
+        "zone" => "America/New_York".to_owned(),
+        "owner" | "payer" => "user:another".to_owned(),
+        _ if text.ends_with("00:00:00Z") => text.replace("202", "203"),
+        _ if text.ends_with("0001") => text.replace("0001", "0002"),
+        _ => format!("{text}-another"),
+    };
+    changed.into()
+}
+
+/// The object with one field, or a field of a field, changed or left out, in every way; and the field that was changed.
+fn changed(object: &Map<String, Value>) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for (name, value) in object.iter().filter(|(name, _)| *name != "command") {
+        let mut put = |value: Option<Value>| {
+            let mut object = object.clone();
+            match value {
+                Some(value) => object.insert(name.clone(), value),
+                None => object.remove(name),
+            };
+            all.push((name.clone(), Value::Object(object)));
+        };
+        put(None);
+        match value {
+            Value::Object(_) if name == "metadata" => put(Some(json!({"another": 1}))),
+            Value::Object(inner) => changed(inner).into_iter().for_each(|(_, inner)| put(Some(inner))),
+            Value::String(text) if text == "tenant" => put(Some(json!({"user": "u2"}))),
+            value => put(Some(another(name, value))),
+        }
+    }
+    all
+}
+
+#[test]
+fn every_field_that_decides_is_in_the_fingerprint_and_no_other() {
+    let free = ["tenant_id", "idempotency_key", "actor", "request_id", "deadline", "metadata"];
+    for json in full_commands() {
+        let fingerprint = read(&json).unwrap().fingerprint();
+        let mut compared = 0;
+        for (name, other) in changed(json.as_object().unwrap()) {
+            // What is needed cannot be left out.
+            let Ok(command) = read(&other) else { continue };
+            let differs = command.fingerprint() != fingerprint;
+            assert_eq!(differs, !free.contains(&name.as_str()), "{name} of {json} and {other}");
+            assert_eq!(differs, command.fingerprint().first_difference(&fingerprint).is_some(), "{name} of {json}");
+            compared += 1;
+        }
+        assert!(compared > 8, "only {compared} of {json} were compared");
+    }
 }

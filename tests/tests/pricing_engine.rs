@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use drawdown::pricing::{EstimateRequest, FundedEstimate, PriceBook, PriceBooks};
 use drawdown::{
-    AccountKey, Amount, Charge, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, PlaceHold, Scope,
-    SetCreditLimit,
+    AccountKey, Amount, Charge, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, PlaceHold, Policies,
+    RevokeLicence, Scope, SetCreditLimit, SetLicence, TenantPolicy,
 };
 
 const BOOK: &str =
@@ -25,9 +25,13 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
+        Desk::under(TenantPolicy::default())
+    }
+
+    fn under(policy: TenantPolicy) -> Desk {
         let clock = Arc::new(ManualClock::at("2026-01-15T00:00:00Z".parse().unwrap()));
         let books = PriceBooks::new([book("1", "2026-01-01T00:00:00Z"), book("2", "2026-02-01T00:00:00Z")]).unwrap();
-        let engine = Engine::builder().clock(clock.clone()).prices(books).build().unwrap();
+        let engine = Engine::builder().clock(clock.clone()).prices(books).policies(Policies::new(policy)).build().unwrap();
         Desk { engine, clock, acme: Context::tenant("acme").unwrap(), owner: Owner::user("u1").unwrap() }
     }
 
@@ -132,4 +136,38 @@ fn what_cannot_be_priced_is_refused() {
     assert_eq!(desk.engine.execute(hold()).unwrap_err().denial().unwrap().name(), "insufficient_balance");
     desk.grant(&answer.suggest_topup.to_string(), Scope::default());
     assert_eq!(desk.engine.execute(hold()).unwrap().balance_after, Amount::ZERO);
+}
+
+#[test]
+fn a_template_without_a_licence_is_not_estimated() {
+    let desk = Desk::under(TenantPolicy { licence_required: true, ..TenantPolicy::default() });
+    let poster = || desk.estimate(r#"{"template_id": "poster"}"#);
+    let refused = |reason: &str| {
+        let failure = poster().unwrap_err();
+        let denial = failure.denial().unwrap();
+        assert_eq!((denial.name(), denial.details()["reason_code"].as_str()), ("authorization_missing", Some(reason)));
+        assert_eq!(denial.details()["template_id"], "poster");
+    };
+    refused("missing_documents");
+    // What cannot be priced is told first; what needs no licence needs none.
+    let unknown = desk.estimate(r#"{"template_id": "flyer"}"#).unwrap_err();
+    assert_eq!(unknown.denial().unwrap().name(), "payload_invalid");
+    let until = "2026-01-16T00:00:00Z".parse().unwrap();
+    let licence = |name: &str| SetLicence::new(name, "poster", "ops").unwrap();
+    let set = |licence: SetLicence| drop(desk.engine.execute(desk.acme.request(licence)).unwrap());
+    set(SetLicence { user_id: Some("u2".parse().unwrap()), ..licence("of another") });
+    refused("missing_documents");
+    set(SetLicence { required_documents: [("consent".parse().unwrap())].into(), ..licence("l1") });
+    refused("missing_documents");
+    // Used up, it can be estimated all the same.
+    set(SetLicence { total_quota: Some(0), daily_quota: Some(0), valid_until: Some(until), ..licence("l1") });
+    assert_eq!(poster().unwrap().estimate.selected_cost.to_string(), "10");
+    desk.clock.set(until);
+    refused("expired");
+    set(licence("l1"));
+    assert!(poster().is_ok());
+    desk.engine.execute(desk.acme.request(RevokeLicence::new("l1", "ops", "a claim").unwrap())).unwrap();
+    refused("revoked");
+    // Only where the tenant requires one.
+    Desk::new().answers("poster", ["0", "-10", "10"]);
 }

@@ -57,7 +57,7 @@ fn a_task_has_at_most_1000_charges() {
             "one more",
             "grant 2000; 1000x charge 1 task_id=t",
             "charge 1 task_id=t",
-            "denied capacity_exceeded allowed=1000; balance 1000",
+            "denied capacity_exceeded limit=charges_per_task allowed=1000; balance 1000",
         ),
         (
             "a capture counts",
@@ -299,6 +299,12 @@ fn credit_of_a_grant_that_has_ended_is_reissued_for_7_days() {
             "grant 10 expires_at=+60; charge 4 as=c; wait 60; refund ledger_id=@c; grant 1 type=invite as=a; grant 1 type=plan as=b",
             "charge 5.5",
             "ok draw=a:1,?:4,b:0.5",
+        ),
+        (
+            "with the same priority",
+            "grant 10 expires_at=+60 priority=1; charge 4 as=c; wait 60; refund ledger_id=@c; grant 1 as=a",
+            "charge 2",
+            "ok draw=a:1,?:1",
         ),
         (
             "a part of it",

@@ -1,7 +1,9 @@
 //! The clock, and what has become due but is not booked.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use drawdown::{ManualClock, Timestamp};
+use std::sync::Arc;
+
+use drawdown::{Context, Engine, GrantCredit, GrantType, ManualClock, Owner, Timestamp};
 use drawdown_tests::script::{BEGINNING, table};
 
 #[test]
@@ -49,6 +51,31 @@ fn the_clock_may_go_back_by_5_seconds_and_no_more() {
             "denied insufficient_balance available=4",
         ),
     ]);
+}
+
+/// Whoever's account is booked: the task of the hold was there at second 60, so nothing of it is earlier.
+#[test]
+fn whatever_is_done_with_a_hold_counts_for_its_task() {
+    let given = "grant 9; grant 9 owner=pool; hold 4 payer=pool task_id=t late_commit=draw as=h; at +60";
+    let short = given.replace("late_commit=draw", "late_commit=draw expire_in=30");
+    let done = [
+        ("placed", "grant 9; grant 9 owner=pool; at +60; hold 4 payer=pool task_id=t".to_owned()),
+        ("extended", format!("{given}; extend h expire_in=3600")),
+        ("captured in part", format!("{given}; capture h 1 final=false idempotency_key=k")),
+        ("captured", format!("{given}; capture h 4")),
+        ("captured late", format!("{short}; capture h 4")),
+        ("released in part", format!("{given}; release h 1 idempotency_key=k")),
+        ("released", format!("{given}; release h")),
+        ("charged", format!("{given}; charge 1 payer=pool task_id=t")),
+    ];
+    for (title, given) in done {
+        let (soon, late) = (format!("{given}; at +58"), format!("{given}; at +30"));
+        table(&[
+            (title, &soon, "charge 1 task_id=t", "ok created_at=+60"),
+            (title, &late, "charge 1 task_id=t", "error clock_behind; balance 9"),
+            (title, &late, "charge 1", "ok created_at=+30"),
+        ]);
+    }
 }
 
 #[test]
@@ -99,6 +126,18 @@ fn a_hold_past_its_time_has_released_its_amount_though_nothing_booked_it() {
     table(&[
         ("a charge can have it", "grant 5; hold 5 expire_in=60; at +60", "charge 5", "ok balance_after=0 frozen_after=0"),
         ("a hold can have it", "grant 5; hold 5 expire_in=60; at +60", "hold 5", "ok balance_after=0 frozen_after=5"),
+        (
+            "the second after the first was booked",
+            "grant 5; hold 2 expire_in=60; hold 3 expire_in=120; at +60; settle; at +120",
+            "charge 5",
+            "ok balance_after=0 frozen_after=0",
+        ),
+        (
+            "the first after the second was made",
+            "grant 5; hold 2 expire_in=120; hold 3 expire_in=60; at +60; charge 3; at +120",
+            "charge 2",
+            "ok balance_after=0 frozen_after=0",
+        ),
         (
             "a capture cannot",
             "grant 5; hold 5 expire_in=60 as=h; at +60",
@@ -214,6 +253,34 @@ fn a_balance_at_a_past_time_is_what_it_was_then() {
         ("an instant to come", "grant 10 expires_at=+60", "wait 0", "ok; balance 10 at +59; balance 0 at +60"),
         ("an account that never was", "wait 0", "wait 0", "ok; balance 0 at +60"),
     ]);
+}
+
+/// A clock that goes on each time it is read.
+#[derive(Debug, Default)]
+struct Ticking(std::sync::atomic::AtomicI64);
+
+impl drawdown::Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        let read = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        BEGINNING.parse::<Timestamp>().unwrap().plus_seconds(read).unwrap()
+    }
+}
+
+#[test]
+fn the_present_is_one_for_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in drawdown_tests::stores(&folder.path().join("books.db")) {
+        let engine = Engine::builder().store(store).clock(Arc::new(Ticking::default())).build().unwrap();
+        let grant = |user: &str| {
+            let body = GrantCredit::new(Owner::user(user).unwrap(), GrantType::Plan, "1".parse().unwrap());
+            Context::tenant("acme").unwrap().request(body).into_command()
+        };
+        let answers = engine.execute_many(["a", "b", "a", "c"].map(grant).to_vec());
+        let booked: Vec<Timestamp> = answers.iter().map(|answer| answer.as_ref().unwrap().entries()[0].created_at).collect();
+        assert!(booked.iter().all(|at| *at == booked[0]), "{name}: {booked:?}");
+        let next = engine.run(grant("d")).unwrap().entries()[0].created_at;
+        assert!(next > booked[0], "{name}");
+    }
 }
 
 #[test]

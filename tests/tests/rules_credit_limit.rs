@@ -233,6 +233,12 @@ fn a_hold_on_credit_takes_its_course() {
             "ok draw=debt:3; balance 7 owed 3",
         ),
         (
+            "a grant for its app and template does",
+            "set_credit_limit 5; hold 3 app_id=x template_id=a as=h; grant 10 scope.app_id=x scope.template_id=a as=g",
+            "capture h 3",
+            "ok draw=g:3; balance 7 owed 0",
+        ),
+        (
             "only what is captured of the credit limit is paid so",
             "grant 2 as=a; set_credit_limit 5; hold 5 as=h; grant 10 as=g",
             "capture h 2",

@@ -1,5 +1,5 @@
 //! Grants and the order in which they are consumed, and who owns them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use drawdown::{AccountKey, ConsumptionOrder, GrantType, Payer, TenantPolicy};
 use drawdown_tests::script::{Bank, table, table_under};
@@ -186,6 +186,36 @@ fn grants_are_drawn_in_one_order() {
         )],
     );
     assert_eq!(ConsumptionOrder::new(vec![GrantType::Plan, GrantType::Plan]).unwrap_err().name(), "payload_invalid");
+}
+
+/// Where nothing else differs, whichever was given first.
+#[test]
+fn of_grants_alike_the_lower_id_is_drawn_first() {
+    let mut bank = Bank::in_memory();
+    let mut made: Vec<String> = (0..6).map(|_| bank.run("grant 1").unwrap()["grant_id"].as_str().unwrap().to_owned()).collect();
+    made.sort_unstable();
+    let drawn: Vec<String> =
+        (0..6).map(|_| bank.run("charge 1").unwrap()["draw"][0]["grant_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(drawn, made);
+}
+
+/// The last instant that there is comes before never.
+#[test]
+fn a_grant_that_ends_with_the_last_instant_is_drawn_before_one_that_never_ends() {
+    table(&[
+        (
+            "though its id is higher or lower",
+            "grant 1 effective_at=-9 as=a; grant 1 expires_at=9999-12-31T23:59:59.999999Z as=b",
+            "charge 2",
+            "ok draw=b:1,a:1",
+        ),
+        (
+            "whichever is given first",
+            "grant 1 effective_at=-9 expires_at=9999-12-31T23:59:59.999999Z as=a; grant 1 effective_at=-10 as=b",
+            "charge 2",
+            "ok draw=a:1,b:1",
+        ),
+    ]);
 }
 
 #[test]

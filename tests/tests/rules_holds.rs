@@ -249,6 +249,12 @@ fn a_capture_above_the_hold_follows_its_policy() {
             "ok balance_after=4",
         ),
         (
+            "draw: within the hold's template too",
+            "grant 4; hold 4 over_capture=draw app_id=x template_id=a as=h; grant 5 scope.app_id=x scope.template_id=a as=b",
+            "capture h 9",
+            "ok balance_after=0",
+        ),
+        (
             "draw: scoped credit of another app does not help",
             "grant 4; hold 4 over_capture=draw as=h; grant 5 scope.app_id=x",
             "capture h 5",
@@ -552,6 +558,12 @@ fn a_late_commit_draws_afresh_where_the_hold_allows_it() {
             "ok draw=b:1,a:2",
         ),
         (
+            "for its app and template",
+            "grant 4 scope.app_id=x scope.template_id=a; hold 4 app_id=x template_id=a expire_in=60 late_commit=draw as=h; wait 60",
+            "capture h 4",
+            "ok balance_after=0",
+        ),
+        (
             "from grants of now",
             "grant 5 expires_at=+60; hold 4 expire_in=60 late_commit=draw as=h; wait 60",
             "capture h 3",
@@ -610,7 +622,7 @@ fn limits_of_holds() {
             "one more: capacity goes before the balance",
             "grant 10000; 10000x hold 1",
             "hold 1",
-            "denied capacity_exceeded allowed=10000; balance 0 frozen 10000",
+            "denied capacity_exceeded limit=open_holds allowed=10000; balance 0 frozen 10000",
         ),
         ("a hold that has ended is not open", "grant 10001; 9999x hold 1; hold 1 as=h; release h", "hold 1", "ok"),
         (

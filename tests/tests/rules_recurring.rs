@@ -82,6 +82,12 @@ fn what_is_left_goes_on_up_to_the_cap_for_one_period() {
         ("more than the cap", "recur 10 rollover_cap=2; charge 4; at +1d", "settle", "ok balance_after=12 booked=3"),
         ("nothing left", "recur 10 rollover_cap=2; charge 10; at +1d", "settle", "ok balance_after=10 booked=1"),
         ("a cap above the amount", "recur 10 rollover_cap=99; at +1d", "settle", "ok balance_after=20"),
+        (
+            "missed periods are folded though the cap is above the amount",
+            "recur 10 rollover_cap=99; at +900d",
+            "settle",
+            "ok balance_after=20 booked=7",
+        ),
         ("it does not go on twice", "recur 10 rollover_cap=99; at +2d", "settle", "ok balance_after=20"),
         (
             "it is drawn like the rest of its type",
@@ -195,6 +201,18 @@ fn what_a_rule_cannot_be_is_refused() {
             "grant 1",
             "denied capacity_exceeded limit=open_grants",
         ),
+        (
+            "an instance that lasts longer counts like a grant that is given",
+            "recur 1 rollover_cap=1; recur 1 every={\"weeks\":9} as=r; 998x grant 1; at +1d; settle",
+            "amend r expires_at=+99d",
+            "denied capacity_exceeded limit=open_grants allowed=1000",
+        ),
+        (
+            "where there is room it may",
+            "recur 1 rollover_cap=1; recur 1 every={\"weeks\":9} as=r; 997x grant 1; at +1d; settle",
+            "amend r expires_at=+99d",
+            "ok expires_at=+99d",
+        ),
         ("all that can be counted is given", "recur 9223372036854.775807", "recur 0.000001", "denied amount_invalid field=amount"),
         (
             "a rule without room for another instance ends",
@@ -274,6 +292,22 @@ fn an_id_of_a_rule_can_be_worked_out() {
     let at: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
     let ids = [(1, false), (1, true), (2, false)].map(|(k, rollover)| GrantId::of_rule(rule, k, at, rollover).to_string());
     assert_eq!(ids, GOLDEN);
+}
+
+#[test]
+fn the_grants_of_a_rule_have_the_ids_that_can_be_worked_out() {
+    let mut bank = Bank::in_memory();
+    let made = bank.run("recur 10 rollover_cap=3").unwrap();
+    let rule: RuleId = made["rule_id"].as_str().unwrap().parse().unwrap();
+    let id = |k: u32, rollover| GrantId::of_rule(rule, k, seconds(i64::from(k) * 86_400), rollover);
+    assert_eq!(made["grant_id"], id(0, false).to_string());
+    for k in [1, 2, 40] {
+        bank.given(&format!("at +{k}d")).unwrap();
+        bank.given("settle").unwrap();
+        let ids: Vec<GrantId> = bank.engine.grants(&key()).unwrap().iter().map(|grant| grant.id).collect();
+        // What is carried over is drawn first where nothing else differs.
+        assert_eq!(ids, [id(k, true), id(k, false)], "{k}");
+    }
 }
 
 const GOLDEN: [&str; 3] = [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::command::{AnswerRest, BlockTarget, Metadata, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
-use crate::denial::{Denial, DenialKind};
+use crate::denial::Denial;
 use crate::facts::SubjectRow;
 use crate::id::Operator;
 use crate::ledger::posting::{Line, Stop};
@@ -48,7 +48,7 @@ fn set_subject<'a>(case: &Case<'a>, subject: Subject, blocked: bool, note: Entry
 
 fn set_account<'a>(case: &Case<'a>, key: &AccountKey, blocked: bool, note: EntryText) -> Result<Booking<'a>, Stop> {
     if !case.facts.accounts.contains_key(key) {
-        return Err(Denial::new(DenialKind::AccountNotFound, format!("there is no account `{key}`")).into());
+        return Err(Denial::no_account(key).into());
     }
     let mut posting = case.open(key)?;
     let changed = posting.account.standing.is_blocked != blocked;

@@ -4,7 +4,7 @@ use crate::changes::Erased;
 use crate::command::{AnswerRest, EraseText, ErasedAnswer, paying_account};
 use crate::credit::HoldState;
 use crate::decide::{Booking, Case};
-use crate::denial::{Denial, DenialKind};
+use crate::denial::Denial;
 use crate::facts::MAX_ERASED;
 use crate::ledger::posting::{Posting, Stop};
 use crate::ledger::{Entry, Terms};
@@ -12,7 +12,7 @@ use crate::ledger::{Entry, Terms};
 pub(crate) fn erase<'a>(case: &Case<'a>, command: &EraseText) -> Result<Booking<'a>, Stop> {
     let key = paying_account(case.tenant_id(), case.policy, Some(&command.owner), None, command.unit.as_ref())?;
     if !case.facts.accounts.contains_key(&key) {
-        return Err(Denial::new(DenialKind::AccountNotFound, format!("there is no account `{key}`")).into());
+        return Err(Denial::no_account(&key).into());
     }
     let posting = case.open(&key)?;
     let page = case.facts.texts.get(&(key, command.after_seq)).map_or(&[][..], Vec::as_slice);

@@ -326,7 +326,7 @@ impl Engine {
             && page.entries.is_empty()
             && ask!(self, Account, Query::Account(account.clone(), self.now()))?.is_none()
         {
-            return Err(not_found(DenialKind::AccountNotFound, "account", &account.to_string()));
+            return Err(Denial::no_account(account).into());
         }
         Ok(page)
     }

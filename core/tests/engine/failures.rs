@@ -84,6 +84,25 @@ fn a_lost_commit_that_lands_after_the_lookup_takes_effect_once() {
     }
 }
 
+/// What was lost may land after the last lookup: whoever is told that the store failed must not take it for nothing.
+#[test]
+fn a_lost_commit_that_may_yet_land_is_unknown() {
+    for (after, expected) in [(StoreErrorKind::Transient, "busy"), (StoreErrorKind::Permanent, "failed")] {
+        for lost in [true, false] {
+            let store = Scripted::new(lost.then_some(Act::LoseBefore));
+            store.act_forever(Act::Fail(after.clone()));
+            let failure = store.engine(SHORT).run(keyed(grant("u1", "5"), "k1")).unwrap_err();
+            let told = match failure {
+                Failure::Failed(Error::Unknown(_)) => "unknown",
+                Failure::Failed(Error::Busy(_)) => "busy",
+                Failure::Failed(Error::Store(_)) => "failed",
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(told, if lost { "unknown" } else { expected }, "{after:?}");
+        }
+    }
+}
+
 #[test]
 fn only_the_culprit_of_a_failed_batch_gets_the_error() {
     let store = Scripted::new([]);
