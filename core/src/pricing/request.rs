@@ -219,7 +219,7 @@ fn extras(reader: &mut Reader, node: &Node, at: Path<'_>) -> BTreeMap<ExtraName,
     for (name, node) in entries {
         let Some(key) = reader.name::<ExtraName>(name, at) else { continue };
         let value = match node {
-            Node::Null | Node::Bool(false) => continue,
+            Node::Null | Node::Bool(false) => ExtraAsked::Quantity(Amount::ZERO),
             Node::Bool(true) => ExtraAsked::YES,
             Node::Text(option) => ExtraAsked::Option(Arc::from(option.as_str())),
             other => {
@@ -228,9 +228,8 @@ fn extras(reader: &mut Reader, node: &Node, at: Path<'_>) -> BTreeMap<ExtraName,
                 ExtraAsked::Quantity(quantity)
             }
         };
-        if value != ExtraAsked::Quantity(Amount::ZERO) {
-            asked.insert(key, value);
-        }
+        // One that is not asked for is kept: it has to be known as well.
+        asked.insert(key, value);
     }
     asked
 }
