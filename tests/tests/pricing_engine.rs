@@ -9,8 +9,7 @@ use drawdown::{
     SetCreditLimit,
 };
 
-const BOOK: &str =
-    "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}}}";
+const BOOK: &str = "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}, free: {base: 0}}}";
 
 fn book(version: &str, from: &str) -> PriceBook {
     PriceBook::from_yaml(&BOOK.replace('V', version).replace("FROM", from)).unwrap()
@@ -101,6 +100,13 @@ fn a_credit_limit_counts_and_debt_is_repaid_first() {
 
 #[test]
 fn the_book_is_the_one_at_the_engines_present() {
+    // The limit is lower than what is owed: what costs nothing lacks nothing, and can be had.
+    let limit = SetCreditLimit::new(desk.owner.clone(), "2".parse().unwrap(), "ops", "agreed").unwrap();
+    desk.engine.execute(desk.acme.request(limit)).unwrap();
+    desk.answers("poster", ["-12", "-22", "20"]);
+    desk.answers("free", ["-12", "-12", "0"]);
+    let nothing = PlaceHold::new(desk.owner.clone(), Amount::ZERO);
+    assert!(desk.engine.execute(desk.acme.request(nothing)).is_ok());
     let desk = Desk::new();
     let basis = || desk.estimate(r#"{"template_id": "poster"}"#).unwrap().estimate.calculation_basis.to_string();
     assert_eq!(basis(), "pricing_v1");
