@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use drawdown::pricing::{EstimateRequest, FundedEstimate, PriceBook, PriceBooks};
 use drawdown::{
-    AccountKey, Amount, Charge, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, PlaceHold, Scope,
-    SetCreditLimit,
+    AccountKey, Amount, Charge, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, PlaceHold, Policies,
+    RevokeLicence, Scope, SetCreditLimit, SetLicence, TenantPolicy,
 };
 
 const BOOK: &str = "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}, free: {base: 0}}}";
@@ -24,9 +24,13 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
+        Desk::under(TenantPolicy::default())
+    }
+
+    fn under(policy: TenantPolicy) -> Desk {
         let clock = Arc::new(ManualClock::at("2026-01-15T00:00:00Z".parse().unwrap()));
         let books = PriceBooks::new([book("1", "2026-01-01T00:00:00Z"), book("2", "2026-02-01T00:00:00Z")]).unwrap();
-        let engine = Engine::builder().clock(clock.clone()).prices(books).build().unwrap();
+        let engine = Engine::builder().clock(clock.clone()).prices(books).policies(Policies::new(policy)).build().unwrap();
         Desk { engine, clock, acme: Context::tenant("acme").unwrap(), owner: Owner::user("u1").unwrap() }
     }
 
@@ -96,10 +100,6 @@ fn a_credit_limit_counts_and_debt_is_repaid_first() {
     desk.answers("poster", ["-2", "-12", "0"]);
     let hold = PlaceHold::new(desk.owner.clone(), "10".parse().unwrap());
     assert_eq!(desk.engine.execute(desk.acme.request(hold)).unwrap().balance_after.to_string(), "-12");
-}
-
-#[test]
-fn the_book_is_the_one_at_the_engines_present() {
     // The limit is lower than what is owed: what costs nothing lacks nothing, and can be had.
     let limit = SetCreditLimit::new(desk.owner.clone(), "2".parse().unwrap(), "ops", "agreed").unwrap();
     desk.engine.execute(desk.acme.request(limit)).unwrap();
@@ -107,6 +107,10 @@ fn the_book_is_the_one_at_the_engines_present() {
     desk.answers("free", ["-12", "-12", "0"]);
     let nothing = PlaceHold::new(desk.owner.clone(), Amount::ZERO);
     assert!(desk.engine.execute(desk.acme.request(nothing)).is_ok());
+}
+
+#[test]
+fn the_book_is_the_one_at_the_engines_present() {
     let desk = Desk::new();
     let basis = || desk.estimate(r#"{"template_id": "poster"}"#).unwrap().estimate.calculation_basis.to_string();
     assert_eq!(basis(), "pricing_v1");
@@ -138,4 +142,42 @@ fn what_cannot_be_priced_is_refused() {
     assert_eq!(desk.engine.execute(hold()).unwrap_err().denial().unwrap().name(), "insufficient_balance");
     desk.grant(&answer.suggest_topup.to_string(), Scope::default());
     assert_eq!(desk.engine.execute(hold()).unwrap().balance_after, Amount::ZERO);
+}
+
+/// Where licences are required, work that may not be used has no price; whether a quota is used up is asked when it begins.
+#[test]
+fn an_estimate_needs_a_licence_where_the_tenant_says_so() {
+    let desk = Desk::under(TenantPolicy { licence_required: true, ..TenantPolicy::default() });
+    let poster = |json: &str| desk.estimate(json);
+    let named = |answer: Result<FundedEstimate, Failure>| {
+        let failure = answer.unwrap_err();
+        let denial = failure.denial().unwrap();
+        let tag = denial.policy_tag().map(|tag| tag.to_string());
+        (denial.name(), denial.details()["reason_code"].as_str().unwrap_or_default().to_owned(), tag)
+    };
+    let of = |reason: &str, tag: &str| ("authorization_missing", reason.to_owned(), Some(tag.to_owned()));
+    let set = |licence: SetLicence| desk.engine.execute(desk.acme.request(licence)).unwrap();
+    let tagged =
+        |tag: &str| SetLicence { policy_tag: Some(tag.parse().unwrap()), ..SetLicence::new("l1", "poster", "ops").unwrap() };
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("missing_documents", "t"));
+    let unknown = poster(r#"{"template_id": "flyer"}"#).unwrap_err();
+    assert_eq!(unknown.denial().unwrap().details()["field"], "template_id", "the price comes first");
+    set(SetLicence { valid_from: Some("2026-01-16T00:00:00Z".parse().unwrap()), ..tagged("strict") });
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("missing_documents", "strict"));
+    set(SetLicence { required_documents: ["consent".parse().unwrap()].into(), ..tagged("strict") });
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("missing_documents", "strict"));
+    set(SetLicence { total_quota: Some(0), daily_quota: Some(0), ..tagged("strict") });
+    let answer = poster(r#"{"template_id": "poster"}"#).unwrap();
+    assert_eq!(answer.estimate.policy_tag.unwrap().as_str(), "strict", "the licence's label");
+    set(SetLicence::new("l1", "poster", "ops").unwrap());
+    let answer = poster(r#"{"template_id": "poster"}"#).unwrap();
+    assert_eq!(answer.estimate.policy_tag.unwrap().as_str(), "t", "else the template's");
+    // Who acts uses it, else who pays.
+    set(SetLicence { user_id: Some("u2".parse().unwrap()), ..SetLicence::new("own", "clip", "ops").unwrap() });
+    assert_eq!(named(poster(r#"{"template_id": "clip"}"#)).0, "authorization_missing");
+    assert!(poster(r#"{"template_id": "clip", "user_id": "u2"}"#).is_ok());
+    set(SetLicence { valid_until: Some("2026-01-15T00:00:00Z".parse().unwrap()), ..tagged("strict") });
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("expired", "strict"));
+    desk.engine.execute(desk.acme.request(RevokeLicence::new("l1", "ops", "a claim").unwrap())).unwrap();
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("revoked", "strict"));
 }

@@ -6,9 +6,10 @@ use super::Engine;
 use crate::credit;
 use crate::denial::Denial;
 use crate::error::Failure;
-use crate::facts::AccountFacts;
+use crate::facts::{AccountFacts, Needs};
+use crate::licence::{self, TemplateKey};
 use crate::owner::AccountKey;
-use crate::pricing::{EstimateRequest, FundedEstimate, PriceBooks};
+use crate::pricing::{Estimate, EstimateRequest, FundedEstimate, PriceBooks};
 
 impl Engine {
     /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held or kept.
@@ -17,7 +18,8 @@ impl Engine {
     ///
     /// # Errors
     /// `pricing_unavailable` when no price book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate),
-    /// and when the account counts another unit than the price book; [`crate::Error`] when the store cannot be read.
+    /// and when the account counts another unit than the price book; where the tenant requires licences, `authorization_missing` without
+    /// one for the template that is valid or only used up, and `template_not_found`; [`crate::Error`] when the store cannot be read.
     ///
     /// # Examples
     /// ```
@@ -41,7 +43,8 @@ impl Engine {
             let allowed = format!("`{}`, the unit of the prices", book.unit());
             return Err(Denial::invalid("unit", &account.unit, &allowed).into());
         }
-        let estimate = book.estimate(request)?;
+        let mut estimate = book.estimate(request)?;
+        self.refuse_unlicensed(account, request, &mut estimate)?;
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
         let policy = self.policy(&account.tenant_id);
         let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());
@@ -50,6 +53,16 @@ impl Engine {
         // Credit that is kept for other apps and templates is part of the balance and pays nothing here.
         funded.suggest_topup = funded.suggest_topup.max(missing);
         Ok(funded)
+    }
+
+    /// Estimates only what may be used, and labels it as the licence does.
+    fn refuse_unlicensed(&self, account: &AccountKey, request: &EstimateRequest, estimate: &mut Estimate) -> Result<(), Failure> {
+        let policy = self.policy(&account.tenant_id);
+        let Some(template_id) = request.template_id.as_ref().filter(|_| policy.licence_required) else { return Ok(()) };
+        let template = TemplateKey::of_work(account, template_id, request.user_id.as_ref());
+        let facts = self.facts(Needs { templates: vec![template.clone()], ..Needs::default() })?;
+        estimate.policy_tag = licence::for_estimate(&facts, policy, &template, estimate.policy_tag.take())?;
+        Ok(())
     }
 
     /// The price books of the engine.
