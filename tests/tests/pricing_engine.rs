@@ -181,3 +181,77 @@ fn an_estimate_needs_a_licence_where_the_tenant_says_so() {
     desk.engine.execute(desk.acme.request(RevokeLicence::new("l1", "ops", "a claim").unwrap())).unwrap();
     assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("revoked", "strict"));
 }
+
+/// What is granted repays what is owed above a limit that was lowered, before it adds to what can be spent.
+#[test]
+fn a_topup_repays_first_beside_credit_for_other_work() {
+    let desk = Desk::new();
+    desk.grant("100", Scope { template_id: Some("clip".parse().unwrap()), ..Scope::default() });
+    let limit = |limit: &str| {
+        let limit = SetCreditLimit::new(desk.owner.clone(), limit.parse().unwrap(), "ops", "agreed").unwrap();
+        desk.engine.execute(desk.acme.request(limit)).unwrap();
+    };
+    limit("12");
+    desk.engine.execute(desk.acme.request(Charge::new(desk.owner.clone(), "12".parse().unwrap()))).unwrap();
+    limit("2");
+    desk.answers("poster", ["88", "78", "20"]);
+    desk.answers("clip", ["88", "78", "0"]);
+}
+
+/// With what is suggested, granted for anything, the work can be held; with a millionth less it cannot.
+#[test]
+fn a_topup_is_enough_and_no_more() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut topped_up = 0;
+    for _ in 0..400 {
+        let seed = random.u64(..);
+        let enough = after_a_life(seed);
+        let suggested = enough.estimate(r#"{"template_id": "poster"}"#).unwrap().suggest_topup;
+        let hold = |desk: &Desk| {
+            let hold = PlaceHold::new(desk.owner.clone(), "10".parse().unwrap());
+            let answer = desk.engine.execute(desk.acme.request(PlaceHold { template_id: Some("poster".parse().unwrap()), ..hold }));
+            answer.map(|_| ()).map_err(|failure| failure.denial().unwrap().name())
+        };
+        if suggested.is_positive() {
+            topped_up += 1;
+            enough.grant(&suggested.to_string(), Scope::default());
+            let short = after_a_life(seed);
+            let less = suggested.checked_sub(Amount::from_micros(1)).unwrap();
+            if less.is_positive() {
+                short.grant(&less.to_string(), Scope::default());
+            }
+            assert_eq!(hold(&short), Err("insufficient_balance"), "{seed}: {less} instead of {suggested}");
+        }
+        assert_eq!(hold(&enough), Ok(()), "{seed}: {suggested}");
+    }
+    assert!(topped_up > 100, "{topped_up}");
+}
+
+/// A desk after some grants for some work, some work on credit, and limits that rise and fall.
+fn after_a_life(seed: u64) -> Desk {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let desk = Desk::new();
+    for _ in 0..random.u32(2..9) {
+        let amount = Amount::from_units(random.i64(1..15)).unwrap();
+        let template_id = ["poster", "clip"].get(random.usize(..3)).map(|name| name.parse().unwrap());
+        let _ = match random.u32(..5) {
+            0 => desk
+                .engine
+                .execute(desk.acme.request(GrantCredit {
+                    scope: Scope { template_id, ..Scope::default() },
+                    ..GrantCredit::new(desk.owner.clone(), GrantType::Trial, amount)
+                }))
+                .is_ok(),
+            1 | 2 => desk
+                .engine
+                .execute(desk.acme.request(SetCreditLimit::new(desk.owner.clone(), amount, "ops", "agreed").unwrap()))
+                .is_ok(),
+            3 => desk.engine.execute(desk.acme.request(Charge { template_id, ..Charge::new(desk.owner.clone(), amount) })).is_ok(),
+            _ => desk
+                .engine
+                .execute(desk.acme.request(PlaceHold { template_id, ..PlaceHold::new(desk.owner.clone(), amount) }))
+                .is_ok(),
+        };
+    }
+    desk
+}

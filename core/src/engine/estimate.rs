@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Engine;
-use crate::credit;
+use crate::amount::Amount;
+use crate::credit::{self, Explanation, Standing};
 use crate::denial::Denial;
 use crate::error::Failure;
 use crate::facts::{AccountFacts, Needs};
@@ -48,10 +49,11 @@ impl Engine {
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
         let policy = self.policy(&account.tenant_id);
         let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());
-        let missing = credit::explain(&facts, policy, estimate.selected_cost, app, template, now).missing;
-        let mut funded = estimate.funded(facts.account.available, facts.account.standing.credit_limit)?;
+        let explained = credit::explain(&facts, policy, estimate.selected_cost, app, template, now);
+        let standing = facts.account.standing;
+        let mut funded = estimate.funded(facts.account.available, standing.credit_limit)?;
         // Credit that is kept for other apps and templates is part of the balance and pays nothing here.
-        funded.suggest_topup = funded.suggest_topup.max(missing);
+        funded.suggest_topup = funded.suggest_topup.max(lacking(&explained, &standing));
         Ok(funded)
     }
 
@@ -70,4 +72,11 @@ impl Engine {
     pub fn prices(&self) -> &PriceBooks {
         &self.inner.prices
     }
+}
+
+/// What has to be granted before grants and credit limit cover the amount: what both lack, and what is repaid before that.
+fn lacking(explained: &Explanation, standing: &Standing) -> Amount {
+    let lacking = explained.amount.checked_sub(explained.available).and_then(|lacking| lacking.checked_sub(explained.on_credit));
+    let lacking = lacking.unwrap_or(Amount::ZERO).max(Amount::ZERO);
+    if lacking.is_zero() { lacking } else { lacking.checked_add(standing.repaid_in_vain()).unwrap_or(Amount::MAX) }
 }
