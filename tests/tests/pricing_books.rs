@@ -149,6 +149,7 @@ extras:
 default_model: gpt
 models:
   gpt: {}
+  tiers: {above: []}
   "a.b": {above: [{context_tokens: 10, per_input_token: 1}, {context_tokens: 10, per_input_token: 1}, {context_tokens: 11}]}
 prices: 1
 "#;
@@ -181,12 +182,13 @@ prices: 1
             "extras.e.volume",
             "extras.o.options",
             "models.gpt",
+            "models.tiers",
             "models[\"a.b\"].above[1].context_tokens",
             "models[\"a.b\"].above[2]",
         ]
     );
-    assert_eq!(denial.details()["mistakes"], 27);
-    assert!(denial.message().ends_with("and 26 more"), "{denial}");
+    assert_eq!(denial.details()["mistakes"], 28);
+    assert!(denial.message().ends_with("and 27 more"), "{denial}");
     assert_eq!(denial.details()["errors"][8]["given"], "-1");
     assert_eq!(paths(&PriceBook::from_yaml("").unwrap_err()), ["."]);
     assert_eq!(paths(&PriceBook::from_json("{}").unwrap_err()), ["version", "effective_at", "unit"]);
@@ -283,6 +285,16 @@ fn what_is_too_large_is_refused_before_it_is_read() {
         assert!(PriceBook::from_json(&text).is_err(), "{part}");
     }
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+#[test]
+fn as_many_values_are_read_as_are_allowed() {
+    // With the list itself.
+    for (values, name) in [(400_000, "config_invalid"), (400_001, "payload_too_large")] {
+        let list = format!("[{}1]", "1,".repeat(values - 2));
+        assert_eq!(PriceBook::from_json(&list).unwrap_err().name(), name, "{values}");
+        assert_eq!(PriceBook::from_yaml(&list).unwrap_err().name(), name, "{values}");
+    }
 }
 
 #[test]

@@ -9,8 +9,7 @@ use drawdown::{
     RevokeLicence, Scope, SetCreditLimit, SetLicence, TenantPolicy,
 };
 
-const BOOK: &str =
-    "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}}}";
+const BOOK: &str = "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}, free: {base: 0}}}";
 
 fn book(version: &str, from: &str) -> PriceBook {
     PriceBook::from_yaml(&BOOK.replace('V', version).replace("FROM", from)).unwrap()
@@ -101,6 +100,13 @@ fn a_credit_limit_counts_and_debt_is_repaid_first() {
     desk.answers("poster", ["-2", "-12", "0"]);
     let hold = PlaceHold::new(desk.owner.clone(), "10".parse().unwrap());
     assert_eq!(desk.engine.execute(desk.acme.request(hold)).unwrap().balance_after.to_string(), "-12");
+    // The limit is lower than what is owed: what costs nothing lacks nothing, and can be had.
+    let limit = SetCreditLimit::new(desk.owner.clone(), "2".parse().unwrap(), "ops", "agreed").unwrap();
+    desk.engine.execute(desk.acme.request(limit)).unwrap();
+    desk.answers("poster", ["-12", "-22", "20"]);
+    desk.answers("free", ["-12", "-12", "0"]);
+    let nothing = PlaceHold::new(desk.owner.clone(), Amount::ZERO);
+    assert!(desk.engine.execute(desk.acme.request(nothing)).is_ok());
 }
 
 #[test]
@@ -138,36 +144,114 @@ fn what_cannot_be_priced_is_refused() {
     assert_eq!(desk.engine.execute(hold()).unwrap().balance_after, Amount::ZERO);
 }
 
+/// Where licences are required, work that may not be used has no price; whether a quota is used up is asked when it begins.
 #[test]
-fn a_template_without_a_licence_is_not_estimated() {
+fn an_estimate_needs_a_licence_where_the_tenant_says_so() {
     let desk = Desk::under(TenantPolicy { licence_required: true, ..TenantPolicy::default() });
-    let poster = || desk.estimate(r#"{"template_id": "poster"}"#);
-    let refused = |reason: &str| {
-        let failure = poster().unwrap_err();
+    let poster = |json: &str| desk.estimate(json);
+    let named = |answer: Result<FundedEstimate, Failure>| {
+        let failure = answer.unwrap_err();
         let denial = failure.denial().unwrap();
-        assert_eq!((denial.name(), denial.details()["reason_code"].as_str()), ("authorization_missing", Some(reason)));
-        assert_eq!(denial.details()["template_id"], "poster");
+        let tag = denial.policy_tag().map(|tag| tag.to_string());
+        (denial.name(), denial.details()["reason_code"].as_str().unwrap_or_default().to_owned(), tag)
     };
-    refused("missing_documents");
-    // What cannot be priced is told first; what needs no licence needs none.
-    let unknown = desk.estimate(r#"{"template_id": "flyer"}"#).unwrap_err();
-    assert_eq!(unknown.denial().unwrap().name(), "payload_invalid");
-    let until = "2026-01-16T00:00:00Z".parse().unwrap();
-    let licence = |name: &str| SetLicence::new(name, "poster", "ops").unwrap();
-    let set = |licence: SetLicence| drop(desk.engine.execute(desk.acme.request(licence)).unwrap());
-    set(SetLicence { user_id: Some("u2".parse().unwrap()), ..licence("of another") });
-    refused("missing_documents");
-    set(SetLicence { required_documents: [("consent".parse().unwrap())].into(), ..licence("l1") });
-    refused("missing_documents");
-    // Used up, it can be estimated all the same.
-    set(SetLicence { total_quota: Some(0), daily_quota: Some(0), valid_until: Some(until), ..licence("l1") });
-    assert_eq!(poster().unwrap().estimate.selected_cost.to_string(), "10");
-    desk.clock.set(until);
-    refused("expired");
-    set(licence("l1"));
-    assert!(poster().is_ok());
+    let of = |reason: &str, tag: &str| ("authorization_missing", reason.to_owned(), Some(tag.to_owned()));
+    let set = |licence: SetLicence| desk.engine.execute(desk.acme.request(licence)).unwrap();
+    let tagged =
+        |tag: &str| SetLicence { policy_tag: Some(tag.parse().unwrap()), ..SetLicence::new("l1", "poster", "ops").unwrap() };
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("missing_documents", "t"));
+    let unknown = poster(r#"{"template_id": "flyer"}"#).unwrap_err();
+    assert_eq!(unknown.denial().unwrap().details()["field"], "template_id", "the price comes first");
+    set(SetLicence { valid_from: Some("2026-01-16T00:00:00Z".parse().unwrap()), ..tagged("strict") });
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("missing_documents", "strict"));
+    set(SetLicence { required_documents: ["consent".parse().unwrap()].into(), ..tagged("strict") });
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("missing_documents", "strict"));
+    set(SetLicence { total_quota: Some(0), daily_quota: Some(0), ..tagged("strict") });
+    let answer = poster(r#"{"template_id": "poster"}"#).unwrap();
+    assert_eq!(answer.estimate.policy_tag.unwrap().as_str(), "strict", "the licence's label");
+    set(SetLicence::new("l1", "poster", "ops").unwrap());
+    let answer = poster(r#"{"template_id": "poster"}"#).unwrap();
+    assert_eq!(answer.estimate.policy_tag.unwrap().as_str(), "t", "else the template's");
+    // Who acts uses it, else who pays.
+    set(SetLicence { user_id: Some("u2".parse().unwrap()), ..SetLicence::new("own", "clip", "ops").unwrap() });
+    assert_eq!(named(poster(r#"{"template_id": "clip"}"#)).0, "authorization_missing");
+    assert!(poster(r#"{"template_id": "clip", "user_id": "u2"}"#).is_ok());
+    set(SetLicence { valid_until: Some("2026-01-15T00:00:00Z".parse().unwrap()), ..tagged("strict") });
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("expired", "strict"));
     desk.engine.execute(desk.acme.request(RevokeLicence::new("l1", "ops", "a claim").unwrap())).unwrap();
-    refused("revoked");
-    // Only where the tenant requires one.
-    Desk::new().answers("poster", ["0", "-10", "10"]);
+    assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("revoked", "strict"));
+}
+
+/// What is granted repays what is owed above a limit that was lowered, before it adds to what can be spent.
+#[test]
+fn a_topup_repays_first_beside_credit_for_other_work() {
+    let desk = Desk::new();
+    desk.grant("100", Scope { template_id: Some("clip".parse().unwrap()), ..Scope::default() });
+    let limit = |limit: &str| {
+        let limit = SetCreditLimit::new(desk.owner.clone(), limit.parse().unwrap(), "ops", "agreed").unwrap();
+        desk.engine.execute(desk.acme.request(limit)).unwrap();
+    };
+    limit("12");
+    desk.engine.execute(desk.acme.request(Charge::new(desk.owner.clone(), "12".parse().unwrap()))).unwrap();
+    limit("2");
+    desk.answers("poster", ["88", "78", "20"]);
+    desk.answers("clip", ["88", "78", "0"]);
+}
+
+/// With what is suggested, granted for anything, the work can be held; with a millionth less it cannot.
+#[test]
+fn a_topup_is_enough_and_no_more() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut topped_up = 0;
+    for _ in 0..400 {
+        let seed = random.u64(..);
+        let enough = after_a_life(seed);
+        let suggested = enough.estimate(r#"{"template_id": "poster"}"#).unwrap().suggest_topup;
+        let hold = |desk: &Desk| {
+            let hold = PlaceHold::new(desk.owner.clone(), "10".parse().unwrap());
+            let answer = desk.engine.execute(desk.acme.request(PlaceHold { template_id: Some("poster".parse().unwrap()), ..hold }));
+            answer.map(|_| ()).map_err(|failure| failure.denial().unwrap().name())
+        };
+        if suggested.is_positive() {
+            topped_up += 1;
+            enough.grant(&suggested.to_string(), Scope::default());
+            let short = after_a_life(seed);
+            let less = suggested.checked_sub(Amount::from_micros(1)).unwrap();
+            if less.is_positive() {
+                short.grant(&less.to_string(), Scope::default());
+            }
+            assert_eq!(hold(&short), Err("insufficient_balance"), "{seed}: {less} instead of {suggested}");
+        }
+        assert_eq!(hold(&enough), Ok(()), "{seed}: {suggested}");
+    }
+    assert!(topped_up > 100, "{topped_up}");
+}
+
+/// A desk after some grants for some work, some work on credit, and limits that rise and fall.
+fn after_a_life(seed: u64) -> Desk {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let desk = Desk::new();
+    for _ in 0..random.u32(2..9) {
+        let amount = Amount::from_units(random.i64(1..15)).unwrap();
+        let template_id = ["poster", "clip"].get(random.usize(..3)).map(|name| name.parse().unwrap());
+        let _ = match random.u32(..5) {
+            0 => desk
+                .engine
+                .execute(desk.acme.request(GrantCredit {
+                    scope: Scope { template_id, ..Scope::default() },
+                    ..GrantCredit::new(desk.owner.clone(), GrantType::Trial, amount)
+                }))
+                .is_ok(),
+            1 | 2 => desk
+                .engine
+                .execute(desk.acme.request(SetCreditLimit::new(desk.owner.clone(), amount, "ops", "agreed").unwrap()))
+                .is_ok(),
+            3 => desk.engine.execute(desk.acme.request(Charge { template_id, ..Charge::new(desk.owner.clone(), amount) })).is_ok(),
+            _ => desk
+                .engine
+                .execute(desk.acme.request(PlaceHold { template_id, ..PlaceHold::new(desk.owner.clone(), amount) }))
+                .is_ok(),
+        };
+    }
+    desk
 }

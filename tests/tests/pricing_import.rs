@@ -1,7 +1,10 @@
 //! Models that come from a LiteLLM price map.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use drawdown::pricing::{EstimateRequest, ImportTerms, ModelPrices, PriceBook, PriceMapImport, Usage, import_price_map};
+use drawdown::pricing::{
+    Catalogue, ContextTier, EstimateRequest, ImportTerms, MAX_COUNT, ModelPrices, PriceBook, PriceMapImport, TokenPrices, Usage,
+    import_price_map,
+};
 use serde_json::{Value, json};
 
 const MAP: &str = r#"{
@@ -112,6 +115,63 @@ fn an_import_becomes_a_part_of_a_book() {
     let asked = EstimateRequest::of_model(Some("chat".parse().unwrap()), Some(usage));
     // 150,000 at 0.00025, 60,000 at 0.0000125 (as below), 1,000 at 0.0015
     assert_eq!(book.estimate(&asked).unwrap().selected_cost.to_string(), "39.75");
+}
+
+/// What no price book can say is refused model by model; a book with the others can be written and read again.
+#[test]
+fn what_is_imported_is_read_again() {
+    let tiers = |number: u32| {
+        let tiers: Vec<String> = (1..=number).map(|size| format!("\"input_cost_per_token_above_{size}k_tokens\": 1e-6")).collect();
+        format!("{{{}}}", tiers.join(", "))
+    };
+    let map = format!(
+        r#"{{"fits": {}, "many": {}, "far": {{"input_cost_per_token_above_4000000000k_tokens": 1e-6}}, "long": {{"input_cost_per_token": {}}}}}"#,
+        tiers(100),
+        tiers(101),
+        "1".repeat(10_000)
+    );
+    let import = import(&map, "100", "1");
+    let refused: Vec<&str> = import.refused.iter().map(|refused| refused.model.as_str()).collect();
+    assert_eq!(refused, ["many", "far", "long"]);
+    assert!(import.refused.iter().all(|refused| refused.reason.len() < 200), "{:?}", import.refused);
+    let bare = "{version: 1, effective_at: 2026-01-01T00:00:00Z, unit: UC}";
+    let book = PriceBook::from_yaml(bare).unwrap().with_catalogue(import.catalogue);
+    assert_eq!(PriceBook::from_json(&book.to_json()).unwrap(), book);
+}
+
+#[test]
+fn prices_that_have_no_place_are_named() {
+    let map = r#"{"m": {"input_cost_per_token": 1e-6, "tiered_pricing": [{"input_cost_per_token": 2e-6, "range": [0, 256]}]}}"#;
+    assert_eq!(import(map, "1", "1").left_out["m"], ["tiered_pricing"]);
+}
+
+#[test]
+fn nothing_becomes_free_by_the_terms() {
+    for (credits_per_dollar, margin, field) in [("0", "1", "credits_per_dollar"), ("1", "0.0", "margin")] {
+        let terms = ImportTerms { credits_per_dollar: credits_per_dollar.parse().unwrap(), margin: margin.parse().unwrap() };
+        let denial = import_price_map(MAP, terms).unwrap_err();
+        assert_eq!((denial.name(), &denial.details()["field"]), ("payload_invalid", &json!(field)));
+    }
+}
+
+/// A catalogue that is put together by hand takes what a price book can say, and no more.
+#[test]
+fn a_catalogue_takes_what_a_book_can_say() {
+    let tier = |context_tokens: u64, input: Option<&str>| ContextTier {
+        context_tokens,
+        tokens: TokenPrices { input: input.map(|price| price.parse().unwrap()), ..TokenPrices::default() },
+    };
+    for (above, fits) in [
+        (vec![tier(0, Some("1")), tier(MAX_COUNT, Some("1"))], true),
+        (vec![tier(5, None)], false),
+        (vec![tier(5, Some("1")), tier(5, Some("1"))], false),
+        (vec![tier(MAX_COUNT + 1, Some("1"))], false),
+        ((0..100).map(|size| tier(size, Some("1"))).collect(), true),
+        ((0..101).map(|size| tier(size, Some("1"))).collect(), false),
+    ] {
+        let prices = ModelPrices { per_call: Some("1".parse().unwrap()), above, ..ModelPrices::default() };
+        assert_eq!(Catalogue::new([("m".parse().unwrap(), prices.clone())]).is_ok(), fits, "{prices:?}");
+    }
 }
 
 #[test]

@@ -98,6 +98,9 @@ fn what_is_named_has_to_be_known() {
         (r#"{"app_id": "other", "usage_unit": "request"}"#, "app_id", "knowledge"),
         (r#"{"app_id": "knowledge", "usage_unit": "minute"}"#, "usage_unit", "gb_month"),
         (r#"{"template_id": "poster", "extras": {"glitter": true}}"#, "extras.glitter", "clips"),
+        (r#"{"template_id": "poster", "extras": {"glitter": false}}"#, "extras.glitter", "clips"),
+        (r#"{"template_id": "poster", "extras": {"glitter": null}}"#, "extras.glitter", "clips"),
+        (r#"{"template_id": "poster", "extras": {"glitter": 0}}"#, "extras.glitter", "clips"),
         (r#"{"template_id": "poster", "extras": {"style": "loud"}}"#, "extras.style", "calm"),
     ] {
         let denial = book().estimate(&request(json)).unwrap_err();

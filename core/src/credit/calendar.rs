@@ -61,8 +61,10 @@ impl Zone {
         (self.first_instant(first), self.first_instant(first.and_then(|first| first.checked_add_months(Months::new(1)))))
     }
 
+    /// The date of an instant. Where the clock goes back behind midnight the date stays: it does not begin twice.
     fn date(self, at: Timestamp) -> NaiveDate {
-        DateTime::<Utc>::from(at).with_timezone(&self.0).date_naive()
+        let shown = DateTime::<Utc>::from(at).with_timezone(&self.0).date_naive();
+        shown.succ_opt().filter(|next| self.first_instant(Some(*next)) <= at).unwrap_or(shown)
     }
 
     /// The first instant of a date: where the clock leaves midnight out, the end of the gap; where it shows midnight twice, the
@@ -127,6 +129,20 @@ mod tests {
         assert_eq!(day(berlin, "2026-10-25T12:00:00Z"), (at("2026-10-24T22:00:00Z"), at("2026-10-25T23:00:00Z")), "25 hours");
         assert_eq!(day(berlin, "2026-03-28T22:59:59.999999Z").1, at("2026-03-28T23:00:00Z"));
         assert_eq!(day(berlin, "2026-03-28T23:00:00Z").0, at("2026-03-28T23:00:00Z"));
+    }
+
+    #[test]
+    fn an_instant_is_in_its_day() {
+        // At a minute past midnight the clock went back by an hour; the day had begun.
+        let begun = (at("2007-11-04T02:30:00Z"), at("2007-11-05T03:30:00Z"));
+        for instant in ["2007-11-04T02:30:30Z", "2007-11-04T02:45:00Z", "2007-11-05T03:29:59Z"] {
+            assert_eq!(day("America/St_Johns", instant), begun, "{instant}");
+        }
+        assert_eq!(day("America/St_Johns", "2007-11-04T02:29:59Z").1, begun.0);
+        let three_hours_back = (at("2010-03-04T13:00:00Z"), at("2010-03-05T16:00:00Z"));
+        assert_eq!(day("Antarctica/Casey", "2010-03-04T15:30:00Z"), three_hours_back);
+        assert_eq!(day("Pacific/Apia", "2011-12-30T09:59:59Z").1, at("2011-12-30T10:00:00Z"), "there was no 30 December");
+        assert_eq!("America/St_Johns".parse::<Zone>().unwrap().month(at("2009-11-01T02:45:00Z")).0, at("2009-11-01T02:30:00Z"));
     }
 
     #[test]

@@ -49,6 +49,13 @@ impl Standing {
         self.debt.owed.min(amount)
     }
 
+    /// What is repaid before anything can be drawn on the credit limit again, which was lowered below the debt.
+    pub(crate) fn repaid_in_vain(&self) -> Amount {
+        let debt = self.debt.owed.checked_add(self.debt.held).unwrap_or(Amount::MAX);
+        let above = debt.checked_sub(self.credit_limit).unwrap_or(Amount::MAX).max(Amount::ZERO);
+        self.repaid_by(above)
+    }
+
     /// The same, with so much repaid.
     pub(crate) fn after_repaying(self, repaid: Amount) -> Standing {
         let owed = self.debt.owed.checked_sub(repaid).unwrap_or(Amount::ZERO);

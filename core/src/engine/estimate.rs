@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::Engine;
-use crate::credit;
+use crate::amount::Amount;
+use crate::credit::{self, Explanation, Standing};
 use crate::denial::Denial;
 use crate::error::Failure;
-use crate::facts::AccountFacts;
+use crate::facts::{AccountFacts, Needs};
+use crate::licence::{self, TemplateKey};
 use crate::owner::AccountKey;
-use crate::pricing::{EstimateRequest, FundedEstimate, PriceBooks};
+use crate::pricing::{Estimate, EstimateRequest, FundedEstimate, PriceBooks};
 
 impl Engine {
     /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held or kept.
@@ -17,7 +19,8 @@ impl Engine {
     ///
     /// # Errors
     /// `pricing_unavailable` when no price book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate),
-    /// and when the account counts another unit than the price book; [`crate::Error`] when the store cannot be read.
+    /// and when the account counts another unit than the price book; where the tenant requires licences, `authorization_missing` without
+    /// one for the template that is valid or only used up, and `template_not_found`; [`crate::Error`] when the store cannot be read.
     ///
     /// # Examples
     /// ```
@@ -41,15 +44,27 @@ impl Engine {
             let allowed = format!("`{}`, the unit of the prices", book.unit());
             return Err(Denial::invalid("unit", &account.unit, &allowed).into());
         }
-        let estimate = book.estimate(request)?;
+        let mut estimate = book.estimate(request)?;
+        self.refuse_unlicensed(account, request, &mut estimate)?;
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
         let policy = self.policy(&account.tenant_id);
         let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());
-        let missing = credit::explain(&facts, policy, estimate.selected_cost, app, template, now).missing;
-        let mut funded = estimate.funded(facts.account.available, facts.account.standing.credit_limit)?;
+        let explained = credit::explain(&facts, policy, estimate.selected_cost, app, template, now);
+        let standing = facts.account.standing;
+        let mut funded = estimate.funded(facts.account.available, standing.credit_limit)?;
         // Credit that is kept for other apps and templates is part of the balance and pays nothing here.
-        funded.suggest_topup = funded.suggest_topup.max(missing);
+        funded.suggest_topup = funded.suggest_topup.max(lacking(&explained, &standing));
         Ok(funded)
+    }
+
+    /// Estimates only what may be used, and labels it as the licence does.
+    fn refuse_unlicensed(&self, account: &AccountKey, request: &EstimateRequest, estimate: &mut Estimate) -> Result<(), Failure> {
+        let policy = self.policy(&account.tenant_id);
+        let Some(template_id) = request.template_id.as_ref().filter(|_| policy.licence_required) else { return Ok(()) };
+        let template = TemplateKey::of_work(account, template_id, request.user_id.as_ref());
+        let facts = self.facts(Needs { templates: vec![template.clone()], ..Needs::default() })?;
+        estimate.policy_tag = licence::for_estimate(&facts, policy, &template, estimate.policy_tag.take())?;
+        Ok(())
     }
 
     /// The price books of the engine.
@@ -57,4 +72,11 @@ impl Engine {
     pub fn prices(&self) -> &PriceBooks {
         &self.inner.prices
     }
+}
+
+/// What has to be granted before grants and credit limit cover the amount: what both lack, and what is repaid before that.
+fn lacking(explained: &Explanation, standing: &Standing) -> Amount {
+    let lacking = explained.amount.checked_sub(explained.available).and_then(|lacking| lacking.checked_sub(explained.on_credit));
+    let lacking = lacking.unwrap_or(Amount::ZERO).max(Amount::ZERO);
+    if lacking.is_zero() { lacking } else { lacking.checked_add(standing.repaid_in_vain()).unwrap_or(Amount::MAX) }
 }

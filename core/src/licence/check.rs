@@ -127,18 +127,43 @@ pub(crate) fn for_work(
     };
     template_exists(case.policy, template_id)?;
     let template = TemplateKey::of_work(&posting.account.key, template_id, user_id);
-    let Some(found) = best(&posting.licences, case.policy, &template, None, case.now()) else {
-        return Err(Denial::new(none, format!("there is no licence for the template `{template_id}`"))
-            .with("template_id", template_id.as_str())
-            .with("reason_code", ReasonCode::MissingDocuments.as_str())
-            .with("requirements", vec![LICENSE])
-            .tagged(policy_tag.cloned()));
-    };
+    let found = best(&posting.licences, case.policy, &template, None, case.now());
+    let found = found.ok_or_else(|| unlicensed(none, template_id, policy_tag))?;
     let policy_tag = found.licence.terms.policy_tag.as_ref().or(policy_tag).cloned();
     match found.reason {
         ReasonCode::Valid => Ok(Licensed { key: Some(found.key.clone()), policy_tag }),
         _ => Err(found.refusal(template_id, case.now()).tagged(policy_tag)),
     }
+}
+
+/// The label of compliance of work that is only priced: the licence's, else this one. Whether a quota is used up is asked when the
+/// work begins.
+///
+/// # Errors
+/// `template_not_found`, `authorization_missing`.
+pub(crate) fn for_estimate(
+    facts: &Facts,
+    policy: &TenantPolicy,
+    template: &TemplateKey,
+    policy_tag: Option<PolicyTag>,
+) -> Result<Option<PolicyTag>, Denial> {
+    template_exists(policy, &template.template_id)?;
+    let uses = LicenceUses::of(facts);
+    let found = best(&uses, policy, template, None, facts.now);
+    let found = found.ok_or_else(|| unlicensed(DenialKind::AuthorizationMissing, &template.template_id, policy_tag.as_ref()))?;
+    let policy_tag = found.licence.terms.policy_tag.clone().or(policy_tag);
+    match found.reason {
+        ReasonCode::Valid | ReasonCode::QuotaExceeded | ReasonCode::DailyQuotaExceeded => Ok(policy_tag),
+        _ => Err(found.refusal(&template.template_id, facts.now).tagged(policy_tag)),
+    }
+}
+
+fn unlicensed(kind: DenialKind, template_id: &TemplateId, policy_tag: Option<&PolicyTag>) -> Denial {
+    Denial::new(kind, format!("there is no licence for the template `{template_id}`"))
+        .with("template_id", template_id.as_str())
+        .with("reason_code", ReasonCode::MissingDocuments.as_str())
+        .with("requirements", vec![LICENSE])
+        .tagged(policy_tag.cloned())
 }
 
 fn template_exists(policy: &TenantPolicy, template_id: &TemplateId) -> Result<(), Denial> {

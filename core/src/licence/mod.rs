@@ -7,7 +7,7 @@ mod uses;
 mod view;
 
 pub use check::{LicenceCheck, QuotaSnapshot, ReasonCode, check_licence};
-pub(crate) use check::{Licensed, for_work, snapshot};
+pub(crate) use check::{Licensed, for_estimate, for_work, snapshot};
 pub(crate) use set::{revoke, set, submit_documents};
 pub use terms::{Channel, DayUse, Licence, LicenceKey, LicenceTerms, TemplateKey};
 pub(crate) use terms::{quota, user_of_work};

@@ -142,7 +142,9 @@ impl Estimate {
         let out_of_range = || Denial::amount("balance_after", available, "a balance from which the cost can be taken");
         let balance_after = available.checked_sub(self.selected_cost).ok_or_else(out_of_range)?;
         let left = balance_after.checked_add(credit_limit).unwrap_or(Amount::MAX);
-        let missing = if left.is_negative() { left.checked_neg().ok_or_else(out_of_range)? } else { Amount::ZERO };
+        // What costs nothing can be had whatever is owed.
+        let is_short = left.is_negative() && !self.selected_cost.is_zero();
+        let missing = if is_short { left.checked_neg().ok_or_else(out_of_range)? } else { Amount::ZERO };
         Ok(FundedEstimate { estimate: self, current_balance: available, balance_after, suggest_topup: missing })
     }
 }

@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use super::document::{MAX_PRICES_BYTES, Node};
 use super::exact::Rate;
-use super::model::{Catalogue, ContextTier, ModelPrices, TokenPrices};
+use super::model::{Catalogue, ContextTier, MAX_COUNT, MAX_TIERS, ModelPrices, TokenPrices};
 use crate::denial::{Denial, DenialKind, shown};
 use crate::id::ModelId;
 
 /// How prices of the map become prices of a catalogue: each is multiplied by both, exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImportTerms {
-    /// How many credits a dollar is.
+    /// How many credits a dollar is; above 0.
     pub credits_per_dollar: Rate,
-    /// The factor for the margin: 1 for none, 1.2 for a fifth more.
+    /// The factor for the margin, above 0: 1 for none, 1.2 for a fifth more.
     pub margin: Rate,
 }
 
@@ -46,7 +46,8 @@ pub struct RefusedModel {
 /// multiplied exactly; nothing is rounded. A model whose prices cannot be read, or would be finer than a [`Rate`], is refused.
 ///
 /// # Errors
-/// `config_invalid` when the JSON cannot be read, or is no object; `payload_too_large` above 8 MiB or 400,000 values.
+/// `payload_invalid` for terms of 0, by which all would be free; `config_invalid` when the JSON cannot be read, or is no object;
+/// `payload_too_large` above 8 MiB or 400,000 values.
 ///
 /// # Examples
 /// ```
@@ -64,6 +65,11 @@ pub struct RefusedModel {
 /// # Ok::<(), drawdown::Denial>(())
 /// ```
 pub fn import_price_map(json: &str, terms: ImportTerms) -> Result<PriceMapImport, Denial> {
+    for (field, factor) in [("credits_per_dollar", terms.credits_per_dollar), ("margin", terms.margin)] {
+        if factor == Rate::ZERO {
+            return Err(Denial::invalid(field, factor, "a factor above 0"));
+        }
+    }
     let Node::Object(models) = Node::from_json(json, MAX_PRICES_BYTES)? else {
         return Err(Denial::new(DenialKind::ConfigInvalid, "a price map is an object: the name of a model, and its fields"));
     };
@@ -118,7 +124,8 @@ fn read_model(fields: &Node, terms: ImportTerms) -> Result<(ModelPrices, Vec<Str
             ("input_cost_per_second" | "output_cost_per_second", None) => &mut prices.per_second,
             ("input_cost_per_query", None) => &mut prices.per_call,
             _ => {
-                left_out.extend((field.contains("cost") || field.contains("multiplier")).then(|| field.clone()));
+                let is_price = ["cost", "pric", "multiplier"].iter().any(|word| field.contains(word));
+                left_out.extend(is_price.then(|| field.clone()));
                 continue;
             }
         };
@@ -131,6 +138,9 @@ fn read_model(fields: &Node, terms: ImportTerms) -> Result<(ModelPrices, Vec<Str
     prices.above.retain(|tier| !tier.tokens.is_empty());
     if prices.is_empty() {
         return Err("it has no price that a catalogue can have".to_owned());
+    }
+    if !prices.is_sound() {
+        return Err(format!("its tiers are more than {MAX_TIERS}, or one begins above {MAX_COUNT} tokens"));
     }
     Ok((prices, left_out))
 }
@@ -156,7 +166,7 @@ fn tier(above: &mut Vec<ContextTier>, context_tokens: u64) -> &mut TokenPrices {
 
 fn price(value: &Node, terms: ImportTerms) -> Result<Rate, String> {
     let Node::Number(digits) = value else { return Err("is no number".to_owned()) };
-    let dollars = Rate::read(digits).map_err(|why| format!("cannot be `{digits}`: {why}"))?;
+    let dollars = Rate::read(digits).map_err(|why| format!("cannot be `{}`: {why}", shown(digits)))?;
     let credits = dollars.exact().times(terms.credits_per_dollar.exact()).and_then(|price| price.times(terms.margin.exact()));
     credits
         .and_then(Rate::from_exact)

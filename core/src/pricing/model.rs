@@ -12,6 +12,9 @@ use crate::map::Map;
 /// The most of anything that a request can count: calls, images, seconds, tokens.
 pub const MAX_COUNT: u64 = 1_000_000_000_000;
 
+/// The most tiers of a price.
+pub(super) const MAX_TIERS: usize = 100;
+
 /// What a model costs, in the unit of its price book. What has no price cannot be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ModelPrices {
@@ -116,6 +119,13 @@ impl ModelPrices {
         *self == ModelPrices::default()
     }
 
+    /// Whether a price book can say it: what it says is read again.
+    pub(super) fn is_sound(&self) -> bool {
+        let rising = self.above.windows(2).all(|pair| matches!(pair, [a, b] if a.context_tokens < b.context_tokens));
+        let tiers = self.above.iter().all(|tier| tier.context_tokens <= MAX_COUNT && !tier.tokens.is_empty());
+        !self.is_empty() && rising && tiers && self.above.len() <= MAX_TIERS
+    }
+
     /// What counts of a use, how much of it, and its price.
     pub(super) fn parts(&self, usage: &Usage) -> [(&'static str, Amount, Option<Rate>); 8] {
         let context = usage.context();
@@ -158,13 +168,12 @@ impl Catalogue {
     /// The catalogue of these models; of two with one name, the last.
     ///
     /// # Errors
-    /// `config_invalid` for a model without a price, or with tiers that do not rise.
+    /// `config_invalid` for a model without a price, or with tiers that do not rise, lack a price, or are too many.
     pub fn new(models: impl IntoIterator<Item = (ModelId, ModelPrices)>) -> Result<Catalogue, Denial> {
         let models: Map<ModelId, ModelPrices> = models.into_iter().collect();
         for (model, prices) in &models {
-            let rising = prices.above.windows(2).all(|pair| matches!(pair, [a, b] if a.context_tokens < b.context_tokens));
-            if prices.is_empty() || !rising {
-                let allowed = "at least one price, and tiers whose contexts rise";
+            if !prices.is_sound() {
+                let allowed = "at least one price, and at most 100 tiers, each with a price, whose contexts rise to at most 10^12";
                 return Err(Denial::new(DenialKind::ConfigInvalid, format!("the model `{model}` takes {allowed}"))
                     .with("field", format!("models.{model}"))
                     .with("allowed", allowed));

@@ -8,7 +8,7 @@ use super::book::{PriceBook, Priority, PriorityTerms, Resolution, TemplateTerms}
 use super::document::{Fields, Node, Path, Reader};
 use super::exact::Rate;
 use super::extra::{ExtraPrice, OptionPrice, Tier};
-use super::model::{Catalogue, ContextTier, MAX_COUNT, ModelPrices, TokenPrices};
+use super::model::{Catalogue, ContextTier, MAX_COUNT, MAX_TIERS, ModelPrices, TokenPrices};
 use super::rounding::{Rounding, RoundingMode};
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind};
@@ -36,8 +36,6 @@ const VERSION: &str = "1 to 64 letters, digits, `.`, `_` and `-`";
 const TIME: &str = "an ISO 8601 instant with an offset and at most 6 digits after the second";
 const NAME: &str = "text of 1 to 255 bytes without control characters";
 const POSITIVE: &str = "an amount above 0 with at most 6 decimal places";
-/// The most tiers of a price.
-const MAX_TIERS: usize = 100;
 /// The longest time to wait that is told: ten years of minutes.
 const MAX_ETA: u64 = 5_256_000;
 
@@ -306,7 +304,8 @@ fn model(reader: &mut Reader, node: &Node, at: Path<'_>) -> Option<ModelPrices> 
     let (per_call, per_image, per_second) = (rate("per_call"), rate("per_image"), rate("per_second"));
     let tokens = tokens(reader, &fields, at);
     let above = fields.get("above").map(|node| context_tiers(reader, node, at.field("above"))).unwrap_or_default();
-    if names.iter().all(|name| fields.get(name).is_none()) {
+    let is_priced = |name: &&str| fields.get(name).is_some_and(|node| !matches!(node, Node::List(items) if items.is_empty()));
+    if !names.iter().any(is_priced) {
         reader.wrong(at, node, "at least one price");
     }
     Some(ModelPrices { per_call, per_image, per_second, tokens, above })

@@ -9,7 +9,7 @@ use super::extra::ExtraAsked;
 use super::model::{MAX_COUNT, Usage};
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind};
-use crate::id::{AppId, ExtraName, ModelId, Scene, TemplateId, UsageUnit};
+use crate::id::{AppId, ExtraName, ModelId, Scene, TemplateId, UsageUnit, UserId};
 
 /// The most extras of a request.
 pub const MAX_EXTRAS: usize = 64;
@@ -20,8 +20,8 @@ pub const MAX_QUANTITY: Amount = Amount::from_micros(1_000_000_000_000_000);
 /// The largest request, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-const FIELDS: [&str; 10] =
-    ["template_id", "scene", "model", "app_id", "usage_unit", "usage", "quantity", "resolution", "priority", "extras"];
+const FIELDS: [&str; 11] =
+    ["template_id", "scene", "model", "app_id", "usage_unit", "user_id", "usage", "quantity", "resolution", "priority", "extras"];
 const USAGE_FIELDS: [&str; 8] = [
     "calls",
     "images",
@@ -62,6 +62,8 @@ pub struct EstimateRequest {
     pub app_id: Option<AppId>,
     /// The unit of the app that is counted; it needs the app.
     pub usage_unit: Option<UsageUnit>,
+    /// The user who acts, where another pays. It has no price, and only says whose licence for the template counts.
+    pub user_id: Option<UserId>,
     /// What the model is used for; where it is not said, one call that makes one image, as far as the model has prices for them.
     pub usage: Option<Usage>,
     /// How much of it: above 0, at most 10^9 (default 1).
@@ -82,6 +84,7 @@ impl Default for EstimateRequest {
             model: None,
             app_id: None,
             usage_unit: None,
+            user_id: None,
             usage: None,
             quantity: Amount::from_micros(1_000_000),
             resolution: Resolution::default(),
@@ -170,6 +173,7 @@ fn request(reader: &mut Reader, document: &Node) -> Option<EstimateRequest> {
         model: id(reader, &fields, "model"),
         app_id: id(reader, &fields, "app_id"),
         usage_unit: id(reader, &fields, "usage_unit"),
+        user_id: id(reader, &fields, "user_id"),
         usage: fields.get("usage").and_then(|node| usage(reader, node, root.field("usage"))),
         extras: fields.get("extras").map(|node| extras(reader, node, root.field("extras"))).unwrap_or_default(),
         quantity: quantity?,
@@ -219,7 +223,7 @@ fn extras(reader: &mut Reader, node: &Node, at: Path<'_>) -> BTreeMap<ExtraName,
     for (name, node) in entries {
         let Some(key) = reader.name::<ExtraName>(name, at) else { continue };
         let value = match node {
-            Node::Null | Node::Bool(false) => continue,
+            Node::Null | Node::Bool(false) => ExtraAsked::Quantity(Amount::ZERO),
             Node::Bool(true) => ExtraAsked::YES,
             Node::Text(option) => ExtraAsked::Option(Arc::from(option.as_str())),
             other => {
@@ -228,9 +232,8 @@ fn extras(reader: &mut Reader, node: &Node, at: Path<'_>) -> BTreeMap<ExtraName,
                 ExtraAsked::Quantity(quantity)
             }
         };
-        if value != ExtraAsked::Quantity(Amount::ZERO) {
-            asked.insert(key, value);
-        }
+        // One that is not asked for is kept: it has to be known as well.
+        asked.insert(key, value);
     }
     asked
 }

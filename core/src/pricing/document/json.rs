@@ -13,7 +13,7 @@ use crate::denial::Denial;
 const DIGITS: &str = "$serde_json::private::Number";
 
 pub(super) fn read(text: &str) -> Result<Node, Denial> {
-    let left = Cell::new(MAX_PRICES_VALUES);
+    let left = Cell::new(MAX_PRICES_VALUES + 1);
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Tree { left: &left }.deserialize(&mut reader).and_then(|node| reader.end().map(|()| node));
     read.map_err(|error| if left.get() == 0 { too_many_values() } else { unreadable(format!("the JSON cannot be read: {error}")) })

@@ -91,7 +91,7 @@ impl Tree {
 
     fn add(&mut self, node: Node) -> Result<(), Denial> {
         self.values += 1;
-        if self.values >= MAX_PRICES_VALUES {
+        if self.values > MAX_PRICES_VALUES {
             return Err(too_many_values());
         }
         match self.open.last_mut() {
