@@ -75,6 +75,7 @@ mod owner;
 mod pairs;
 pub mod pricing;
 mod recording;
+mod risk;
 mod settle;
 pub mod store;
 mod surface;
@@ -116,6 +117,10 @@ pub use licence::{
 };
 pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;
+pub use risk::{
+    Arrival, Counted, MAX_VELOCITY_RULES, MAX_WINDOW_SECONDS, RequestLimits, RiskControls, RiskCount, RiskFacts, RiskKey,
+    RiskPolicy, RiskRows, RiskUse, Spender, Velocity, VelocityUse,
+};
 #[cfg(feature = "sqlite")]
 /// The version of `rusqlite` whose transactions an engine joins.
 pub use rusqlite;

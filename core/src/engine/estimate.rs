@@ -16,7 +16,7 @@ impl Engine {
     /// What is missing is what grants that can pay for this app and template lack, and the credit limit does not cover.
     ///
     /// # Errors
-    /// `pricing_unavailable` when no price book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate),
+    /// `estimate_rate_limited` when the tenant limits estimates in a minute, with when a retry is taken; `pricing_unavailable` when no price book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate),
     /// and when the account counts another unit than the price book; [`crate::Error`] when the store cannot be read.
     ///
     /// # Examples
@@ -35,6 +35,9 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn estimate(&self, account: &AccountKey, request: &EstimateRequest) -> Result<FundedEstimate, Failure> {
+        let policy = self.policy(&account.tenant_id);
+        let allowed = policy.risk.limits().estimates_per_minute;
+        self.inner.estimates.take(allowed, &account.tenant_id, &account.owner, self.now())?;
         let (facts, now) = self.settled(account)?;
         let book = self.inner.prices.at(now)?;
         if *book.unit() != account.unit {
@@ -43,7 +46,6 @@ impl Engine {
         }
         let estimate = book.estimate(request)?;
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
-        let policy = self.policy(&account.tenant_id);
         let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());
         let missing = credit::explain(&facts, policy, estimate.selected_cost, app, template, now).missing;
         let mut funded = estimate.funded(facts.account.available, facts.account.standing.credit_limit)?;

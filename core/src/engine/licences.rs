@@ -4,6 +4,7 @@ use super::Engine;
 use crate::error::Failure;
 use crate::facts::Needs;
 use crate::licence::{Channel, LicenceCheck, TemplateKey, check_licence};
+use crate::owner::Owner;
 
 impl Engine {
     /// Whether a user may use a template now, by this channel or by whichever. Nothing is used up. A refusal is an answer: its
@@ -12,7 +13,7 @@ impl Engine {
     /// The user's own licence counts before one for any user; of several the one that is valid, then the one that ends last.
     ///
     /// # Errors
-    /// `template_not_found`, where the engine knows which templates exist ([`crate::EngineBuilder::templates`]).
+    /// `estimate_rate_limited` when the tenant limits checks in a minute, with when a retry is taken; `template_not_found`, where the engine knows which templates exist ([`crate::EngineBuilder::templates`]).
     ///
     /// # Examples
     /// ```
@@ -30,8 +31,11 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn check_licence(&self, template: &TemplateKey, channel: Option<Channel>) -> Result<LicenceCheck, Failure> {
+        let policy = self.policy(&template.tenant_id);
+        let spender = template.user_id.clone().map_or(Owner::Pool, Owner::User);
+        self.inner.checks.take(policy.risk.limits().checks_per_minute, &template.tenant_id, &spender, self.now())?;
         let needs = Needs { templates: vec![template.clone()], ..Needs::default() };
         let facts = self.facts(needs)?;
-        Ok(check_licence(&facts, self.policy(&template.tenant_id), template, channel)?)
+        Ok(check_licence(&facts, policy, template, channel)?)
     }
 }

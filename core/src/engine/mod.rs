@@ -49,6 +49,7 @@ use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::id::TenantId;
 use crate::pricing::PriceBooks;
+use crate::risk::Meter;
 use crate::time::Timestamp;
 use job::{Job, Prepared, late};
 use lane::{Lane, MAX_BATCH};
@@ -85,6 +86,10 @@ struct Inner {
     staged: Arc<Outcomes>,
     policies: Policies,
     prices: PriceBooks,
+    /// How many estimates were asked for lately.
+    estimates: Meter,
+    /// How many licence checks.
+    checks: Meter,
     deadline: Duration,
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::terms::{Channel, Licence, LicenceKey, TemplateKey, quota, user_of_work};
 use super::uses::{LicenceUse, LicenceUses};
 use super::{LICENSE, VALID_FROM};
-use crate::credit::{TenantPolicy, named_enum};
+use crate::credit::{TenantPolicy, Work, named_enum};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
 use crate::facts::Facts;
@@ -112,29 +112,22 @@ pub(crate) struct Licensed {
 /// The licence for work with a template, if the tenant requires one.
 ///
 /// # Errors
-/// `template_not_found`; `none`, the denial of who has no licence; `authorization_missing`, `daily_quota_exceeded`,
+/// `template_not_found`; the denial of who has no licence; `authorization_missing`, `daily_quota_exceeded`,
 /// `quota_exceeded`.
-pub(crate) fn for_work(
-    case: &Case<'_>,
-    posting: &Posting<'_>,
-    template_id: Option<&TemplateId>,
-    user_id: Option<&UserId>,
-    policy_tag: Option<&PolicyTag>,
-    none: DenialKind,
-) -> Result<Licensed, Denial> {
-    let Some(template_id) = template_id.filter(|_| case.policy.licence_required) else {
-        return Ok(Licensed { key: None, policy_tag: policy_tag.cloned() });
+pub(crate) fn for_work(case: &Case<'_>, posting: &Posting<'_>, work: &Work<'_>) -> Result<Licensed, Denial> {
+    let Some(template_id) = work.template_id.filter(|_| case.policy.licence_required) else {
+        return Ok(Licensed { key: None, policy_tag: work.policy_tag.cloned() });
     };
     template_exists(case.policy, template_id)?;
-    let template = TemplateKey::of_work(&posting.account.key, template_id, user_id);
+    let template = TemplateKey::of_work(&work.account, template_id, work.user_id);
     let Some(found) = best(&posting.licences, case.policy, &template, None, case.now()) else {
-        return Err(Denial::new(none, format!("there is no licence for the template `{template_id}`"))
+        return Err(Denial::new(work.without_licence, format!("there is no licence for the template `{template_id}`"))
             .with("template_id", template_id.as_str())
             .with("reason_code", ReasonCode::MissingDocuments.as_str())
             .with("requirements", vec![LICENSE])
-            .tagged(policy_tag.cloned()));
+            .tagged(work.policy_tag.cloned()));
     };
-    let policy_tag = found.licence.terms.policy_tag.as_ref().or(policy_tag).cloned();
+    let policy_tag = found.licence.terms.policy_tag.as_ref().or(work.policy_tag).cloned();
     match found.reason {
         ReasonCode::Valid => Ok(Licensed { key: Some(found.key.clone()), policy_tag }),
         _ => Err(found.refusal(template_id, case.now()).tagged(policy_tag)),
