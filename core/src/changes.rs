@@ -203,13 +203,8 @@ impl Facts {
             let new = || RiskFacts { count: count.clone(), due: BTreeMap::new() };
             self.risk.entry(key.clone()).or_insert_with(new).count = count.clone();
         }
-        for (hold_id, (key, reserved)) in &rows.uses {
-            if reserved.is_some() {
-                self.risk_uses.insert(*hold_id, key.clone());
-            } else {
-                self.risk_uses.remove(hold_id);
-            }
-            // What is reserved in this batch is not due in it.
+        // What is reserved in this batch is not due in it.
+        for (hold_id, (key, _)) in &rows.uses {
             self.risk.get_mut(key).map(|known| known.due.remove(hold_id));
         }
     }

@@ -113,9 +113,6 @@ pub struct Facts {
     /// What spenders used: those named, and those for whom holds count that stand here, named or due.
     #[serde(with = "crate::pairs")]
     pub risk: Map<RiskKey, RiskFacts>,
-    /// Where holds count that stand here and reserve something.
-    #[serde(with = "crate::pairs")]
-    pub risk_uses: Map<HoldId, RiskKey>,
 }
 
 /// A licence, and what comes back to it without a command.
@@ -281,11 +278,8 @@ impl Facts {
 
     fn keep_risk(&self, part: &mut Facts, needs: &Needs) {
         keep(&mut part.risk, &self.risk, &needs.risk);
-        for (_, hold_id, said) in counted_holds(part) {
-            keep(&mut part.risk_uses, &self.risk_uses, [&hold_id]);
-            let reserved = self.risk_uses.get(&hold_id);
-            keep(&mut part.risk, &self.risk, reserved.or(said.as_ref()));
-        }
+        let of_holds = risk_of_holds(part);
+        keep(&mut part.risk, &self.risk, &of_holds);
     }
 
     fn keep_licences(&self, part: &mut Facts, needs: &Needs) {
@@ -382,14 +376,13 @@ pub fn licences_of_holds(facts: &Facts) -> Vec<(LicenceKey, Option<UserId>)> {
     named.chain(due).filter_map(licence_of).collect()
 }
 
-/// The holds of these facts, named or due, that risk controls count, and where: unless their user was erased. For stores: what they
-/// reserve says it too, and is read once they are known, and no anchors by that.
+/// Where the holds of these facts, named or due, count by the risk controls. For stores: their rows are read once these holds are
+/// known, and no anchors by that.
 #[must_use]
-pub fn counted_holds(facts: &Facts) -> Vec<(TenantId, HoldId, Option<RiskKey>)> {
+pub fn risk_of_holds(facts: &Facts) -> Vec<RiskKey> {
     let named = facts.holds.values().map(|(account, hold)| (account, hold));
     let due = facts.accounts.values().flat_map(|of| of.due_holds.values().map(|hold| (&of.account.key, hold)));
-    let counted = named.chain(due).filter(|(_, hold)| hold.terms.counted_for.is_some());
-    counted.map(|(account, hold)| (account.tenant_id.clone(), hold.id, RiskKey::of_hold(account, hold))).collect()
+    named.chain(due).filter_map(|(account, hold)| RiskKey::of_hold(account, hold)).collect()
 }
 
 /// How far an anchor may be ahead of the clock, in microseconds: 5 s.

@@ -119,7 +119,7 @@ pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;
 pub use risk::{
     Arrival, Counted, MAX_VELOCITY_RULES, MAX_WINDOW_SECONDS, RequestLimits, RiskControls, RiskCount, RiskFacts, RiskKey,
-    RiskPolicy, RiskRows, RiskUse, Spender, Velocity, VelocityUse,
+    RiskPolicy, RiskRows, RiskUse, Spender, Spent, Velocity, VelocityUse,
 };
 #[cfg(feature = "sqlite")]
 /// The version of `rusqlite` whose transactions an engine joins.

@@ -342,6 +342,10 @@ impl Pair {
                 self.engine.member(&key.tenant_id, &key.organization_id, &key.user_id).map_err(|error| error.to_string())?;
             same(&format!("used by {key:?}"), member.used.micros(), used)?;
         }
+        for (key, used, times) in self.model.spent(now) {
+            let spent = self.engine.spent(&key).map_err(|error| error.to_string())?;
+            same(&format!("spent by {key:?}"), (spent.used.micros(), i64::try_from(spent.count).unwrap()), (used, times))?;
+        }
         for key in self.model.accounts() {
             let balance = self.engine.balance(key).map_err(|error| error.to_string())?;
             same(

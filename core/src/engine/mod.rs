@@ -22,6 +22,7 @@ mod pause;
 mod preview;
 mod reads;
 mod record;
+mod spent;
 mod stats;
 mod sweep;
 mod ticket;

@@ -128,7 +128,7 @@ impl RiskControls {
         }
         mistakes.count(at("daily_count_cap"), self.daily_count_cap, 0);
         match (self.daily_cap, self.verified_daily_cap) {
-            (Some(cap), Some(verified)) if verified < cap => {
+            (Some(cap), Some(verified)) if !verified.is_negative() && verified < cap => {
                 mistakes.add(at("verified_daily_cap"), format!("is `{verified}`, less than the `daily_cap` of `{cap}`"));
             }
             (None, Some(_)) => mistakes.add(at("verified_daily_cap"), "stands without a `daily_cap`".to_owned()),

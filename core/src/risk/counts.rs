@@ -129,7 +129,8 @@ impl RiskKey {
         RiskKey { tenant_id: account.tenant_id.clone(), spender, counted: Counted::Requests }
     }
 
-    /// Where a hold counts. None where nothing is counted, or nobody knows any more whose it is: then its user was erased.
+    /// Where a hold counts. None where nothing is counted, or nobody knows any more whose it is: the user of one that has ended can be
+    /// erased.
     #[must_use]
     pub fn of_hold(account: &AccountKey, hold: &Hold) -> Option<RiskKey> {
         let terms = &hold.terms;
@@ -191,6 +192,22 @@ impl RiskCount {
     }
 }
 
+/// What a spender used of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spent {
+    /// Units charged and held, less what came back.
+    pub used: Amount,
+    /// Charges and holds, less those that came back whole.
+    pub count: u64,
+}
+
+/// What a spender used of the present day.
+pub(crate) fn spent(facts: &Facts, policy: &TenantPolicy, key: &RiskKey) -> Spent {
+    let RiskCount { used, count, .. } = RiskUses::of(facts, policy).present(key, facts.now);
+    Spent { used, count }
+}
+
 /// What spenders have used, as it stands while a command is booked.
 #[derive(Default)]
 pub(crate) struct RiskUses<'a> {
@@ -234,7 +251,7 @@ impl<'a> RiskUses<'a> {
 
     /// Counts what a change of a hold does: what is more counts now, what is less comes back to the day on which the hold was made.
     pub(crate) fn recount(&mut self, account: &AccountKey, before: Option<&Hold>, hold: &Hold, now: Timestamp) {
-        let Some(key) = self.key_of(hold).or_else(|| RiskKey::of_hold(account, hold)) else { return };
+        let Some(key) = RiskKey::of_hold(account, hold) else { return };
         let made_at = hold.terms.created_at;
         let (units, count) = before.map(tally).unwrap_or_default();
         let (units_after, count_after) = tally(hold);
@@ -255,22 +272,16 @@ impl<'a> RiskUses<'a> {
         self.rows
     }
 
+    /// Keeps what an open hold reserves; whatever is done about a hold, its spender is counted now.
     fn reserve(&mut self, key: RiskKey, before: Option<RiskUse>, hold: &Hold, now: Timestamp) {
         let after = reserved(hold);
-        if before == after {
-            return;
-        }
         let (began, ended) = (before.is_none() && after.is_some(), before.is_some() && after.is_none());
         self.change(&key, now, |row| {
             row.reserved = row.reserved.saturating_add(u64::from(began)).saturating_sub(u64::from(ended));
         });
-        self.rows.uses.insert(hold.id, (key, after));
-    }
-
-    /// Where a hold that reserves something counts, whoever was erased since.
-    fn key_of(&self, hold: &Hold) -> Option<RiskKey> {
-        hold.terms.counted_for?;
-        self.known.and_then(|(facts, _)| facts.risk_uses.get(&hold.id)).cloned()
+        if before != after {
+            self.rows.uses.insert(hold.id, (key, after));
+        }
     }
 
     fn row(&self, key: &RiskKey, now: Timestamp) -> RiskCount {

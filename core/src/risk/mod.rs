@@ -9,8 +9,8 @@ mod policy;
 
 pub(crate) use check::{Admitted, for_work, needs, refuse_denied, refuse_requests, request_needs};
 pub use controls::{RiskControls, Velocity};
-pub(crate) use counts::RiskUses;
-pub use counts::{Counted, RiskCount, RiskFacts, RiskKey, RiskRows, RiskUse, Spender, VelocityUse};
+pub use counts::{Counted, RiskCount, RiskFacts, RiskKey, RiskRows, RiskUse, Spender, Spent, VelocityUse};
+pub(crate) use counts::{RiskUses, spent};
 pub use gcra::Arrival;
 pub(crate) use meter::Meter;
 pub use policy::{RequestLimits, RiskPolicy};

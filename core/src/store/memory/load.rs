@@ -8,7 +8,7 @@ use super::books::{AccountRow, Books, Place};
 use crate::credit::{Grant, Hold, Rule};
 use crate::error::Error;
 use crate::facts::{
-    AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, Task, batch_now, counted_holds, holders, licences_of_holds,
+    AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, Task, batch_now, holders, licences_of_holds, risk_of_holds,
 };
 use crate::id::{GrantId, LedgerId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, EntryKind};
@@ -48,7 +48,7 @@ impl Books {
         self.load_members(made_holds, &mut facts);
         self.load_licences_of_holds(&mut facts);
         self.load_due_uses(&mut facts);
-        self.load_risk_of_holds(&mut facts);
+        risk_of_holds(&facts).iter().for_each(|key| self.load_risk(key, &mut facts));
         self.load_due_risk_uses(&mut facts);
         Ok(facts)
     }
@@ -57,15 +57,6 @@ impl Books {
         if let Some(count) = self.risk.get(key) {
             let known = RiskFacts { count: count.clone(), due: BTreeMap::new() };
             facts.risk.entry(key.clone()).or_insert(known);
-        }
-    }
-
-    /// Where these holds count, if they do: by what they reserve, or else by what they say.
-    fn load_risk_of_holds(&self, facts: &mut Facts) {
-        for (_, hold_id, said) in counted_holds(facts) {
-            let reserved = self.risk_uses.get(&hold_id).map(|(key, _)| key.clone());
-            facts.risk_uses.extend(reserved.clone().map(|key| (hold_id, key)));
-            reserved.or(said).into_iter().for_each(|key| self.load_risk(&key, facts));
         }
     }
 

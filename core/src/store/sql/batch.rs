@@ -14,7 +14,7 @@ use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, Value, corrupt, count, params};
 use super::{licences, risk};
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, LicenceFacts, MAX_ERASED, Needs, batch_now, counted_holds, holders, licences_of_holds};
+use crate::facts::{AccountFacts, Facts, LicenceFacts, MAX_ERASED, Needs, batch_now, holders, licences_of_holds, risk_of_holds};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::StoredOperation;
 use crate::licence::{LicenceKey, TemplateKey};
@@ -101,7 +101,6 @@ enum Lookup {
     LicenceUser(LicenceKey, UserId),
     DueUses(LicenceKey),
     Risk(RiskKey),
-    RiskUse(TenantId, HoldId, Option<RiskKey>),
     DueRiskUses(RiskKey),
     LastPosition,
     LastAccount,
@@ -290,9 +289,7 @@ impl BatchMachine {
 
     /// Where all these holds count, and what comes back to the counts that are known.
     fn ask_risk(&mut self) {
-        for (tenant_id, hold_id, said) in counted_holds(&self.facts) {
-            self.ask(Lookup::RiskUse(tenant_id, hold_id, said));
-        }
+        risk_of_holds(&self.facts).into_iter().for_each(|key| self.ask(Lookup::Risk(key)));
         let reserved = self.facts.risk.iter().filter(|(_, known)| known.count.reserved > 0);
         let reserved: Vec<RiskKey> = reserved.map(|(key, _)| key.clone()).collect();
         reserved.into_iter().for_each(|key| self.ask(Lookup::DueRiskUses(key)));
@@ -373,7 +370,6 @@ impl BatchMachine {
             Lookup::LicenceUser(key, user_id) => licences::used_by(key, user_id),
             Lookup::DueUses(key) => licences::due_uses(key, self.facts.now),
             Lookup::Risk(key) => risk::by_key(key),
-            Lookup::RiskUse(tenant, hold, _) => risk::by_hold(tenant, *hold),
             Lookup::DueRiskUses(key) => risk::due_uses(key, self.facts.now),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
@@ -517,13 +513,9 @@ impl BatchMachine {
             }
             Lookup::Risk(key) => {
                 if let Some(row) = rows.first() {
-                    self.facts.risk.insert(key, RiskFacts { count: risk::counted(row)?, due: BTreeMap::new() });
+                    let count = risk::counted(&key, row)?;
+                    self.facts.risk.insert(key, RiskFacts { count, due: BTreeMap::new() });
                 }
-            }
-            Lookup::RiskUse(tenant, hold_id, said) => {
-                let reserved = rows.first().map(|row| risk::place(&tenant, row)).transpose()?;
-                self.facts.risk_uses.extend(reserved.clone().map(|key| (hold_id, key)));
-                reserved.or(said).into_iter().for_each(|key| self.ask(Lookup::Risk(key)));
             }
             Lookup::DueRiskUses(key) => {
                 let known = self.facts.risk.get_mut(&key).ok_or_else(|| corrupt("a count vanished while it was read"))?;

@@ -4,8 +4,7 @@ use super::codec::json;
 use super::row::Columns;
 use super::statements as sql;
 use super::{Row, Statement, Value, count, params};
-use crate::id::{AppId, HoldId, TenantId, Unit};
-use crate::owner::Owner;
+use crate::id::{AppId, HoldId};
 use crate::risk::{Counted, RiskCount, RiskKey, RiskUse};
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -14,18 +13,15 @@ pub(super) fn by_key(key: &RiskKey) -> Statement<'_> {
     Statement::new(sql::RISK_COUNT, name(key))
 }
 
-pub(super) fn by_hold(tenant_id: &TenantId, hold_id: HoldId) -> Statement<'_> {
-    Statement::new(sql::RISK_USE, params![hold_id.uuid(), tenant_id.as_str()])
-}
-
 pub(super) fn due_uses(key: &RiskKey, now: Timestamp) -> Statement<'_> {
     let mut bound = name(key);
     bound.push(now.into());
     Statement::new(sql::DUE_RISK_USES, bound)
 }
 
-pub(super) fn counted(row: Row<'_>) -> Result<RiskCount, StoreError> {
-    let mut columns = Columns::named("risk_counts", "?", row);
+pub(super) fn counted(key: &RiskKey, row: Row<'_>) -> Result<RiskCount, StoreError> {
+    let name = key.spender.to_string();
+    let mut columns = Columns::named("risk_counts", &name, row);
     Ok(RiskCount {
         day_from: columns.time("day_from")?,
         used: columns.amount("used")?,
@@ -37,22 +33,9 @@ pub(super) fn counted(row: Row<'_>) -> Result<RiskCount, StoreError> {
     })
 }
 
-/// Where a hold of this tenant counts.
-pub(super) fn place(tenant_id: &TenantId, row: Row<'_>) -> Result<RiskKey, StoreError> {
-    let mut columns = Columns::named("risk_uses", "?", row);
-    let spender = columns.text("spender")?.parse::<Owner>().map_err(|_| columns.unreadable("spender"))?;
-    // Empty for work that names no app, and where requests are counted.
-    let mut named = |column| columns.text(column).map(|text| Some(text).filter(|text| !text.is_empty()));
-    let (app_id, unit) = (named("app_id")?, named("unit")?);
-    let app_id = app_id.map(AppId::new).transpose().map_err(|_| columns.unreadable("app_id"))?;
-    let unit = unit.map(Unit::new).transpose().map_err(|_| columns.unreadable("unit"))?;
-    let counted = unit.map_or(Counted::Requests, |unit| Counted::Work { app_id, unit });
-    Ok(RiskKey { tenant_id: tenant_id.clone(), spender, counted })
-}
-
 /// What a hold reserves.
 pub(super) fn reserved(row: Row<'_>) -> Result<(HoldId, RiskUse), StoreError> {
-    let mut columns = Columns::named("risk_uses", "?", row);
+    let mut columns = Columns::of("risk_uses", row);
     let hold_id = HoldId::from_uuid(columns.uuid("hold_id")?);
     let (used, count) = (columns.amount("used")?, columns.number("count")?);
     Ok((hold_id, RiskUse { used, count, made_at: columns.time("made_at")?, expires_at: columns.time("expires_at")? }))

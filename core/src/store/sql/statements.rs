@@ -251,7 +251,6 @@ statements! {
 
     RISK_COUNT = "SELECT day_from, used, count, reserved, velocity, alerted_at, last_at FROM risk_counts \
                   WHERE tenant_id = ?1 AND spender = ?2 AND app_id = ?3 AND unit = ?4";
-    RISK_USE = "SELECT spender, app_id, unit FROM risk_uses WHERE hold_id = ?1 AND tenant_id = ?2";
     DUE_RISK_USES = "SELECT hold_id, used, count, made_at, expires_at FROM risk_uses \
                      WHERE tenant_id = ?1 AND spender = ?2 AND app_id = ?3 AND unit = ?4 AND expires_at <= ?5";
 

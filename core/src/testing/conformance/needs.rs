@@ -443,20 +443,16 @@ pub fn a_spender_comes_as_it_was_written(subject: &Subject) {
     }
 }
 
-/// Books a hold that counts for a spender, and reserves something of the count of `reserved`.
-fn hold_that_counts(desk: &Desk, key: &AccountKey, grant: GrantId, user: &str, reserved: Option<&str>, until: i64) -> HoldId {
+/// Books a hold that counts for a user, and reserves something.
+fn hold_that_counts(desk: &Desk, key: &AccountKey, grant: GrantId, user: &str, until: i64) -> HoldId {
     let put = |draft: Draft| {
         draft.hold(grant, units(1), second(until), None).with(|changes| {
             let hold = &mut changes.new_holds[0];
             let terms = Arc::make_mut(&mut hold.terms);
             (terms.user_id, terms.app_id, terms.counted_for) = (Some(id(user)), Some(id("app")), Some(Spender::User));
-            let of = hold.id;
+            let reserved = RiskUse { used: units(1), count: 1, made_at: second(-3), expires_at: second(until) };
+            changes.risk.uses.insert(hold.id, (risk_key(user), Some(reserved)));
             changes.risk.counts.insert(risk_key(user), risk_count(second(0)));
-            if let Some(user) = reserved {
-                let reserved = RiskUse { used: units(1), count: 1, made_at: second(-3), expires_at: second(until) };
-                changes.risk.counts.insert(risk_key(user), risk_count(second(0)));
-                changes.risk.uses.insert(of, (risk_key(user), Some(reserved)));
-            }
         })
     };
     desk.book(key, OperationKind::Hold, put).new_holds[0].id
@@ -466,28 +462,22 @@ pub fn a_hold_comes_with_the_spender_whom_it_counts_for(subject: &Subject) {
     let desk = Desk::new(subject);
     let key = account("a");
     let grant = desk.grant(&key, 9);
-    let named = hold_that_counts(&desk, &key, grant, "named", None, 60);
-    let erased = hold_that_counts(&desk, &key, grant, "other", Some("erased"), 60);
-    let due = hold_that_counts(&desk, &key, grant, "due", Some("due"), 10);
-    hold_that_counts(&desk, &key, grant, "later", Some("later"), 90);
-    let loaded = |at: i64, needs: Needs| {
-        let facts = desk.at(at).facts(needs);
-        let (counts, uses): (BTreeSet<RiskKey>, BTreeSet<HoldId>) =
-            (facts.risk.into_keys().collect(), facts.risk_uses.into_keys().collect());
-        (counts, uses)
-    };
-    let of_hold = |hold| Needs { holds: vec![(tenant(), hold)], ..Needs::default() };
-    assert_eq!(loaded(9, of_hold(named)), ([risk_key("named")].into(), [].into()), "by what it says");
-    assert_eq!(loaded(9, of_hold(erased)), ([risk_key("erased")].into(), [erased].into()), "by what it reserves, if it does");
-    assert_eq!(loaded(9, needs_account(&key)), ([].into(), [].into()));
-    assert_eq!(loaded(10, needs_account(&key)), ([risk_key("due")].into(), [due].into()));
+    let named = hold_that_counts(&desk, &key, grant, "named", 60);
+    hold_that_counts(&desk, &key, grant, "due", 10);
+    hold_that_counts(&desk, &key, grant, "later", 90);
+    let loaded = |at: i64, needs: Needs| desk.at(at).facts(needs).risk.into_keys().collect::<BTreeSet<RiskKey>>();
+    let of_hold = Needs { holds: vec![(tenant(), named)], ..Needs::default() };
+    assert_eq!(loaded(9, of_hold.clone()), [risk_key("named")].into());
+    assert_eq!(loaded(9, needs_account(&key)), [].into());
+    assert_eq!(loaded(10, needs_account(&key)), [risk_key("due")].into());
+    assert_eq!(loaded(10, of_hold), [risk_key("due"), risk_key("named")].into());
 }
 
 pub fn what_a_hold_reserves_comes_when_it_is_due(subject: &Subject) {
     let desk = Desk::new(subject);
     let key = account("a");
     let grant = desk.grant(&key, 9);
-    let hold = hold_that_counts(&desk, &key, grant, "u", Some("u"), 10);
+    let hold = hold_that_counts(&desk, &key, grant, "u", 10);
     let due = |at: i64| {
         let needs = Needs { risk: vec![risk_key("u")], ..Needs::default() };
         desk.at(at).facts(needs).risk.remove(&risk_key("u")).unwrap().due
