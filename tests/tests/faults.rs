@@ -12,9 +12,9 @@ use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
     AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, EraseText, Every,
     ExtendHold, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod, LowBalance, ManualClock, MemberLimit,
-    OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, RevokeLicence, Role,
-    SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, TemplateKey, TenantPolicy, Timestamp,
-    Unblock, VoidGrant,
+    OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, RevokeLicence,
+    RiskControls, RiskKey, RiskPolicy, Role, SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule,
+    SubmitDocuments, TemplateKey, TenantPolicy, Timestamp, Unblock, Velocity, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -277,8 +277,26 @@ fn licensing() -> Vec<Step> {
     ]
 }
 
+/// Risk controls: what is used, comes back, is too much, too often, too fast.
+fn risking() -> Vec<Step> {
+    let place = |text: &str| PlaceHold { app_id: Some(id("x")), expire_in: 60, late_commit: LateCommit::Draw, ..place(text) };
+    let pay = |text: &str| Charge { app_id: Some(id("x")), ..Charge::new(user(), amount(text)) };
+    vec![
+        step("much", 1_980, None, |_| GrantCredit::new(user(), GrantType::Plan, amount("50"))),
+        step("some of the cap", 1_981, Some("r1"), move |_| pay("3")),
+        step("again", 1_981, Some("r1"), move |_| pay("3")),
+        step("the rest of it", 1_982, Some("r2"), move |_| place("2")),
+        step("beyond the cap", 1_983, None, move |_| pay("1")),
+        step("less than was held", 1_984, None, |got| capture(got, "the rest of it", "1", true)),
+        step("up to the cap", 1_985, None, move |_| place("1")),
+        step("which expires", 2_045, None, move |_| pay("1")),
+        step("late", 2_046, None, |got| capture(got, "up to the cap", "2", true)),
+        step("unusual", 2_047 + 86_400, None, move |_| pay("4")),
+    ]
+}
+
 fn script() -> Vec<Step> {
-    let parts = [granting(), holding(), charging(), licensing(), allowing(), recurring(), optional()];
+    let parts = [granting(), holding(), charging(), licensing(), risking(), allowing(), recurring(), optional()];
     parts.into_iter().flatten().collect()
 }
 
@@ -291,7 +309,14 @@ struct Outcome {
 /// Runs the script over a store. `repeats` counts commands that were given again because the store had failed for good.
 fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
     let clock = Arc::new(ManualClock::at(second(0)));
-    let policies = Policies::new(TenantPolicy { licence_required: true, ..TenantPolicy::default() });
+    let controls = RiskControls {
+        daily_cap: Some(amount("5")),
+        velocity: vec![Velocity::units(amount("9"), 3_600)],
+        anomaly_threshold: Some(amount("3")),
+        ..RiskControls::default()
+    };
+    let risk = RiskPolicy::default().app(id("x"), controls).unwrap();
+    let policies = Policies::new(TenantPolicy { licence_required: true, risk, ..TenantPolicy::default() });
     let engine = Engine::builder().store(store).clock(clock.clone()).policies(policies).build().unwrap();
     let mut known = Known::default();
     let mut receipts = Receipts::new();
@@ -320,6 +345,9 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
     let poster = TemplateKey::new(id("t1"), id("poster"), Some(id("u1")));
     let check = repeat(repeats, || engine.check_licence(&poster, None)).unwrap();
     answers.push(("licence", format!("{} of 3 left and {}", check.remaining_quota, check.reason_code)));
+    let spender = RiskKey::of_work(&AccountKey::new(id("t1"), user(), id("credit")), None, Some(&id("x")));
+    let spent = repeat(repeats, || engine.spent(&spender)).unwrap();
+    answers.push(("spent", format!("{} in {}", spent.used, spent.count)));
     let books = repeat(repeats, || engine.verify());
     assert!(books.as_ref().unwrap().is_clean(), "{books:?}");
     Outcome { answers, books: Vec::new() }

@@ -54,6 +54,8 @@ const REACHED: &[&str] = &[
     "charge accepted",
     "charge authorization_missing",
     "charge blocked",
+    "charge cap_exceeded",
+    "charge charge_rate_limited",
     "charge daily_quota_exceeded",
     "charge idempotency_conflict",
     "charge insufficient_balance",
@@ -73,11 +75,14 @@ const REACHED: &[&str] = &[
     "grant idempotency_conflict",
     "grant on credit",
     "grant payload_invalid",
+    "charge told",
     "grant replayed",
+    "hold told",
     "hold accepted",
     "hold authorization_missing",
     "hold authorization_not_found",
     "hold blocked",
+    "hold cap_exceeded",
     "hold daily_quota_exceeded",
     "hold insufficient_balance",
     "hold member_limit_exceeded",
@@ -299,6 +304,9 @@ impl Pair {
     fn note_limits(&mut self, receipt: &Receipt) {
         if let Some(band) = receipt.stored.operation.band {
             *self.seen.entry(format!("the band is {band}")).or_default() += 1;
+        }
+        if !receipt.stored.operation.alerts.is_empty() {
+            *self.seen.entry(format!("{} told", receipt.kind())).or_default() += 1;
         }
         for entry in receipt.entries() {
             if entry.draw.debt().is_positive() {

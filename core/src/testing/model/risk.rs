@@ -39,9 +39,11 @@ impl Model {
         let mut settled = self.clone();
         (0..settled.purses.len()).for_each(|purse| settled.settle(purse, now.micros()));
         let of_work = settled.tallies.iter().filter(|tally| tally.key.counted != Counted::Requests);
-        of_work
-            .map(|tally| (tally.key.clone(), settled.today(tally, now.micros()).0, settled.today(tally, now.micros()).1))
-            .collect()
+        let today = |tally: &Tally| {
+            let (amount, times) = settled.today(tally, now.micros().max(tally.at));
+            (tally.key.clone(), amount, times)
+        };
+        of_work.map(today).collect()
     }
 
     /// When something was last counted of who would spend here.
