@@ -232,10 +232,7 @@ impl<'a> Found<'a> {
             .with("remaining_quota", quota::shown(self.remaining))
             .with("daily_remaining", quota::shown(self.daily))
             .with("valid_until", self.licence.terms.valid_until.map_or(Value::Null, |until| until.to_string().into()));
-        match retry_at {
-            Some(at) => denial.retry_at(at),
-            None => denial.for_good(),
-        }
+        denial.until(retry_at)
     }
 
     /// When waiting alone makes the licence valid, as far as it can be known.

@@ -51,9 +51,12 @@ pub(crate) fn refuse_requests(case: &Case<'_>, command: &Charge) -> Result<(), D
     let arrival = known.and_then(|known| known.count.arrival(&rule));
     rule.rate().fits(arrival, 1, case.now()).map_err(|full| {
         let message = format!("`{}` charges were accepted lately, and {allowed} are allowed in a minute", full.taken);
-        let denial = Denial::new(DenialKind::ChargeRateLimited, message).with("limit", "charges_per_minute");
-        let denial = denial.with("used", full.taken).with("allowed", allowed).tagged(command.policy_tag.clone());
-        full.retry_at.map_or_else(|| denial.clone().for_good(), |at| denial.clone().retry_at(at))
+        Denial::new(DenialKind::ChargeRateLimited, message)
+            .with("limit", "charges_per_minute")
+            .with("used", full.taken)
+            .with("allowed", allowed)
+            .until(full.retry_at)
+            .tagged(command.policy_tag.clone())
     })
 }
 
@@ -65,21 +68,16 @@ pub(crate) fn refuse_denied(case: &Case<'_>, work: &Work<'_>) -> Result<(), Deni
     let Some(controls) = case.policy.risk.controls(work.app_id).filter(|controls| !controls.deny_list.is_empty()) else {
         return Ok(());
     };
-    for subject in subjects_of_spending(&work.account, work.user_id) {
-        if let Subject::User(user_id) = subject
-            && controls.deny_list.contains(&user_id)
-        {
-            let target = serde_json::to_value(BlockTarget::User(user_id.clone())).unwrap_or_default();
-            return Err(Denial::new(
-                DenialKind::Blocked,
-                format!("the user `{user_id}` is on the deny list: nothing can be spent"),
-            )
-            .with("target", target)
-            .with("list", "deny_list")
-            .with("app_id", work.app_id.map_or(Value::Null, |app_id| app_id.as_str().into())));
-        }
-    }
-    Ok(())
+    let on_the_list = |subject| match subject {
+        Subject::User(user_id) if controls.deny_list.contains(&user_id) => Some(user_id),
+        _ => None,
+    };
+    let Some(user_id) = subjects_of_spending(&work.account, work.user_id).find_map(on_the_list) else { return Ok(()) };
+    let message = format!("the user `{user_id}` is on the deny list: nothing can be spent");
+    Err(Denial::new(DenialKind::Blocked, message)
+        .with("target", serde_json::to_value(BlockTarget::User(user_id)).unwrap_or_default())
+        .with("list", "deny_list")
+        .with("app_id", shown(work.app_id)))
 }
 
 /// Work that the controls let through.
@@ -147,7 +145,7 @@ fn anomaly(controls: &RiskControls, counted: &RiskCount, key: &RiskKey, work: &W
     let mut details = Map::new();
     let mut say = |name: &str, value: Value| _ = details.insert(name.to_owned(), value);
     say("spender", key.spender.to_string().into());
-    say("app_id", work.app_id.map_or(Value::Null, |app_id| app_id.as_str().into()));
+    say("app_id", shown(work.app_id));
     say("amount", work.amount.to_string().into());
     say("unit", work.account.unit.as_str().into());
     say("anomaly_threshold", threshold.to_string().into());
@@ -189,18 +187,14 @@ impl Asked<'_> {
             None => denial,
         };
         let all = excesses.iter().map(|excess| excess.until).collect::<Option<Vec<_>>>();
-        let denial = match all.and_then(|all| all.into_iter().max()) {
-            Some(at) => denial.retry_at(at),
-            None => denial.for_good(),
-        };
+        let denial = denial.until(all.and_then(|all| all.into_iter().max()));
         let helps = !self.case.is_verified() && self.excesses(true).is_empty();
         Some(if helps { denial.with("challenge", "second_verification") } else { denial })
     }
 
     /// Whose use it is about.
     fn named(&self, denial: Denial, key: &RiskKey) -> Denial {
-        let app_id = key.app_id().map_or(Value::Null, |app_id| app_id.as_str().into());
-        denial.with("spender", key.spender.to_string()).with("app_id", app_id)
+        denial.with("spender", key.spender.to_string()).with("app_id", shown(key.app_id()))
     }
 
     /// All that stands in the way: the largest amount, the day, its number, the velocity.
@@ -259,4 +253,8 @@ impl Asked<'_> {
     fn tomorrow(&self) -> Timestamp {
         self.case.policy.zone.day(self.case.now()).1
     }
+}
+
+fn shown(app_id: Option<&AppId>) -> Value {
+    app_id.map_or(Value::Null, |app_id| app_id.as_str().into())
 }

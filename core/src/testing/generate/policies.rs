@@ -31,7 +31,7 @@ pub fn policies() -> Policies {
         ..RiskControls::default()
     };
     let loose = RiskControls { daily_cap: Some(cap), allow_list: user_ids(&["u2"]), ..RiskControls::default() };
-    let requests = RequestLimits { charges_per_minute: Some(7), ..RequestLimits::default() };
+    let requests = RequestLimits { charges_per_minute: Some(2), ..RequestLimits::default() };
     let (risk, risk_of_globex) = risk_policies(strict, loose, requests);
     let globex = TenantPolicy {
         payer: Payer::Tenant,
