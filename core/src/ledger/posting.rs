@@ -16,7 +16,7 @@ use crate::id::{AppId, GrantId, HoldId, OpId, RuleId, TaskId, TemplateId};
 use crate::licence::{LicenceRows, LicenceUses, Stand};
 use crate::map::Map;
 use crate::owner::MemberKey;
-use crate::risk::{RiskRows, RiskUses};
+use crate::risk::{RiskRows, RiskUses, Tally};
 use crate::time::Timestamp;
 
 /// Why a command is not booked.
@@ -231,9 +231,8 @@ impl<'a> Posting<'a> {
         self.members.recount(&self.account.key, counted, &hold, self.now);
         let stood = self.hold(hold.id).map_or(Stand::Free, Stand::of);
         self.licences.recount(&self.account.key, stood, &hold, self.now);
-        let mut risk = std::mem::take(&mut self.risk);
-        risk.recount(&self.account.key, self.hold(hold.id), &hold, self.now);
-        self.risk = risk;
+        let tally = self.hold(hold.id).map(Tally::of).unwrap_or_default();
+        self.risk.recount(&self.account.key, &tally, &hold, self.now);
         let known = self.hold(hold.id).map(|known| known.state);
         if known.is_none() {
             self.made_holds.push(hold.id);

@@ -250,38 +250,27 @@ impl<'a> RiskUses<'a> {
     }
 
     /// Counts what a change of a hold does: what is more counts now, what is less comes back to the day on which the hold was made.
-    pub(crate) fn recount(&mut self, account: &AccountKey, before: Option<&Hold>, hold: &Hold, now: Timestamp) {
+    pub(crate) fn recount(&mut self, account: &AccountKey, before: &Tally, hold: &Hold, now: Timestamp) {
         let Some(key) = RiskKey::of_hold(account, hold) else { return };
-        let made_at = hold.terms.created_at;
-        let (units, count) = before.map(tally).unwrap_or_default();
-        let (units_after, count_after) = tally(hold);
-        let more = units_after.checked_sub(units).unwrap_or_default();
-        if more.is_positive() || count_after > count {
-            self.add(&key, more.max(Amount::ZERO), count_after.saturating_sub(count), now);
+        let after = Tally::of(hold);
+        let (more, less) = (after.beyond(before), before.beyond(&after));
+        if more != (Amount::ZERO, 0) {
+            self.add(&key, more.0, more.1, now);
         }
-        let less = units.checked_sub(units_after).unwrap_or_default();
-        if less.is_positive() || count_after < count {
-            let (less, fewer) = (less.max(Amount::ZERO), count.saturating_sub(count_after));
-            self.change(&key, now, |row| row.give_back(less, fewer, made_at));
+        let (was, is) = (u64::from(before.reserved.is_some()), u64::from(after.reserved.is_some()));
+        // Whatever is done about a hold, its spender is counted now.
+        self.change(&key, now, |row| {
+            row.give_back(less.0, less.1, hold.terms.created_at);
+            row.reserved = row.reserved.saturating_add(is).saturating_sub(was);
+        });
+        if before.reserved != after.reserved {
+            self.rows.uses.insert(hold.id, (key, after.reserved));
         }
-        self.reserve(key, before.and_then(reserved), hold, now);
     }
 
     /// The rows that changed.
     pub(crate) fn into_rows(self) -> RiskRows {
         self.rows
-    }
-
-    /// Keeps what an open hold reserves; whatever is done about a hold, its spender is counted now.
-    fn reserve(&mut self, key: RiskKey, before: Option<RiskUse>, hold: &Hold, now: Timestamp) {
-        let after = reserved(hold);
-        let (began, ended) = (before.is_none() && after.is_some(), before.is_some() && after.is_none());
-        self.change(&key, now, |row| {
-            row.reserved = row.reserved.saturating_add(u64::from(began)).saturating_sub(u64::from(ended));
-        });
-        if before != after {
-            self.rows.uses.insert(hold.id, (key, after));
-        }
     }
 
     fn row(&self, key: &RiskKey, now: Timestamp) -> RiskCount {
@@ -310,18 +299,32 @@ impl<'a> RiskUses<'a> {
     }
 }
 
-/// What a hold counts for: units, and once while it is open or something of it was captured.
-fn tally(hold: &Hold) -> (Amount, u64) {
-    let counts = hold.captured.is_positive() || matches!(hold.state, HoldState::Frozen | HoldState::Committed);
-    (counted_amount(hold), u64::from(counts))
+/// What a hold counts for.
+#[derive(Default)]
+pub(crate) struct Tally {
+    units: Amount,
+    /// 1 while it is open, or something of it was captured.
+    count: u64,
+    /// What would come back if its time were over.
+    reserved: Option<RiskUse>,
 }
 
-/// What would come back if the time of a hold were over.
-fn reserved(hold: &Hold) -> Option<RiskUse> {
-    (hold.state == HoldState::Frozen).then(|| RiskUse {
-        used: hold.held(),
-        count: u64::from(!hold.captured.is_positive()),
-        made_at: hold.terms.created_at,
-        expires_at: hold.expires_at,
-    })
+impl Tally {
+    pub(crate) fn of(hold: &Hold) -> Tally {
+        let (is_open, is_captured) = (hold.state == HoldState::Frozen, hold.captured.is_positive());
+        let reserved = || RiskUse {
+            used: hold.held(),
+            count: u64::from(!is_captured),
+            made_at: hold.terms.created_at,
+            expires_at: hold.expires_at,
+        };
+        let counts = is_open || is_captured || hold.state == HoldState::Committed;
+        Tally { units: counted_amount(hold), count: u64::from(counts), reserved: is_open.then(reserved) }
+    }
+
+    /// How much, and how often, it counts for beyond another.
+    fn beyond(&self, other: &Tally) -> (Amount, u64) {
+        let units = self.units.checked_sub(other.units).unwrap_or_default().max(Amount::ZERO);
+        (units, self.count.saturating_sub(other.count))
+    }
 }

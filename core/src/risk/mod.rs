@@ -10,7 +10,7 @@ mod policy;
 pub(crate) use check::{Admitted, for_work, needs, refuse_denied, refuse_requests, request_needs};
 pub use controls::{RiskControls, Velocity};
 pub use counts::{Counted, RiskCount, RiskFacts, RiskKey, RiskRows, RiskUse, Spender, Spent, VelocityUse};
-pub(crate) use counts::{RiskUses, spent};
+pub(crate) use counts::{RiskUses, Tally, spent};
 pub use gcra::Arrival;
 pub(crate) use meter::Meter;
 pub use policy::{RequestLimits, RiskPolicy};
