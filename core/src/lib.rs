@@ -54,6 +54,10 @@
 //! A [`pricing::PriceBook`] says what work costs, from an instant on; [`Engine::estimate`] answers by the one in force, with what an
 //! account lacks to pay it. It is a pure function of the book: an old version works out an old estimate again.
 //!
+//! # Risk
+//! A [`RiskPolicy`] says how much, how often and how fast one may spend in an app. Who goes beyond is refused, with the instant from
+//! which it is allowed again, and whether a second verification helps ([`Context::verified`]).
+//!
 //! # Amounts
 //! An [`Amount`] is an exact count of millionths. It is read from text or integers, never from a float, and never rounded.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,6 +1,6 @@
 //! Risk controls that are mistaken: each mistake is named where they are given, and all at once.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use drawdown::{Command, Context, RequestLimits, RiskControls, RiskPolicy, TenantPolicy, Velocity};
 use serde_json::{Value, json};

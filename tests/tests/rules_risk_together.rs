@@ -135,7 +135,6 @@ fn staged_commands_count_if_the_host_commits() {
         assert!(joined.stage(acme().request(Charge::new(user(), "6".parse().unwrap()))).is_ok());
         let beyond = joined.stage(acme().request(Charge::new(user(), "5".parse().unwrap()))).unwrap_err();
         assert_eq!(beyond.denial().unwrap().details()["used"], "6");
-        drop(joined);
         if commits {
             transaction.commit().unwrap();
         } else {

@@ -218,6 +218,10 @@ fn estimates_and_checks_in_a_minute() {
     assert_eq!((denial.name(), &denial.details()["limit"]), ("estimate_rate_limited", &json!("estimates_per_minute")));
     assert_eq!(denial.when_to_retry().unwrap().to_string(), "2026-01-01T00:00:30.000000Z");
     assert!(estimate("u2").is_ok(), "another user");
+    let pool = acme.account(Owner::Pool, "credit").unwrap();
+    let asked_by = |user: &str| EstimateRequest { user_id: Some(user.parse().unwrap()), ..request.clone() };
+    assert!(engine.estimate(&pool, &asked_by("u1")).is_err() && engine.estimate(&pool, &asked_by("u3")).is_ok(), "by who asks");
+    assert!(engine.estimate(&pool, &request).is_ok(), "or for whom");
     let check = |user: Option<&str>| {
         let user_id = user.map(|user| user.parse().unwrap());
         engine.check_licence(&TemplateKey::new("acme".parse().unwrap(), "poster".parse().unwrap(), user_id), None)

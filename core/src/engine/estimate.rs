@@ -7,7 +7,7 @@ use crate::credit;
 use crate::denial::Denial;
 use crate::error::Failure;
 use crate::facts::AccountFacts;
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, Owner};
 use crate::pricing::{EstimateRequest, FundedEstimate, PriceBooks};
 
 impl Engine {
@@ -37,7 +37,8 @@ impl Engine {
     pub fn estimate(&self, account: &AccountKey, request: &EstimateRequest) -> Result<FundedEstimate, Failure> {
         let policy = self.policy(&account.tenant_id);
         let allowed = policy.risk.limits().estimates_per_minute;
-        self.inner.estimates.take(allowed, &account.tenant_id, &account.owner, self.now())?;
+        let spender = request.user_id.clone().map_or_else(|| account.owner.clone(), Owner::User);
+        self.inner.estimates.take(allowed, &account.tenant_id, &spender, self.now())?;
         let (facts, now) = self.settled(account)?;
         let book = self.inner.prices.at(now)?;
         if *book.unit() != account.unit {

@@ -9,7 +9,7 @@ use super::extra::ExtraAsked;
 use super::model::{MAX_COUNT, Usage};
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind};
-use crate::id::{AppId, ExtraName, ModelId, Scene, TemplateId, UsageUnit};
+use crate::id::{AppId, ExtraName, ModelId, Scene, TemplateId, UsageUnit, UserId};
 
 /// The most extras of a request.
 pub const MAX_EXTRAS: usize = 64;
@@ -20,8 +20,8 @@ pub const MAX_QUANTITY: Amount = Amount::from_micros(1_000_000_000_000_000);
 /// The largest request, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-const FIELDS: [&str; 10] =
-    ["template_id", "scene", "model", "app_id", "usage_unit", "usage", "quantity", "resolution", "priority", "extras"];
+const FIELDS: [&str; 11] =
+    ["template_id", "scene", "model", "app_id", "usage_unit", "usage", "quantity", "resolution", "priority", "extras", "user_id"];
 const USAGE_FIELDS: [&str; 8] = [
     "calls",
     "images",
@@ -72,6 +72,8 @@ pub struct EstimateRequest {
     pub priority: Priority,
     /// The extras by their names, at most 64.
     pub extras: BTreeMap<ExtraName, ExtraAsked>,
+    /// The user who asks, to count the request; no part of the price. If none, the owner of the account.
+    pub user_id: Option<UserId>,
 }
 
 impl Default for EstimateRequest {
@@ -87,6 +89,7 @@ impl Default for EstimateRequest {
             resolution: Resolution::default(),
             priority: Priority::default(),
             extras: BTreeMap::new(),
+            user_id: None,
         }
     }
 }
@@ -172,6 +175,7 @@ fn request(reader: &mut Reader, document: &Node) -> Option<EstimateRequest> {
         usage_unit: id(reader, &fields, "usage_unit"),
         usage: fields.get("usage").and_then(|node| usage(reader, node, root.field("usage"))),
         extras: fields.get("extras").map(|node| extras(reader, node, root.field("extras"))).unwrap_or_default(),
+        user_id: id(reader, &fields, "user_id"),
         quantity: quantity?,
         resolution: resolution?,
         priority: priority?,

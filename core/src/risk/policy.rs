@@ -57,7 +57,7 @@ struct Given {
 pub struct RequestLimits {
     /// Accepted charges of one who acts, or who pays where nobody is named. Exact, over all processes. A replay is none.
     pub charges_per_minute: Option<u64>,
-    /// Estimates for one owner, in this process.
+    /// Estimates of one who asks, or for one owner where nobody is named, in this process.
     pub estimates_per_minute: Option<u64>,
     /// Licence checks of one user, in this process.
     pub checks_per_minute: Option<u64>,
