@@ -290,9 +290,9 @@ fn risking() -> Vec<Step> {
     let pay = |text: &str| Charge { app_id: Some(id("x")), ..Charge::new(spender(), amount(text)) };
     vec![
         step("credit to spend", 1_980, None, |_| GrantCredit::new(spender(), GrantType::Plan, amount("50"))),
-        step("some of the cap", 1_981, Some("r1"), move |_| pay("3")),
-        step("that again", 1_981, Some("r1"), move |_| pay("3")),
-        step("the rest of it", 1_982, Some("r2"), move |_| place("2")),
+        step("some of the cap", 1_981, Some("cap-1"), move |_| pay("3")),
+        step("that again", 1_981, Some("cap-1"), move |_| pay("3")),
+        step("the rest of it", 1_982, Some("cap-2"), move |_| place("2")),
         step("beyond the cap", 1_983, None, move |_| pay("1")),
         step("less than was held", 1_984, None, |got| capture(got, "the rest of it", "1", true)),
         step("up to the cap", 1_985, None, move |_| place("1")),
