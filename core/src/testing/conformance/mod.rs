@@ -72,6 +72,7 @@ macro_rules! store_conformance {
             serial {
                 batches_of_one_account_are_decided_one_after_the_other,
                 batches_that_share_a_task_are_decided_one_after_the_other,
+                batches_that_share_a_spender_are_decided_one_after_the_other,
                 a_key_is_looked_up_when_the_locks_are_held,
             }
             clock {
