@@ -10,6 +10,7 @@ use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, EntryKind, Operation, OperationKind, StoredOperation};
 use crate::licence::LicenceRows;
 use crate::owner::{AccountKey, MemberKey, Subject};
+use crate::risk::{RiskFacts, RiskRows};
 
 /// What one accepted command changes. A store writes the changes of a batch all or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Changes {
     pub members: Vec<(MemberKey, Member)>,
     /// Licences, and their use.
     pub licences: LicenceRows,
+    /// What risk controls count.
+    pub risk: RiskRows,
     /// Text about people that goes.
     pub erased: Erased,
 }
@@ -95,6 +98,7 @@ impl Changes {
             subjects: Vec::new(),
             members: Vec::new(),
             licences: LicenceRows::default(),
+            risk: RiskRows::default(),
             erased: Erased::default(),
         }
     }
@@ -169,6 +173,7 @@ impl Facts {
         }
         self.members.extend(changes.members.iter().cloned());
         self.apply_licences(&changes.licences);
+        self.apply_risk(&changes.risk);
         self.note_charges(changes);
         self.apply_erased(changes);
         self.note_texts(changes);
@@ -191,6 +196,17 @@ impl Facts {
             self.licences.get_mut(key).map(|known| known.due.remove(hold_id));
         }
         self.licence_users.extend(rows.users.iter().map(|(user, used)| (user.clone(), *used)));
+    }
+
+    fn apply_risk(&mut self, rows: &RiskRows) {
+        for (key, count) in &rows.counts {
+            let new = || RiskFacts { count: count.clone(), due: BTreeMap::new() };
+            self.risk.entry(key.clone()).or_insert_with(new).count = count.clone();
+        }
+        // What is reserved in this batch is not due in it.
+        for (hold_id, (key, _)) in &rows.uses {
+            self.risk.get_mut(key).map(|known| known.due.remove(hold_id));
+        }
     }
 
     fn apply_erased(&mut self, changes: &Changes) {

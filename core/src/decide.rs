@@ -16,6 +16,7 @@ use crate::ledger::posting::{Booked, Posting, Stop};
 use crate::ledger::{Alert, Operation, OperationKind, StoredOperation};
 use crate::licence::{self, LicenceRows, LicenceUses};
 use crate::owner::{AccountKey, MemberKey, Subject};
+use crate::risk::{self, RiskUses};
 use crate::settle::settle;
 use crate::time::Timestamp;
 
@@ -34,8 +35,8 @@ pub enum Decision {
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, owner, version, membership, target, licence, capacity, balance; within
-/// a command of a family, the function named here goes on in that order.
+/// Decides a command from facts. The order of checks: shape, replay, request limit, owner, version, membership, target, licence, risk
+/// limits, capacity, balance; within a command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
     if let Err(denial) = command.check() {
@@ -46,7 +47,8 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
         return replay(earlier, &fingerprint, policy, facts.now);
     }
     let case = Case { context: &command.context, op_id, policy, facts };
-    match check_version(&case, command).and_then(|()| book(&case, &command.body)) {
+    let taken = refuse_requests(&case, &command.body).and_then(|()| check_version(&case, command));
+    match taken.and_then(|()| book(&case, &command.body)) {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
         Err(Stop::Denied(denial)) if command.context.remember_denials => {
             Decision::Remembered(Box::new(remember(&case, command.body.kind(), fingerprint, &denial)), denial)
@@ -149,6 +151,11 @@ impl<'a> Case<'a> {
         self.context.idempotency_key.is_some()
     }
 
+    /// Whether the host made sure, for this command, that the user means it.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.context.verified
+    }
+
     pub(crate) fn task(&self, task_id: &TaskId) -> Option<&'a Task> {
         self.facts.tasks.get(&(self.context.tenant_id.clone(), task_id.clone()))
     }
@@ -162,6 +169,7 @@ impl<'a> Case<'a> {
         let mut posting = Posting::new(before, Some(self.facts), self.op_id, self.facts.now);
         posting.members = MemberUses::of(self.facts, self.policy.zone);
         posting.licences = LicenceUses::of(self.facts);
+        posting.risk = RiskUses::of(self.facts, self.policy);
         settle(&mut posting)?;
         posting.mark_settled();
         Ok(posting)
@@ -209,6 +217,14 @@ impl<'a> Booking<'a> {
             licences: LicenceRows::default(),
             alerts: Vec::new(),
         }
+    }
+}
+
+/// Requests that come too fast are refused before anything is looked at, and never those that were answered before.
+fn refuse_requests(case: &Case<'_>, body: &Body) -> Result<(), Stop> {
+    match body {
+        Body::Charge(body) => Ok(risk::refuse_requests(case, body)?),
+        _ => Ok(()),
     }
 }
 
@@ -262,6 +278,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_rules,
         changed_members,
         changed_licences,
+        changed_risk,
     } = booked;
     members.extend(changed_members);
     licences.extend(changed_licences);
@@ -296,6 +313,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         subjects,
         members,
         licences,
+        risk: changed_risk,
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
 }

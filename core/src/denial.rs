@@ -222,6 +222,14 @@ impl Denial {
         self
     }
 
+    /// Says when a retry can succeed, or that waiting does not help.
+    pub(crate) fn until(self, at: Option<Timestamp>) -> Denial {
+        match at {
+            Some(at) => self.retry_at(at),
+            None => self.for_good(),
+        }
+    }
+
     /// Carries the policy tag of what was asked for.
     #[must_use]
     pub fn tagged(mut self, policy_tag: Option<PolicyTag>) -> Denial {

@@ -13,6 +13,7 @@ use crate::ledger::{ChainHash, Entry, StoredOperation};
 use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey, user_of_work};
 pub use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey, Subject};
+use crate::risk::{RiskFacts, RiskKey};
 use crate::time::Timestamp;
 
 /// Handles to what decides a command, taken from the command as it stands. Each has a closure that follows immutable
@@ -26,7 +27,7 @@ pub struct Needs {
     /// Tasks -> [`Facts::tasks`], and the hold that each names -> [`Facts::holds`].
     pub tasks: Vec<(TenantId, TaskId)>,
     /// Holds -> [`Facts::holds`]; the account of each -> [`Facts::accounts`]; the task of each -> [`Facts::tasks`]; the licence of
-    /// each -> [`Facts::licences`].
+    /// each -> [`Facts::licences`]; the spender for whom each counts -> [`Facts::risk`].
     pub holds: Vec<(TenantId, HoldId)>,
     /// Grants -> [`Facts::grants`], and the account of each -> [`Facts::accounts`].
     pub grants: Vec<(TenantId, GrantId)>,
@@ -49,6 +50,8 @@ pub struct Needs {
     /// Templates -> [`Facts::template_licences`]; the licences -> [`Facts::licences`]; how often the user used each ->
     /// [`Facts::licence_users`].
     pub templates: Vec<TemplateKey>,
+    /// Spenders, as risk controls count them -> [`Facts::risk`].
+    pub risk: Vec<RiskKey>,
 }
 
 /// How many entries one command looks at to erase their text.
@@ -107,6 +110,9 @@ pub struct Facts {
     /// How often a user used a licence, as booked: of those who use a template, and of those who made a hold that stands here.
     #[serde(with = "crate::pairs")]
     pub licence_users: Map<(LicenceKey, UserId), u64>,
+    /// What spenders used: those named, and those for whom holds count that stand here, named or due.
+    #[serde(with = "crate::pairs")]
+    pub risk: Map<RiskKey, RiskFacts>,
 }
 
 /// A licence, and what comes back to it without a command.
@@ -266,7 +272,14 @@ impl Facts {
         let holders = holders(&part);
         keep(&mut part.members, &self.members, &holders);
         self.keep_licences(&mut part, needs);
+        self.keep_risk(&mut part, needs);
         part
+    }
+
+    fn keep_risk(&self, part: &mut Facts, needs: &Needs) {
+        keep(&mut part.risk, &self.risk, &needs.risk);
+        let of_holds = risk_of_holds(part);
+        keep(&mut part.risk, &self.risk, &of_holds);
     }
 
     fn keep_licences(&self, part: &mut Facts, needs: &Needs) {
@@ -361,6 +374,15 @@ pub fn licences_of_holds(facts: &Facts) -> Vec<(LicenceKey, Option<UserId>)> {
         Some((key, user_of_work(account, hold.terms.user_id.as_ref()).cloned()))
     };
     named.chain(due).filter_map(licence_of).collect()
+}
+
+/// Where the holds of these facts, named or due, count by the risk controls. For stores: their rows are read once these holds are
+/// known, and no anchors by that.
+#[must_use]
+pub fn risk_of_holds(facts: &Facts) -> Vec<RiskKey> {
+    let named = facts.holds.values().map(|(account, hold)| (account, hold));
+    let due = facts.accounts.values().flat_map(|of| of.due_holds.values().map(|hold| (&of.account.key, hold)));
+    named.chain(due).filter_map(|(account, hold)| RiskKey::of_hold(account, hold)).collect()
 }
 
 /// How far an anchor may be ahead of the clock, in microseconds: 5 s.

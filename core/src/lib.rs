@@ -54,6 +54,10 @@
 //! A [`pricing::PriceBook`] says what work costs, from an instant on; [`Engine::estimate`] answers by the one in force, with what an
 //! account lacks to pay it. It is a pure function of the book: an old version works out an old estimate again.
 //!
+//! # Risk
+//! A [`RiskPolicy`] says how much, how often and how fast one may spend in an app. Who goes beyond is refused, with the instant from
+//! which it is allowed again, and whether a second verification helps ([`Context::verified`]).
+//!
 //! # Amounts
 //! An [`Amount`] is an exact count of millionths. It is read from text or integers, never from a float, and never rounded.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -76,6 +80,7 @@ mod owner;
 mod pairs;
 pub mod pricing;
 mod recording;
+mod risk;
 mod settle;
 pub mod store;
 mod surface;
@@ -117,6 +122,10 @@ pub use licence::{
 };
 pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;
+pub use risk::{
+    Arrival, Counted, MAX_VELOCITY_RULES, MAX_WINDOW_SECONDS, RequestLimits, RiskControls, RiskCount, RiskFacts, RiskKey,
+    RiskPolicy, RiskRows, RiskUse, Spender, Spent, Velocity, VelocityUse,
+};
 #[cfg(feature = "sqlite")]
 /// The version of `rusqlite` whose transactions an engine joins.
 pub use rusqlite;

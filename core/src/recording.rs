@@ -58,6 +58,14 @@ impl Recording {
             let known = named.filter(|named| templates.contains(*named)).cloned().collect();
             policy.templates = Some(std::sync::Arc::new(known));
         }
+        // And of the risk controls, with their lists of people.
+        let of_holds = facts.holds.values().filter_map(|(_, hold)| hold.terms.app_id.as_ref());
+        let of_command = match &command.body {
+            Body::Hold(body) => body.app_id.as_ref(),
+            Body::Charge(body) => body.app_id.as_ref(),
+            _ => None,
+        };
+        policy.risk = policy.risk.part(of_holds.chain(of_command));
         Recording { version: VERSION, command, op_id, policy, facts }
     }
 

@@ -236,6 +236,7 @@ mod tests {
             price_basis: None,
             policy_tag: None,
             licence_id: None,
+            counted_for: None,
             over_capture: OverCapture::Reject,
             late_commit: LateCommit::Reject,
             created_at: at(0),

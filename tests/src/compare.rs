@@ -54,6 +54,7 @@ pub fn same_effects(model: &Model, effects: &Effects, receipt: &Receipt) -> Resu
             same(name, micros(&json[name]), expected)?;
         }
     }
+    same("told", receipt.stored.operation.alerts.len(), usize::from(effects.told))?;
     same("band", json["band"].as_str(), effects.band.map(Band::as_str))?;
     if let Some(expected) = effects.expires_at {
         let expires_at = json["expires_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());

@@ -16,6 +16,9 @@
 //!
 //! A licence is `l1`, its template `a`; lists read `channels=viewer,creator`. `check a user=u1 channel=viewer` asks whether a template
 //! may be used, and after an answer `left 3 today 2 of a by u1` says how often it still may.
+//!
+//! What risk controls count of a day, of units and of charges and holds, is `spent 5 times 2 by user:u1 for x unit credit`; without
+//! `for`, of work that names no app.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a tool of tests")]
 
 use std::collections::HashMap;
@@ -25,8 +28,8 @@ use std::sync::Arc;
 use drawdown::store::Store;
 use drawdown::store::memory::MemoryStore;
 use drawdown::{
-    AccountKey, Command, Denial, Engine, Error, Failure, GrantId, LicenceCheck, ManualClock, Policies, TemplateKey, TenantPolicy,
-    Timestamp,
+    AccountKey, Command, Denial, Engine, Error, Failure, GrantId, LicenceCheck, ManualClock, Owner, Policies, RiskKey, TemplateKey,
+    TenantPolicy, Timestamp,
 };
 use serde_json::{Map, Value, json};
 
@@ -239,7 +242,7 @@ impl Bank {
                 instant(text).to_string().into()
             }
             "total_quota" | "daily_quota" | "expire_in" | "priority" | "final" | "metadata" | "every" | "expected_version"
-            | "after_seq" | "remember_denials" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+            | "after_seq" | "remember_denials" | "verified" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
             "grant_id" | "hold_id" | "ledger_id" | "rule_id" => {
                 match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
                     Some(made) => made.get(field).cloned().unwrap_or_else(|| format!("no {field}").into()),
@@ -333,6 +336,16 @@ impl Bank {
             let found = [check.remaining_quota.to_string(), check.daily_remaining.to_string()];
             let expected = [after("left").unwrap_or(&found[0]), after("today").unwrap_or(&found[1])];
             return if found == expected { Ok(()) } else { Err(format!("`{statement}`: left in all and today are {found:?}")) };
+        }
+        if let Some(used) = after("spent") {
+            let owner: Owner = after("by").unwrap_or("user:u1").parse().unwrap();
+            let account = AccountKey::new("acme".parse().unwrap(), owner, after("unit").unwrap_or("credit").parse().unwrap());
+            let app_id = after("for").map(|app_id| app_id.parse().unwrap());
+            let spent = self.engine.spent(&RiskKey::of_work(&account, None, app_id.as_ref()));
+            let spent = spent.map_err(|error| format!("{statement}: {error}"))?;
+            let found = [spent.used.to_string(), spent.count.to_string()];
+            let expected = [used, after("times").unwrap_or(&found[1])];
+            return if found == expected { Ok(()) } else { Err(format!("`{statement}`: units and times are {found:?}")) };
         }
         let (tenant, owner, unit) =
             (after("in").unwrap_or("acme"), after("of").unwrap_or("user:u1"), after("unit").unwrap_or("credit"));

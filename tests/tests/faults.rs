@@ -12,9 +12,9 @@ use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
     AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, EraseText, Every,
     ExtendHold, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod, LowBalance, ManualClock, MemberLimit,
-    OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, RevokeLicence, Role,
-    SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, TemplateKey, TenantPolicy, Timestamp,
-    Unblock, VoidGrant,
+    OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, RevokeLicence,
+    RiskControls, RiskKey, RiskPolicy, Role, SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule,
+    SubmitDocuments, TemplateKey, TenantPolicy, Timestamp, Unblock, Velocity, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -277,8 +277,33 @@ fn licensing() -> Vec<Step> {
     ]
 }
 
+fn spender() -> Owner {
+    id("user:spender")
+}
+
+/// Risk controls: what is used, what comes back, what is too much.
+fn risking() -> Vec<Step> {
+    let place = |text: &str| {
+        let hold = PlaceHold::new(spender(), amount(text));
+        PlaceHold { app_id: Some(id("x")), expire_in: 5, late_commit: LateCommit::Draw, ..hold }
+    };
+    let pay = |text: &str| Charge { app_id: Some(id("x")), ..Charge::new(spender(), amount(text)) };
+    vec![
+        step("credit to spend", 1_980, None, |_| GrantCredit::new(spender(), GrantType::Plan, amount("50"))),
+        step("some of the cap", 1_981, Some("cap-1"), move |_| pay("3")),
+        step("that again", 1_981, Some("cap-1"), move |_| pay("3")),
+        step("the rest of it", 1_982, Some("cap-2"), move |_| place("2")),
+        step("beyond the cap", 1_983, None, move |_| pay("1")),
+        step("less than was held", 1_984, None, |got| capture(got, "the rest of it", "1", true)),
+        step("up to the cap", 1_985, None, move |_| place("1")),
+        step("when that has expired", 1_990, None, move |_| pay("1")),
+        step("a late commit", 1_991, None, |got| capture(got, "up to the cap", "2", true)),
+        step("nothing more", 1_992, None, move |_| pay("1")),
+    ]
+}
+
 fn script() -> Vec<Step> {
-    let parts = [granting(), holding(), charging(), licensing(), allowing(), recurring(), optional()];
+    let parts = [granting(), holding(), charging(), licensing(), risking(), allowing(), recurring(), optional()];
     parts.into_iter().flatten().collect()
 }
 
@@ -291,8 +316,16 @@ struct Outcome {
 /// Runs the script over a store. `repeats` counts commands that were given again because the store had failed for good.
 fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
     let clock = Arc::new(ManualClock::at(second(0)));
-    let policies = Policies::new(TenantPolicy { licence_required: true, ..TenantPolicy::default() });
+    let controls = RiskControls {
+        daily_cap: Some(amount("5")),
+        velocity: vec![Velocity::units(amount("9"), 3_600)],
+        anomaly_threshold: Some(amount("2")),
+        ..RiskControls::default()
+    };
+    let risk = RiskPolicy::default().app(id("x"), controls).unwrap();
+    let policies = Policies::new(TenantPolicy { licence_required: true, risk, ..TenantPolicy::default() });
     let engine = Engine::builder().store(store).clock(clock.clone()).policies(policies).build().unwrap();
+    let of_spender = RiskKey::of_work(&AccountKey::new(id("t1"), spender(), id("credit")), None, Some(&id("x")));
     let mut known = Known::default();
     let mut receipts = Receipts::new();
     let mut answers = Vec::new();
@@ -315,6 +348,8 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
         if n % 5 == 0 {
             let balance = repeat(repeats, || engine.balance(&AccountKey::new(id("t1"), user(), id("credit")))).unwrap();
             answers.push(("balance", format!("{} and {}", balance.available, balance.frozen)));
+            let spent = repeat(repeats, || engine.spent(&of_spender)).unwrap();
+            answers.push(("spent", format!("{} and {}", spent.used, spent.count)));
         }
     }
     let poster = TemplateKey::new(id("t1"), id("poster"), Some(id("u1")));
@@ -465,6 +500,8 @@ fn the_script_does_what_it_says() {
             ("without the consent", "authorization_missing"),
             ("used up", "daily_quota_exceeded"),
             ("after that", "authorization_missing"),
+            ("beyond the cap", "cap_exceeded"),
+            ("nothing more", "cap_exceeded"),
             ("a stranger", "not_a_member"),
             ("beyond the limit", "member_limit_exceeded"),
             ("of the user's own", "blocked"),

@@ -54,6 +54,8 @@ const REACHED: &[&str] = &[
     "charge accepted",
     "charge authorization_missing",
     "charge blocked",
+    "charge cap_exceeded",
+    "charge charge_rate_limited",
     "charge daily_quota_exceeded",
     "charge idempotency_conflict",
     "charge insufficient_balance",
@@ -73,11 +75,14 @@ const REACHED: &[&str] = &[
     "grant idempotency_conflict",
     "grant on credit",
     "grant payload_invalid",
+    "charge told",
     "grant replayed",
+    "hold told",
     "hold accepted",
     "hold authorization_missing",
     "hold authorization_not_found",
     "hold blocked",
+    "hold cap_exceeded",
     "hold daily_quota_exceeded",
     "hold insufficient_balance",
     "hold member_limit_exceeded",
@@ -300,6 +305,9 @@ impl Pair {
         if let Some(band) = receipt.stored.operation.band {
             *self.seen.entry(format!("the band is {band}")).or_default() += 1;
         }
+        if !receipt.stored.operation.alerts.is_empty() {
+            *self.seen.entry(format!("{} told", receipt.kind())).or_default() += 1;
+        }
         for entry in receipt.entries() {
             if entry.draw.debt().is_positive() {
                 *self.seen.entry(format!("{} on credit", entry.kind)).or_default() += 1;
@@ -341,6 +349,10 @@ impl Pair {
             let member =
                 self.engine.member(&key.tenant_id, &key.organization_id, &key.user_id).map_err(|error| error.to_string())?;
             same(&format!("used by {key:?}"), member.used.micros(), used)?;
+        }
+        for (key, used, times) in self.model.spent(now) {
+            let spent = self.engine.spent(&key).map_err(|error| error.to_string())?;
+            same(&format!("spent by {key:?}"), (spent.used.micros(), i64::try_from(spent.count).unwrap()), (used, times))?;
         }
         for key in self.model.accounts() {
             let balance = self.engine.balance(key).map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use drawdown::ledger::{AccountHead, ChainHash, Checkpoint, Draw, DrawLine, Entry, EntryKind, EntryText, Terms, text_hash};
 use drawdown::pricing::{EstimateRequest, PriceBook};
-use drawdown::{AccountKey, Amount, Command, Engine, Failure, LedgerId, ManualClock, OpId, Timestamp};
+use drawdown::{AccountKey, Amount, Command, Engine, Failure, LedgerId, ManualClock, OpId, Policies, TenantPolicy, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -141,7 +141,9 @@ fn checkpoint(case: &Value) -> Checkpoint {
 fn sequences() {
     for case in cases("sequences") {
         let clock = Arc::new(ManualClock::default());
-        let engine = Engine::builder().clock(clock.clone()).build().unwrap();
+        let policy = case.get("policy").map(|policy| serde_json::from_value::<TenantPolicy>(policy.clone()).unwrap());
+        let policies = Policies::new(policy.unwrap_or_default());
+        let engine = Engine::builder().clock(clock.clone()).policies(policies).build().unwrap();
         let mut made: HashMap<String, Map<String, Value>> = HashMap::new();
         for step in case["steps"].as_array().unwrap() {
             clock.set(text(step, "at").parse().unwrap());

@@ -12,13 +12,15 @@ use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::{AppId, LedgerId, Operator, PolicyTag, PriceBasis, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
+use crate::risk;
 
 /// Consumes credit at once.
 ///
 /// # Errors
-/// `amount_invalid` unless positive; `blocked`; of an organization's credit `payload_invalid` without a user, `not_a_member`,
+/// `amount_invalid` unless positive; `charge_rate_limited` when the tenant limits charges in a minute; `blocked`; of an organization's credit `payload_invalid` without a user, `not_a_member`,
 /// `member_limit_exceeded` with what is used and when a retry can succeed; where the tenant requires licences, `template_not_found`,
-/// `authorization_missing` without one that is valid, `daily_quota_exceeded`, `quota_exceeded`; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
+/// `authorization_missing` without one that is valid, `daily_quota_exceeded`, `quota_exceeded`; `cap_exceeded` by the risk controls, with
+/// the cap and when a retry can succeed; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
 /// `insufficient_balance` with what was needed and what there was.
 ///
 /// # Examples
@@ -123,6 +125,8 @@ impl CommandParts for Charge {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
         spending_needs(&account, self.user_id.as_ref(), needs);
         licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
+        risk::request_needs(policy, &account, self.user_id.as_ref(), needs);
+        risk::needs(policy, &account, self.user_id.as_ref(), self.app_id.as_ref(), needs);
         needs.accounts.push(account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

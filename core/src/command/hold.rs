@@ -12,6 +12,7 @@ use crate::denial::Denial;
 use crate::facts::Needs;
 use crate::id::{AppId, HoldId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
+use crate::risk;
 
 /// How long a hold lasts that does not say: 15 minutes.
 pub(super) const DEFAULT_EXPIRE_IN: u32 = 900;
@@ -32,7 +33,8 @@ const fn yes() -> bool {
 /// `amount_invalid` below 0; `payload_invalid` for an `expire_in` outside 1 to 604,800, or without a user for an organization's
 /// credit; `blocked`; `not_a_member`; `member_limit_exceeded` with what is used and when a retry can succeed; `pre_deduct_already_processed` when
 /// the task has a live or captured hold; where the tenant requires licences, `template_not_found`, `authorization_not_found` without
-/// one, `authorization_missing` for one that is not valid, `daily_quota_exceeded`, `quota_exceeded`; `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
+/// one, `authorization_missing` for one that is not valid, `daily_quota_exceeded`, `quota_exceeded`; `cap_exceeded` by the risk controls;
+/// `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
 ///
 /// # Examples
 /// ```
@@ -156,6 +158,7 @@ impl CommandParts for PlaceHold {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
         spending_needs(&account, self.user_id.as_ref(), needs);
         licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
+        risk::needs(policy, &account, self.user_id.as_ref(), self.app_id.as_ref(), needs);
         needs.accounts.push(account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

@@ -13,8 +13,8 @@ use crate::denial::{Denial, DenialKind, shown};
 use crate::owner::Owner;
 
 /// The fields that every command has.
-const CONTEXT_FIELDS: [&str; 7] =
-    ["tenant_id", "idempotency_key", "actor", "request_id", "expected_version", "deadline", "remember_denials"];
+const CONTEXT_FIELDS: [&str; 8] =
+    ["tenant_id", "idempotency_key", "actor", "request_id", "expected_version", "deadline", "remember_denials", "verified"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
 const AMOUNT_FIELDS: [&str; 4] = ["amount", "actual_cost", "rollover_cap", "credit_limit"];
@@ -218,7 +218,7 @@ fn allowed(field: &str) -> &'static str {
         "expire_in" => "1 to 604800 seconds",
         "priority" => "a whole number from -2147483648 to 2147483647",
         "expected_version" | "after_seq" => "a whole number, 0 or more",
-        "final" | "remember_denials" => "true or false",
+        "final" | "remember_denials" | "verified" => "true or false",
         "metadata" => "an object",
         "target" => "`\"tenant\"`, `{\"user\": ...}` or `{\"account\": {\"owner\": ..., \"unit\": ...}}`",
         "role" => "one of owner, admin, member",

@@ -81,6 +81,10 @@ pub struct Context {
     /// Needs a key. The denials of a group are never kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remember_denials: bool,
+    /// The host made sure in a second way that the user means this command, so it may go up to the `verified_daily_cap` of the risk
+    /// controls. No part of what tells a repetition from another command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verified: bool,
 }
 
 impl Context {
@@ -103,6 +107,7 @@ impl Context {
             expected_version: None,
             deadline: None,
             remember_denials: false,
+            verified: false,
         }
     }
 
@@ -185,6 +190,15 @@ impl Context {
     #[must_use]
     pub fn remember_denials(&self) -> Context {
         Context { remember_denials: true, ..self.clone() }
+    }
+
+    /// The same; the host made sure in a second way that the user means it.
+    ///
+    /// # Examples
+    /// See [`crate::RiskPolicy`].
+    #[must_use]
+    pub fn verified(&self) -> Context {
+        Context { verified: true, ..self.clone() }
     }
 
     /// An account of this tenant.

@@ -1,7 +1,8 @@
 //! Charging: drawing and booking at once.
 
+use super::MAX_TASK_CHARGES;
 use super::draw::draw;
-use super::{MAX_TASK_CHARGES, spending};
+use super::spending::{self, Opened, Work};
 use crate::command::{AnswerRest, Charge, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
 use crate::denial::{Denial, DenialKind};
@@ -12,19 +13,20 @@ use crate::ledger::{EntryKind, EntryText, Terms};
 use crate::licence;
 
 pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a>, Stop> {
-    let tenant_id = case.tenant_id();
-    let key = paying_account(tenant_id, case.policy, command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref())?;
-    let mut posting = spending::open(case, &key, command.user_id.as_ref(), command.amount)?;
-    let licensed = licence::for_work(
-        case,
-        &posting,
-        command.template_id.as_ref(),
-        command.user_id.as_ref(),
-        command.policy_tag.as_ref(),
-        DenialKind::AuthorizationMissing,
-    )?;
+    let (payer, user_id, unit) = (command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref());
+    let work = Work {
+        account: paying_account(case.tenant_id(), case.policy, payer, user_id, unit)?,
+        user_id,
+        app_id: command.app_id.as_ref(),
+        template_id: command.template_id.as_ref(),
+        policy_tag: command.policy_tag.as_ref(),
+        amount: command.amount,
+        free_task: None,
+        without_licence: DenialKind::AuthorizationMissing,
+    };
+    let Opened { mut posting, licensed, risk } = spending::open(case, &work)?;
     let task = command.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
-    let drawn = draw(&posting, case.policy, command.amount, command.app_id.as_ref(), command.template_id.as_ref())?;
+    let drawn = draw(&posting, case.policy, command.amount, work.app_id, work.template_id)?;
     let text = EntryText {
         user_id: command.user_id.clone(),
         operator: None,
@@ -38,12 +40,13 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
         line = line.terms(Terms::Price { price_basis });
     }
     posting.post(line)?;
-    posting.members.count(&key, command.user_id.as_ref(), command.amount, case.now());
+    posting.members.count(&work.account, user_id, command.amount, case.now());
+    risk.charge(&mut posting, case, &work);
     let answer = licensed.key.map(|key| {
-        posting.licences.charge(&key, licence::user_of_work(&posting.account.key, command.user_id.as_ref()), case.now());
+        posting.licences.charge(&key, licence::user_of_work(&posting.account.key, user_id), case.now());
         AnswerRest { licence_id: Some(key.licence_id), ..AnswerRest::default() }
     });
-    Ok(Booking { task, answer, policy_tag: licensed.policy_tag, ..Booking::of(posting) })
+    Ok(Booking { task, answer, policy_tag: licensed.policy_tag, alerts: risk.alert.into_iter().collect(), ..Booking::of(posting) })
 }
 
 /// The task after one more charge or capture.

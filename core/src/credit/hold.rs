@@ -8,6 +8,7 @@ use super::whole_terms::TermsWithText;
 use crate::amount::Amount;
 use crate::id::{AppId, HoldId, LicenceId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, UserId};
 use crate::ledger::Draw;
+use crate::risk::Spender;
 use crate::time::Timestamp;
 
 named_enum! {
@@ -78,6 +79,9 @@ pub struct HoldTerms {
     /// The licence of which it reserves a use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence_id: Option<LicenceId>,
+    /// Whom risk controls count it for; none where they count nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_for: Option<Spender>,
     /// What a capture above the hold does.
     #[serde(default)]
     pub over_capture: OverCapture,

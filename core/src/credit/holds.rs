@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::MAX_OPEN_HOLDS;
 use super::charge::count_charge;
 use super::draw::{draw, draw_at_most};
 use super::grants::end_returned;
 use super::hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
-use super::{MAX_OPEN_HOLDS, spending};
+use super::spending::{self, Opened, Work};
 use crate::amount::Amount;
 use crate::command::{AnswerRest, CaptureHold, ExtendHold, Metadata, PlaceHold, ReleaseHold, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
@@ -16,33 +17,32 @@ use crate::id::{HoldId, TaskId, TemplateId, UserId};
 use crate::ledger::posting::{Line, Posting, Stop};
 use crate::ledger::{Draw, EntryKind, EntryText, Terms};
 use crate::licence::{self, LicenceKey, Licensed, QuotaSnapshot};
+use crate::risk::Spender;
 use crate::time::Timestamp;
 
 /// The longest that a hold can live, extended: 30 days.
 const MAX_LIFE_SECONDS: i64 = 30 * 24 * 3_600;
 
 pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<'a>, Stop> {
-    let tenant_id = case.tenant_id();
-    let key = paying_account(tenant_id, case.policy, command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref())?;
-    let mut posting = spending::open(case, &key, command.user_id.as_ref(), command.amount)?;
-    if let Some(task_id) = &command.task_id {
-        refuse_busy_task(case, task_id)?;
-    }
-    let licensed = licence::for_work(
-        case,
-        &posting,
-        command.template_id.as_ref(),
-        command.user_id.as_ref(),
-        command.policy_tag.as_ref(),
-        DenialKind::AuthorizationNotFound,
-    )?;
+    let (payer, user_id, unit) = (command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref());
+    let work = Work {
+        account: paying_account(case.tenant_id(), case.policy, payer, user_id, unit)?,
+        user_id,
+        app_id: command.app_id.as_ref(),
+        template_id: command.template_id.as_ref(),
+        policy_tag: command.policy_tag.as_ref(),
+        amount: command.amount,
+        free_task: command.task_id.as_ref(),
+        without_licence: DenialKind::AuthorizationNotFound,
+    };
+    let Opened { mut posting, licensed, risk } = spending::open(case, &work)?;
     if usize::try_from(posting.account.open_holds).is_ok_and(|open| open >= MAX_OPEN_HOLDS) {
         return Err(Denial::capacity("open_holds", MAX_OPEN_HOLDS).into());
     }
-    let drawn = draw(&posting, case.policy, command.amount, command.app_id.as_ref(), command.template_id.as_ref())?;
+    let drawn = draw(&posting, case.policy, command.amount, work.app_id, work.template_id)?;
     let id = HoldId::derive(case.op_id, posting.next_ordinal()?);
     let expires_at = after(case.now(), i64::from(command.expire_in));
-    let terms = Arc::new(terms_of(command, &licensed, case.now()));
+    let terms = Arc::new(terms_of(command, &licensed, risk.counted_for, case.now()));
     let hold =
         Hold { id, terms: Arc::clone(&terms), state: HoldState::Frozen, expires_at, draw: drawn.clone(), captured: Amount::ZERO };
     let line = Line::new(EntryKind::Hold, drawn, case.now())
@@ -50,6 +50,7 @@ pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<
         .terms(Terms::Hold { expires_at, terms })
         .text(hold_text(&hold, command.reason.as_ref(), command.metadata.as_ref()));
     posting.put_hold(hold.clone());
+    risk.note(&mut posting, case.now());
     posting.post(line)?;
     let quota = quota_of(&posting, &hold);
     let task = command.task_id.as_ref().map(|task_id| {
@@ -57,7 +58,8 @@ pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<
         (task_id.clone(), Task { hold_id: Some(id), last_at: case.now(), ..known })
     });
     let answer = quota.map(|quota| AnswerRest { quota: Some(quota), ..AnswerRest::default() });
-    Ok(Booking { task, policy_tag: licensed.policy_tag, answer, ..Booking::of(posting) })
+    let alerts = risk.alert.into_iter().collect();
+    Ok(Booking { task, policy_tag: licensed.policy_tag, answer, alerts, ..Booking::of(posting) })
 }
 
 pub(crate) fn extend<'a>(case: &Case<'a>, command: &ExtendHold) -> Result<Booking<'a>, Stop> {
@@ -206,7 +208,7 @@ fn already_processed(id: HoldId, state: HoldState) -> Denial {
 }
 
 /// A task has at most one live or captured hold, whoever pays.
-fn refuse_busy_task(case: &Case<'_>, task_id: &TaskId) -> Result<(), Denial> {
+pub(super) fn refuse_busy_task(case: &Case<'_>, task_id: &TaskId) -> Result<(), Denial> {
     let Some(hold_id) = case.task(task_id).and_then(|task| task.hold_id) else { return Ok(()) };
     match case.facts.holds.get(&hold_id).map(|(_, hold)| hold.state_at(case.now())) {
         Some(state @ (HoldState::Frozen | HoldState::Committed)) => {
@@ -257,7 +259,7 @@ fn quota_of(posting: &Posting<'_>, hold: &Hold) -> Option<QuotaSnapshot> {
     Some(licence::snapshot(posting, &key, hold.terms.user_id.as_ref()))
 }
 
-fn terms_of(command: &PlaceHold, licensed: &Licensed, now: Timestamp) -> HoldTerms {
+fn terms_of(command: &PlaceHold, licensed: &Licensed, counted_for: Option<Spender>, now: Timestamp) -> HoldTerms {
     HoldTerms {
         amount: command.amount,
         task_id: command.task_id.clone(),
@@ -268,6 +270,7 @@ fn terms_of(command: &PlaceHold, licensed: &Licensed, now: Timestamp) -> HoldTer
         price_basis: command.price_basis.clone(),
         policy_tag: licensed.policy_tag.clone(),
         licence_id: licensed.key.as_ref().map(|key| key.licence_id.clone()),
+        counted_for,
         over_capture: command.over_capture,
         late_commit: command.late_commit,
         created_at: now,

@@ -34,7 +34,7 @@ pub use order::{ConsumptionOrder, Criterion};
 pub use policy::{ExpiredRefund, Payer, Policies, TenantPolicy};
 pub use rule::{Every, Recurrence, Rule, RuleState, RuleTerms, Zone};
 pub use spending::Blocked;
-pub(crate) use spending::{blocks, subjects as subjects_of_spending};
+pub(crate) use spending::{Work, blocks, subjects as subjects_of_spending};
 pub use standing::{Band, Debt, LowBalance, Standing};
 
 /// Open grants that an account can have.

@@ -9,6 +9,7 @@ use super::order::ConsumptionOrder;
 use super::rule::Zone;
 use crate::id::{Operator, TemplateId, TenantId, Unit};
 use crate::map::Map;
+use crate::risk::RiskPolicy;
 use crate::time::Timestamp;
 
 named_enum! {
@@ -64,6 +65,8 @@ pub struct TenantPolicy {
     pub tells_quota_exceeded: bool,
     /// The templates that exist, for licences; none for whatever is named.
     pub templates: Option<Arc<BTreeSet<TemplateId>>>,
+    /// How much, how often and how fast may be spent, by app and spender, and how many requests are taken (default: no limits).
+    pub risk: RiskPolicy,
 }
 
 impl Default for TenantPolicy {
@@ -81,6 +84,7 @@ impl Default for TenantPolicy {
             licence_required: false,
             tells_quota_exceeded: false,
             templates: None,
+            risk: RiskPolicy::default(),
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::members;
+use super::{holds, members};
 use crate::amount::Amount;
 use crate::command::{BlockTarget, BlockedAccount};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
 use crate::facts::Facts;
-use crate::id::UserId;
+use crate::id::{AppId, PolicyTag, TaskId, TemplateId, UserId};
 use crate::ledger::posting::{Posting, Stop};
+use crate::licence::{self, Licensed};
 use crate::owner::{AccountKey, Owner, Subject};
+use crate::risk;
 use crate::time::Timestamp;
 
 /// A block that stands in the way of spending.
@@ -23,25 +25,52 @@ pub struct Blocked {
     pub since: Option<Timestamp>,
 }
 
-/// Opens an account for a charge or hold: settled, and with the right to spend this amount checked.
+/// Work that a charge or hold pays for.
+pub(crate) struct Work<'a> {
+    /// The account that pays.
+    pub(crate) account: AccountKey,
+    pub(crate) user_id: Option<&'a UserId>,
+    pub(crate) app_id: Option<&'a AppId>,
+    pub(crate) template_id: Option<&'a TemplateId>,
+    pub(crate) policy_tag: Option<&'a PolicyTag>,
+    pub(crate) amount: Amount,
+    /// The task that must not have a live or captured hold: that of a hold.
+    pub(crate) free_task: Option<&'a TaskId>,
+    /// The denial of who has no licence.
+    pub(crate) without_licence: DenialKind,
+}
+
+/// An account that may pay for the work.
+pub(super) struct Opened<'a> {
+    /// The account, with everything due booked.
+    pub(super) posting: Posting<'a>,
+    pub(super) licensed: Licensed,
+    pub(super) risk: risk::Admitted,
+}
+
+/// Opens an account for a charge or hold, with the right to do this work checked. The order of checks: owner, membership, target,
+/// licence, risk limits; capacity and balance are left.
 ///
 /// # Errors
-/// `blocked`, `not_a_member`, `member_limit_exceeded`.
-pub(super) fn open<'a>(
-    case: &Case<'a>,
-    account: &AccountKey,
-    user_id: Option<&UserId>,
-    amount: Amount,
-) -> Result<Posting<'a>, Stop> {
-    if let Some(blocked) = blocks(case.facts, account, user_id).first() {
-        return Err(refusal(blocked).into());
-    }
-    let member = members::spender(case, account, user_id)?;
-    let posting = case.open(account)?;
+/// `blocked`; `not_a_member`, `member_limit_exceeded`; `pre_deduct_already_processed`; those of licences; `cap_exceeded`.
+pub(super) fn open<'a>(case: &Case<'a>, work: &Work<'_>) -> Result<Opened<'a>, Stop> {
+    refuse_blocked(case, work)?;
+    risk::refuse_denied(case, work)?;
+    let member = members::spender(case, &work.account, work.user_id)?;
+    let posting = case.open(&work.account)?;
     if let Some(member) = member {
-        posting.members.refuse_excess(&member, account, amount, case.now())?;
+        posting.members.refuse_excess(&member, &work.account, work.amount, case.now())?;
     }
-    Ok(posting)
+    if let Some(task_id) = work.free_task {
+        holds::refuse_busy_task(case, task_id)?;
+    }
+    let licensed = licence::for_work(case, &posting, work)?;
+    let risk = risk::for_work(case, &posting, work, licensed.policy_tag.as_ref())?;
+    Ok(Opened { posting, licensed, risk })
+}
+
+fn refuse_blocked(case: &Case<'_>, work: &Work<'_>) -> Result<(), Denial> {
+    blocks(case.facts, &work.account, work.user_id).first().map_or(Ok(()), |blocked| Err(refusal(blocked)))
 }
 
 /// The handles of who must not be blocked when this account is spent from: the tenant, the user who pays, the user who acts.

@@ -14,6 +14,7 @@ use crate::credit::Policies;
 use crate::error::Error;
 use crate::id::TemplateId;
 use crate::pricing::PriceBooks;
+use crate::risk::Meter;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::time::{Clock, SystemClock};
@@ -164,7 +165,9 @@ impl EngineBuilder {
         };
         let outcomes = || Arc::new(Outcomes::new());
         let prices = self.prices;
-        Engine { inner: Arc::new(Inner { lane, commands: outcomes(), staged: outcomes(), policies, prices, deadline }) }
+        let (commands, staged) = (outcomes(), outcomes());
+        let (estimates, checks) = (Meter::new("estimates_per_minute"), Meter::new("checks_per_minute"));
+        Engine { inner: Arc::new(Inner { lane, commands, staged, policies, prices, estimates, checks, deadline }) }
     }
 }
 

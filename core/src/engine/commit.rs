@@ -279,6 +279,7 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.members);
         unique(&mut needs.licences);
         unique(&mut needs.templates);
+        unique(&mut needs.risk);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
         DecideBatch { jobs, needs, pause: &bench.pause, clock, in_doubt, decided: None }
     }

@@ -9,7 +9,7 @@ use crate::denial::Denial;
 use crate::error::Failure;
 use crate::facts::{AccountFacts, Needs};
 use crate::licence::{self, TemplateKey};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, Owner};
 use crate::pricing::{Estimate, EstimateRequest, FundedEstimate, PriceBooks};
 
 impl Engine {
@@ -18,9 +18,10 @@ impl Engine {
     /// What is missing is what grants that can pay for this app and template lack, and the credit limit does not cover.
     ///
     /// # Errors
-    /// `pricing_unavailable` when no price book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate),
-    /// and when the account counts another unit than the price book; where the tenant requires licences, `authorization_missing` without
-    /// one for the template that is valid or only used up, and `template_not_found`; [`crate::Error`] when the store cannot be read.
+    /// `estimate_rate_limited` when the tenant limits estimates in a minute, with when a retry is taken; `pricing_unavailable` when no price
+    /// book is in force; `payload_invalid` as [`PriceBook::estimate`](crate::pricing::PriceBook::estimate), and when the account counts another
+    /// unit than the price book; where the tenant requires licences, `authorization_missing` without one for the template that is valid or
+    /// only used up, and `template_not_found`; [`crate::Error`] when the store cannot be read.
     ///
     /// # Examples
     /// ```
@@ -38,6 +39,10 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn estimate(&self, account: &AccountKey, request: &EstimateRequest) -> Result<FundedEstimate, Failure> {
+        let policy = self.policy(&account.tenant_id);
+        let allowed = policy.risk.limits().estimates_per_minute;
+        let spender = request.user_id.clone().map_or_else(|| account.owner.clone(), Owner::User);
+        self.inner.estimates.take(allowed, &account.tenant_id, &spender, self.now())?;
         let (facts, now) = self.settled(account)?;
         let book = self.inner.prices.at(now)?;
         if *book.unit() != account.unit {
@@ -47,7 +52,6 @@ impl Engine {
         let mut estimate = book.estimate(request)?;
         self.refuse_unlicensed(account, request, &mut estimate)?;
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
-        let policy = self.policy(&account.tenant_id);
         let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());
         let explained = credit::explain(&facts, policy, estimate.selected_cost, app, template, now);
         let standing = facts.account.standing;

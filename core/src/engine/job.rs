@@ -158,6 +158,7 @@ impl Job {
             needs.members.extend_from_slice(&own.members);
             needs.licences.extend_from_slice(&own.licences);
             needs.templates.extend_from_slice(&own.templates);
+            needs.risk.extend_from_slice(&own.risk);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Failure};
 use crate::facts::Needs;
 use crate::id::{LicenceId, TemplateId, TenantId};
 use crate::licence::{self, Channel, LicenceCheck, LicenceKey, LicenceView, TemplateKey, check_licence};
+use crate::owner::Owner;
 use crate::store::{Answer, Query};
 
 /// A page of licences, in the order of their ids.
@@ -27,7 +28,8 @@ impl Engine {
     /// The user's own licence counts before one for any user; of several the one that is valid, then the one that ends last.
     ///
     /// # Errors
-    /// `template_not_found`, where the engine knows which templates exist ([`crate::EngineBuilder::templates`]).
+    /// `estimate_rate_limited` when the tenant limits checks in a minute, with when a retry is taken; `template_not_found`, where the
+    /// engine knows which templates exist ([`crate::EngineBuilder::templates`]).
     ///
     /// # Examples
     /// ```
@@ -45,9 +47,12 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn check_licence(&self, template: &TemplateKey, channel: Option<Channel>) -> Result<LicenceCheck, Failure> {
+        let policy = self.policy(&template.tenant_id);
+        let spender = template.user_id.clone().map_or(Owner::Pool, Owner::User);
+        self.inner.checks.take(policy.risk.limits().checks_per_minute, &template.tenant_id, &spender, self.now())?;
         let needs = Needs { templates: vec![template.clone()], ..Needs::default() };
         let facts = self.facts(needs)?;
-        Ok(check_licence(&facts, self.policy(&template.tenant_id), template, channel)?)
+        Ok(check_licence(&facts, policy, template, channel)?)
     }
 
     /// A licence as it stands now: what is agreed, what was used, and whether it may be.

@@ -135,7 +135,7 @@ impl Engine {
     }
 
     /// What stands in the way of spending from this account when this user acts: blocks of the tenant, the account, the user who
-    /// pays and the user who acts, in this order. Nothing, if all may spend.
+    /// pays and the user who acts, in this order. Nothing, if all may spend. The deny lists of apps are not among them.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read.

@@ -25,6 +25,7 @@ mod preview;
 mod reads;
 mod record;
 mod slot;
+mod spent;
 mod stats;
 mod sweep;
 mod ticket;
@@ -55,6 +56,7 @@ use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::id::TenantId;
 use crate::pricing::PriceBooks;
+use crate::risk::Meter;
 use crate::time::Timestamp;
 use job::{Job, Prepared, late};
 use lane::{Lane, MAX_BATCH};
@@ -91,6 +93,10 @@ struct Inner {
     staged: Arc<Outcomes>,
     policies: Policies,
     prices: PriceBooks,
+    /// How many estimates were asked for lately.
+    estimates: Meter,
+    /// How many licence checks.
+    checks: Meter,
     deadline: Duration,
 }
 

@@ -16,6 +16,7 @@ use crate::id::{AppId, GrantId, HoldId, OpId, RuleId, TaskId, TemplateId};
 use crate::licence::{LicenceRows, LicenceUses, Stand};
 use crate::map::Map;
 use crate::owner::MemberKey;
+use crate::risk::{RiskRows, RiskUses, Tally};
 use crate::time::Timestamp;
 
 /// Why a command is not booked.
@@ -114,6 +115,8 @@ pub(crate) struct Posting<'a> {
     pub(crate) members: MemberUses<'a>,
     /// How often the licences of its work are used.
     pub(crate) licences: LicenceUses<'a>,
+    /// What risk controls count.
+    pub(crate) risk: RiskUses<'a>,
     before: Cow<'a, AccountFacts>,
     named: Option<&'a Facts>,
     grants: Map<GrantId, Grant>,
@@ -135,6 +138,7 @@ impl<'a> Posting<'a> {
             entries: Vec::with_capacity(1),
             members: MemberUses::default(),
             licences: LicenceUses::default(),
+            risk: RiskUses::default(),
             before,
             named,
             grants: Map::default(),
@@ -227,6 +231,8 @@ impl<'a> Posting<'a> {
         self.members.recount(&self.account.key, counted, &hold, self.now);
         let stood = self.hold(hold.id).map_or(Stand::Free, Stand::of);
         self.licences.recount(&self.account.key, stood, &hold, self.now);
+        let tally = self.hold(hold.id).map(Tally::of).unwrap_or_default();
+        self.risk.recount(&self.account.key, &tally, &hold, self.now);
         let known = self.hold(hold.id).map(|known| known.state);
         if known.is_none() {
             self.made_holds.push(hold.id);
@@ -379,6 +385,7 @@ impl<'a> Posting<'a> {
             changed_rules: self.rules.into_values().collect(),
             changed_members: self.members.into_changed(),
             changed_licences: self.licences.into_rows(),
+            changed_risk: self.risk.into_rows(),
         }
     }
 }
@@ -399,6 +406,7 @@ pub(crate) struct Booked {
     pub(crate) changed_rules: Vec<Rule>,
     pub(crate) changed_members: Vec<(MemberKey, Member)>,
     pub(crate) changed_licences: LicenceRows,
+    pub(crate) changed_risk: RiskRows,
 }
 
 /// The earlier of two instants, where there is one.

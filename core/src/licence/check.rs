@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::terms::{Channel, Licence, LicenceKey, TemplateKey, quota, user_of_work};
 use super::uses::{LicenceUse, LicenceUses};
 use super::{LICENSE, VALID_FROM};
-use crate::credit::{TenantPolicy, named_enum};
+use crate::credit::{TenantPolicy, Work, named_enum};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
 use crate::facts::Facts;
@@ -112,24 +112,17 @@ pub(crate) struct Licensed {
 /// The licence for work with a template, if the tenant requires one.
 ///
 /// # Errors
-/// `template_not_found`; `none`, the denial of who has no licence; `authorization_missing`, `daily_quota_exceeded`,
+/// `template_not_found`; the denial of who has no licence; `authorization_missing`, `daily_quota_exceeded`,
 /// `quota_exceeded`.
-pub(crate) fn for_work(
-    case: &Case<'_>,
-    posting: &Posting<'_>,
-    template_id: Option<&TemplateId>,
-    user_id: Option<&UserId>,
-    policy_tag: Option<&PolicyTag>,
-    none: DenialKind,
-) -> Result<Licensed, Denial> {
-    let Some(template_id) = template_id.filter(|_| case.policy.licence_required) else {
-        return Ok(Licensed { key: None, policy_tag: policy_tag.cloned() });
+pub(crate) fn for_work(case: &Case<'_>, posting: &Posting<'_>, work: &Work<'_>) -> Result<Licensed, Denial> {
+    let Some(template_id) = work.template_id.filter(|_| case.policy.licence_required) else {
+        return Ok(Licensed { key: None, policy_tag: work.policy_tag.cloned() });
     };
     template_exists(case.policy, template_id)?;
-    let template = TemplateKey::of_work(&posting.account.key, template_id, user_id);
+    let template = TemplateKey::of_work(&work.account, template_id, work.user_id);
     let found = best(&posting.licences, case.policy, &template, None, case.now());
-    let found = found.ok_or_else(|| unlicensed(none, template_id, policy_tag))?;
-    let policy_tag = found.licence.terms.policy_tag.as_ref().or(policy_tag).cloned();
+    let found = found.ok_or_else(|| unlicensed(work.without_licence, template_id, work.policy_tag))?;
+    let policy_tag = found.licence.terms.policy_tag.as_ref().or(work.policy_tag).cloned();
     match found.reason {
         ReasonCode::Valid => Ok(Licensed { key: Some(found.key.clone()), policy_tag }),
         _ => Err(found.refusal(template_id, case.now()).tagged(policy_tag)),
@@ -274,10 +267,7 @@ impl<'a> Found<'a> {
             .with("remaining_quota", quota::shown(self.remaining))
             .with("daily_remaining", quota::shown(self.daily))
             .with("valid_until", self.licence.terms.valid_until.map_or(Value::Null, |until| until.to_string().into()));
-        match retry_at {
-            Some(at) => denial.retry_at(at),
-            None => denial.for_good(),
-        }
+        denial.until(retry_at)
     }
 
     /// When waiting alone makes the licence valid, as far as it can be known.

@@ -62,7 +62,8 @@ pub struct EstimateRequest {
     pub app_id: Option<AppId>,
     /// The unit of the app that is counted; it needs the app.
     pub usage_unit: Option<UsageUnit>,
-    /// The user who acts, where another pays. It has no price, and only says whose licence for the template counts.
+    /// The user who acts, where another pays; if none, the owner of the account. No part of the price: it says whose licence for the
+    /// template counts, and whose requests are counted.
     pub user_id: Option<UserId>,
     /// What the model is used for; where it is not said, one call that makes one image, as far as the model has prices for them.
     pub usage: Option<Usage>,

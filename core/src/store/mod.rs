@@ -36,8 +36,9 @@ pub trait Batch {
 /// The conformance suite (feature `testing`) proves them for any store.
 /// 1. **Atomic.** After `run` answers `Ok`, every change of the batch is durable; after `Err`, none is, unless
 ///    [`StoreError::may_have_applied`] says that this is not known.
-/// 2. **Serial.** Two batches that lock a common anchor (account, task, a tenant or user that can be blocked, member, licence) are decided
-///    one after the other, each on what the one before it committed. Operations by key are looked up after the locks are held.
+/// 2. **Serial.** Two batches that lock a common anchor (account, task, a tenant or user that can be blocked, member, licence, the
+///    count of a spender) are decided one after the other, each on what the one before it committed. Operations by key are looked up
+///    after the locks are held.
 ///    Batches that only read a tenant or user may share its lock.
 /// 3. **Clock.** [`Facts::now`] is [`crate::facts::batch_now`] of the clock and the `last_at` of every anchor locked, read
 ///    after the locks; a clock too far behind is [`StoreErrorKind::ClockBehind`], and nothing is decided.

@@ -1,9 +1,12 @@
 //! Random commands from a seed: over few tenants, owners, tasks and keys, so that collisions, replays, conflicts,
 //! expiries, late commits and ids of others are frequent.
 
+mod policies;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use policies::policies;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
@@ -11,10 +14,7 @@ use crate::command::{
     Block, BlockTarget, BlockedAccount, EraseText, ImportBalance, RecurGrant, RemoveMember, RevokeLicence, SetCreditLimit,
     SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, Unblock, VoidGrant,
 };
-use crate::credit::{
-    ConsumptionOrder, Every, ExpiredRefund, GrantType, LateCommit, LimitPeriod, LowBalance, MemberLimit, OverCapture, Payer,
-    Policies, Role, Scope, TenantPolicy,
-};
+use crate::credit::{Every, GrantType, LateCommit, LimitPeriod, LowBalance, MemberLimit, OverCapture, Role, Scope};
 use crate::id::{
     AppId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, RuleId, TaskId,
     TemplateId, TenantId, Unit, UserId,
@@ -131,33 +131,6 @@ impl Step {
         }
         command
     }
-}
-
-/// The policies of the tenants that the commands are of: one has the default, one all that can differ from it.
-#[must_use]
-pub fn policies() -> Policies {
-    let types = vec![GrantType::Purchased, GrantType::Trial];
-    #[expect(clippy::expect_used, reason = "the words and the order are constants")]
-    let (order, operator, tenant_id, zone) = (
-        ConsumptionOrder::new(types).expect("each type stands once"),
-        Operator::new("ops").expect("the word is an id"),
-        TenantId::new("globex").expect("the word is an id"),
-        "Asia/Shanghai".parse().expect("the zone is in the list"),
-    );
-    let globex = TenantPolicy {
-        payer: Payer::Tenant,
-        consumption_order: order,
-        expired_refund: ExpiredRefund::Forfeit,
-        refund_window_days: Some(2),
-        refund_operators: Some([operator].into()),
-        answer_retention_days: None,
-        zone,
-        licence_required: true,
-        tells_quota_exceeded: true,
-        ..TenantPolicy::default()
-    };
-    let default = TenantPolicy { answer_retention_days: None, licence_required: true, ..TenantPolicy::default() };
-    Policies::new(default).tenant(tenant_id, globex)
 }
 
 /// A random sequence of so many steps; the same for the same seed.
@@ -319,7 +292,8 @@ impl Generator {
         let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..150))).ok());
         let expected_version = self.chance(4).then_some(0);
         let remember_denials = idempotency_key.is_some() && self.chance(15);
-        let context = Context { idempotency_key, expected_version, remember_denials, ..Context::of(tenant_id) };
+        let verified = self.chance(10);
+        let context = Context { idempotency_key, expected_version, remember_denials, verified, ..Context::of(tenant_id) };
         (about, Command { context, body })
     }
 

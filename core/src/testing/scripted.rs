@@ -17,6 +17,7 @@ use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind, StoredOperation, Terms, text_hash};
 use crate::licence::LicenceRows;
 use crate::owner::AccountKey;
+use crate::risk::RiskRows;
 use crate::store::Batch;
 use crate::time::{Clock, Timestamp};
 
@@ -105,6 +106,7 @@ impl Draft {
                 subjects: Vec::new(),
                 members: Vec::new(),
                 licences: LicenceRows::default(),
+                risk: RiskRows::default(),
             },
         }
     }
@@ -229,6 +231,7 @@ impl Draft {
             price_basis: None,
             policy_tag: None,
             licence_id: None,
+            counted_for: None,
             over_capture: OverCapture::Reject,
             late_commit: LateCommit::Reject,
             created_at: self.now,

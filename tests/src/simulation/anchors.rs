@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use drawdown::ledger::{EntryKind, StoredOperation, Terms};
+use drawdown::ledger::{EntryKind, OperationKind, StoredOperation, Terms};
 use drawdown::{
     AccountKey, Charge, Command, GrantId, HoldId, LedgerId, LicenceKey, LicenceTerms, MemberKey, MemberReceipt, Policies, Receipt,
-    RemoveMember, RevokeLicence, RuleId, SetLicence, SetMember, Subject, SubmitDocuments, TaskId, TenantId, Timestamp,
+    RemoveMember, RevokeLicence, RiskKey, RuleId, SetLicence, SetMember, Spender, Subject, SubmitDocuments, TaskId, TenantId,
+    Timestamp,
 };
 
 /// How far the contract lets an anchor be ahead of the clock: 5 s.
@@ -24,6 +25,9 @@ pub(super) struct Anchors {
     licences: HashMap<LicenceKey, (LicenceTerms, Timestamp)>,
     holds: HashMap<HoldId, (AccountKey, Option<TaskId>)>,
     licensed: HashMap<HoldId, LicenceKey>,
+    risk: HashMap<RiskKey, Timestamp>,
+    /// Where holds count, and whether a user acted.
+    counted: HashMap<HoldId, (RiskKey, bool)>,
     grants: HashMap<GrantId, AccountKey>,
     charges: HashMap<LedgerId, AccountKey>,
     rules: HashMap<RuleId, AccountKey>,
@@ -60,6 +64,15 @@ impl Anchors {
         if let Some(licence_id) = receipt.of::<Charge>().and_then(|charge| charge.licence_id) {
             self.use_licence(&LicenceKey::new(account.tenant_id.clone(), licence_id), at);
         }
+        if stored.operation.kind == OperationKind::Charge
+            && let Some(entry) = stored.entries.last()
+        {
+            let user_id = entry.text.user_id.as_ref();
+            let keys = [RiskKey::of_requests(account, user_id), RiskKey::of_work(account, user_id, entry.app_id.as_ref())];
+            for key in keys {
+                self.risk.entry(key).and_modify(|last_at| *last_at = at.max(*last_at)).or_insert(at);
+            }
+        }
         let settled = usize::from(stored.operation.settled_count);
         for (place, entry) in stored.entries.iter().enumerate() {
             if let Some(grant) = entry.grant_id {
@@ -75,6 +88,19 @@ impl Anchors {
                 && let (Some(hold), Some(licence_id)) = (entry.hold_id, terms.licence_id.clone())
             {
                 self.licensed.insert(hold, LicenceKey::new(account.tenant_id.clone(), licence_id));
+            }
+            if let Some(Terms::Hold { terms, .. }) = &entry.terms
+                && let (Some(hold), Some(spender)) = (entry.hold_id, terms.counted_for)
+            {
+                let user_id = entry.text.user_id.as_ref().filter(|_| spender == Spender::User);
+                let key = RiskKey::of_work(account, user_id, terms.app_id.as_ref());
+                self.counted.insert(hold, (key, spender == Spender::User));
+            }
+            // Of a hold that has ended the user can be erased: then nobody knows where it counts.
+            if let Some((key, by_user)) = entry.hold_id.and_then(|hold| self.counted.get(&hold).cloned())
+                && (!by_user || place < settled || entry.text.user_id.is_some())
+            {
+                self.risk.entry(key).and_modify(|last_at| *last_at = at.max(*last_at)).or_insert(at);
             }
             // What is due is settled with its account: the licence may have been used later.
             if let Some(key) = entry.hold_id.and_then(|hold| self.licensed.get(&hold).cloned()) {
@@ -143,6 +169,7 @@ impl Anchors {
         let of_tasks = tasks.iter().filter_map(|task| self.tasks.get(task));
         let of_subjects = needs.subjects.iter().filter_map(|subject| self.subjects.get(subject));
         let of_members = needs.members.iter().filter_map(|member| self.members.get(member));
-        of_accounts.chain(of_tasks).chain(of_subjects).chain(of_members).chain(of_licences).copied().collect()
+        let of_risk = needs.risk.iter().filter_map(|key| self.risk.get(key));
+        of_accounts.chain(of_tasks).chain(of_subjects).chain(of_members).chain(of_licences).chain(of_risk).copied().collect()
     }
 }

@@ -11,6 +11,7 @@ use crate::ledger::{Entry, StoredOperation};
 use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey};
 use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey, Subject};
+use crate::risk::{RiskCount, RiskKey, RiskUse};
 use crate::time::Timestamp;
 
 /// All rows.
@@ -32,6 +33,10 @@ pub(super) struct Books {
     /// The first to expire first.
     pub(super) uses_of_licences: Map<LicenceKey, BTreeSet<(Timestamp, HoldId)>>,
     pub(super) licence_users: Map<(LicenceKey, UserId), u64>,
+    pub(super) risk: Map<RiskKey, RiskCount>,
+    pub(super) risk_uses: Map<HoldId, (RiskKey, RiskUse)>,
+    /// The first to expire first.
+    pub(super) risk_uses_of: Map<RiskKey, BTreeSet<(Timestamp, HoldId)>>,
     /// In the order of the feed, shared with the receipts: the position of an operation is its index and 1, whatever stands in it.
     pub(super) operations: Vec<Arc<StoredOperation>>,
     pub(super) by_op_id: Map<OpId, usize>,

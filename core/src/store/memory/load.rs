@@ -7,12 +7,15 @@ use super::super::{StoreError, StoreErrorKind};
 use super::books::{AccountRow, Books, Place};
 use crate::credit::{Grant, Hold, Rule};
 use crate::error::Error;
-use crate::facts::{AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, Task, batch_now, holders, licences_of_holds};
+use crate::facts::{
+    AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, Task, batch_now, holders, licences_of_holds, risk_of_holds,
+};
 use crate::id::{GrantId, LedgerId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, EntryKind};
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::map::{Map, Set};
 use crate::owner::{AccountKey, MemberKey};
+use crate::risk::{RiskFacts, RiskKey};
 use crate::time::Timestamp;
 
 impl Books {
@@ -30,11 +33,13 @@ impl Books {
         facts.subjects = subjects.collect();
         self.load_members(needs.members.iter().cloned(), &mut facts);
         self.load_licences(needs, &mut facts);
+        needs.risk.iter().for_each(|key| self.load_risk(key, &mut facts));
         let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
         let anchors = anchors.chain(facts.subjects.values().map(|row| row.last_at));
         let anchors = anchors.chain(facts.members.values().map(|member| member.last_at));
         let anchors = anchors.chain(facts.licences.values().map(|known| known.licence.last_at));
+        let anchors = anchors.chain(facts.risk.values().map(|known| known.count.last_at));
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
         for (key, row) in rows {
             facts.accounts.insert(key, self.account_facts(row, facts.now));
@@ -43,7 +48,24 @@ impl Books {
         self.load_members(made_holds, &mut facts);
         self.load_licences_of_holds(&mut facts);
         self.load_due_uses(&mut facts);
+        risk_of_holds(&facts).iter().for_each(|key| self.load_risk(key, &mut facts));
+        self.load_due_risk_uses(&mut facts);
         Ok(facts)
+    }
+
+    fn load_risk(&self, key: &RiskKey, facts: &mut Facts) {
+        if let Some(count) = self.risk.get(key) {
+            let known = RiskFacts { count: count.clone(), due: BTreeMap::new() };
+            facts.risk.entry(key.clone()).or_insert(known);
+        }
+    }
+
+    fn load_due_risk_uses(&self, facts: &mut Facts) {
+        for (key, known) in &mut facts.risk {
+            let uses = self.risk_uses_of.get(key).into_iter().flatten();
+            let due = uses.take_while(|(expires_at, _)| *expires_at <= facts.now);
+            known.due = due.filter_map(|(_, id)| Some((*id, self.risk_uses.get(id)?.1.clone()))).collect();
+        }
     }
 
     /// The licences that are named: by themselves, by their template, or by a hold that is named.

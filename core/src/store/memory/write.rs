@@ -13,6 +13,7 @@ use crate::ledger::StoredOperation;
 use crate::licence::{LicenceRows, TemplateKey};
 use crate::map::{Map, Set};
 use crate::owner::AccountKey;
+use crate::risk::RiskRows;
 
 /// What the changes checked so far would add.
 #[derive(Default)]
@@ -149,6 +150,7 @@ impl Books {
         self.subjects.extend(changes.subjects.into_iter().map(|(subject, row)| ((tenant_id.clone(), subject), row)));
         self.members.extend(changes.members);
         self.write_licences(changes.licences);
+        self.write_risk(changes.risk);
         for (ledger_id, refunded) in changes.refunded {
             let index = self.by_op_id.get(&ledger_id.operation().0);
             if let Some(stored) = index.and_then(|index| self.operations.get_mut(*index)) {
@@ -251,6 +253,20 @@ impl Books {
             }
         }
         self.licence_users.extend(rows.users);
+    }
+
+    fn write_risk(&mut self, rows: RiskRows) {
+        self.risk.extend(rows.counts);
+        for (hold_id, (key, reserved)) in rows.uses {
+            let uses = self.risk_uses_of.entry(key.clone()).or_default();
+            if let Some((_, before)) = self.risk_uses.remove(&hold_id) {
+                uses.remove(&(before.expires_at, hold_id));
+            }
+            if let Some(reserved) = reserved {
+                uses.insert((reserved.expires_at, hold_id));
+                self.risk_uses.insert(hold_id, (key, reserved));
+            }
+        }
     }
 
     fn append(&mut self, stored: Arc<StoredOperation>) {

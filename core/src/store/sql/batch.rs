@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::codec;
-use super::licences;
 use super::remembered::Remembered;
 use super::statements as sql;
 use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, Value, corrupt, count, params};
+use super::{licences, risk};
 use crate::changes::Changes;
-use crate::facts::{AccountFacts, Facts, LicenceFacts, MAX_ERASED, Needs, batch_now, holders, licences_of_holds};
+use crate::facts::{AccountFacts, Facts, LicenceFacts, MAX_ERASED, Needs, batch_now, holders, licences_of_holds, risk_of_holds};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::StoredOperation;
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::map::{Map, Set};
 use crate::owner::{AccountKey, MemberKey, Subject};
+use crate::risk::{RiskFacts, RiskKey};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
@@ -99,6 +100,8 @@ enum Lookup {
     Template(TemplateKey),
     LicenceUser(LicenceKey, UserId),
     DueUses(LicenceKey),
+    Risk(RiskKey),
+    DueRiskUses(RiskKey),
     LastPosition,
     LastAccount,
 }
@@ -152,6 +155,7 @@ impl BatchMachine {
         needs.members.iter().for_each(|member| machine.ask(Lookup::Member(member.clone())));
         needs.licences.iter().for_each(|licence| machine.ask(Lookup::Licence(licence.clone())));
         needs.templates.iter().for_each(|template| machine.ask(Lookup::Template(template.clone())));
+        needs.risk.iter().for_each(|key| machine.ask(Lookup::Risk(key.clone())));
         machine
     }
 
@@ -258,6 +262,7 @@ impl BatchMachine {
             // The holds that are due are known too, and with them all whose use can change.
             holders(&self.facts).into_iter().for_each(|member| self.ask(Lookup::Member(member)));
             self.ask_licences();
+            self.ask_risk();
         }
         if self.queued.is_empty() {
             self.phase = Phase::Deciding;
@@ -282,6 +287,14 @@ impl BatchMachine {
         reserved.into_iter().for_each(|key| self.ask(Lookup::DueUses(key)));
     }
 
+    /// Where all these holds count, and what comes back to the counts that are known.
+    fn ask_risk(&mut self) {
+        risk_of_holds(&self.facts).into_iter().for_each(|key| self.ask(Lookup::Risk(key)));
+        let reserved = self.facts.risk.iter().filter(|(_, known)| known.count.reserved > 0);
+        let reserved: Vec<RiskKey> = reserved.map(|(key, _)| key.clone()).collect();
+        reserved.into_iter().for_each(|key| self.ask(Lookup::DueRiskUses(key)));
+    }
+
     /// Remembers what was read.
     fn remember(&mut self) {
         if !self.presumes {
@@ -301,7 +314,8 @@ impl BatchMachine {
         let subjects = self.facts.subjects.values().map(|row| row.last_at);
         let members = self.facts.members.values().map(|member| member.last_at);
         let licences = self.facts.licences.values().map(|known| known.licence.last_at);
-        let anchors = accounts.chain(tasks).chain(subjects).chain(members).chain(licences);
+        let risk = self.facts.risk.values().map(|known| known.count.last_at);
+        let anchors = accounts.chain(tasks).chain(subjects).chain(members).chain(licences).chain(risk);
         let now = batch_now(self.clock, anchors).map_err(clock_behind)?;
         self.facts.now = now;
         self.phase = Phase::Due;
@@ -355,6 +369,8 @@ impl BatchMachine {
             Lookup::Template(template) => licences::by_template(template),
             Lookup::LicenceUser(key, user_id) => licences::used_by(key, user_id),
             Lookup::DueUses(key) => licences::due_uses(key, self.facts.now),
+            Lookup::Risk(key) => risk::by_key(key),
+            Lookup::DueRiskUses(key) => risk::due_uses(key, self.facts.now),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -494,6 +510,16 @@ impl BatchMachine {
             Lookup::DueUses(key) => {
                 let known = self.facts.licences.get_mut(&key).ok_or_else(|| corrupt("a licence vanished while it was read"))?;
                 known.due = rows.iter().map(licences::reserved).collect::<Result<_, _>>()?;
+            }
+            Lookup::Risk(key) => {
+                if let Some(row) = rows.first() {
+                    let count = risk::counted(&key, row)?;
+                    self.facts.risk.insert(key, RiskFacts { count, due: BTreeMap::new() });
+                }
+            }
+            Lookup::DueRiskUses(key) => {
+                let known = self.facts.risk.get_mut(&key).ok_or_else(|| corrupt("a count vanished while it was read"))?;
+                known.due = rows.iter().map(risk::reserved).collect::<Result<_, _>>()?;
             }
             Lookup::LastPosition => {
                 self.remembered.last_position = Some(codec::single("operations", "position", rows)?.unwrap_or(0));

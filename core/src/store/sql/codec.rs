@@ -17,6 +17,7 @@ use crate::id::{
 };
 use crate::ledger::{AccountHead, ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
 use crate::owner::{AccountKey, MemberKey, Subject};
+use crate::risk::Spender;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -179,6 +180,7 @@ pub(super) fn hold(row: Row<'_>) -> Result<(Arc<AccountKey>, Hold), StoreError> 
         price_basis: columns.optional_id("price_basis", PriceBasis::new)?,
         policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
         licence_id: columns.optional_id("licence_id", LicenceId::new)?,
+        counted_for: columns.optional_word("counted_for", Spender::from_name)?,
         over_capture,
         late_commit,
         created_at,
@@ -562,6 +564,7 @@ pub(super) fn hold_terms_params(account_id: i64, terms: &HoldTerms) -> Vec<Value
         terms.price_basis.as_ref().map(PriceBasis::as_str),
         terms.policy_tag.as_ref().map(PolicyTag::as_str),
         terms.licence_id.as_ref().map(LicenceId::as_str),
+        terms.counted_for.map(Spender::as_str),
     ]
 }
 

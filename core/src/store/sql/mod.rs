@@ -10,6 +10,7 @@ mod licences;
 mod page;
 mod query;
 mod remembered;
+mod risk;
 mod row;
 mod rows;
 mod statements;

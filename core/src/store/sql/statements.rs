@@ -111,7 +111,7 @@ macro_rules! hold {
             account_key!(),
             ", h.hold_id, h.state, h.amount, h.captured, h.created_at, h.expires_at, ",
             "h.over_capture, h.late_commit, h.draw, h.task_id, h.template_id, h.app_id, h.user_id, h.scene, h.price_basis, ",
-            "h.policy_tag, h.licence_id FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
+            "h.policy_tag, h.licence_id, h.counted_for FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
             $rest
         )
     };
@@ -253,6 +253,11 @@ statements! {
                 WHERE tenant_id = ?1 AND licence_id = ?2 AND expires_at <= ?3";
     LICENCE_USER = "SELECT used FROM licence_users WHERE tenant_id = ?1 AND licence_id = ?2 AND user_id = ?3";
 
+    RISK_COUNT = "SELECT day_from, used, count, reserved, velocity, alerted_at, last_at FROM risk_counts \
+                  WHERE tenant_id = ?1 AND spender = ?2 AND app_id = ?3 AND unit = ?4";
+    DUE_RISK_USES = "SELECT hold_id, used, count, made_at, expires_at FROM risk_uses \
+                     WHERE tenant_id = ?1 AND spender = ?2 AND app_id = ?3 AND unit = ?4 AND expires_at <= ?5";
+
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
     OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
     KEY_TAKEN = "SELECT 1 FROM operations WHERE tenant_id = ?1 AND idempotency_key = ?2";
@@ -341,8 +346,8 @@ statements! {
     GRANT_UPDATE = "UPDATE grants SET state = ?2, expires_at = ?3, remaining = ?4, held = ?5 WHERE grant_row = ?1";
     HOLD_INSERT =
         "INSERT INTO holds (hold_id, state, expires_at, draw, captured, account_id, amount, created_at, over_capture, \
-         late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag, licence_id) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+         late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag, licence_id, \
+         counted_for) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
     HOLD_UPDATE = "UPDATE holds SET state = ?2, expires_at = ?3, draw = ?4, captured = ?5 WHERE hold_id = ?1";
     RULE_INSERT =
         "INSERT INTO rules (rule_id, state, next, next_at, account_id, terms, reason, metadata) \
@@ -376,4 +381,14 @@ statements! {
     LICENCE_USER_UPSERT =
         "INSERT INTO licence_users (tenant_id, licence_id, user_id, used) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id, \
          licence_id, user_id) DO UPDATE SET used = excluded.used";
+    RISK_COUNT_UPSERT =
+        "INSERT INTO risk_counts (tenant_id, spender, app_id, unit, day_from, used, count, reserved, velocity, alerted_at, last_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (tenant_id, spender, app_id, unit) DO UPDATE SET \
+         day_from = excluded.day_from, used = excluded.used, count = excluded.count, reserved = excluded.reserved, \
+         velocity = excluded.velocity, alerted_at = excluded.alerted_at, last_at = excluded.last_at";
+    RISK_USE_UPSERT =
+        "INSERT INTO risk_uses (hold_id, tenant_id, spender, app_id, unit, used, count, made_at, expires_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (hold_id) DO UPDATE SET used = excluded.used, \
+         count = excluded.count, expires_at = excluded.expires_at";
+    RISK_USE_END = "DELETE FROM risk_uses WHERE hold_id = ?1";
 }

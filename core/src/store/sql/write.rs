@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use super::statements as sql;
-use super::{Sql, Statement, Value, codec, corrupt, count, licences, params};
+use super::{Sql, Statement, Value, codec, corrupt, count, licences, params, risk};
 use crate::amount::Amount;
 use crate::changes::{Changes, Erased};
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
@@ -13,6 +13,7 @@ use crate::ledger::ChainHash;
 use crate::licence::{Licence, LicenceKey, LicenceUse};
 use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey, Subject};
+use crate::risk::{RiskCount, RiskKey, RiskUse};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -66,6 +67,8 @@ pub(super) struct Writes<'a> {
     licences: Latest<&'a LicenceKey, &'a Licence>,
     licence_uses: Latest<HoldId, &'a (LicenceKey, Option<LicenceUse>)>,
     licence_users: Latest<&'a (LicenceKey, UserId), u64>,
+    risk: Latest<&'a RiskKey, &'a RiskCount>,
+    risk_uses: Latest<HoldId, &'a (RiskKey, Option<RiskUse>)>,
     /// Run last: what is erased may have been written in this batch.
     erased: Vec<Statement<'a>>,
 }
@@ -158,6 +161,8 @@ impl<'a> Writes<'a> {
             licences: Latest::new(),
             licence_uses: Latest::new(),
             licence_users: Latest::new(),
+            risk: Latest::new(),
+            risk_uses: Latest::new(),
             erased: Vec::new(),
         }
     }
@@ -188,6 +193,7 @@ impl<'a> Writes<'a> {
             self.members.put(key, false, 0, member);
         }
         self.add_licences(changes);
+        self.add_risk(changes);
         Ok(())
     }
 
@@ -199,6 +205,14 @@ impl<'a> Writes<'a> {
             self.licence_uses.put(*hold_id, is_new, 0, reserved);
         }
         rows.users.iter().for_each(|(user, used)| self.licence_users.put(user, false, 0, *used));
+    }
+
+    fn add_risk(&mut self, changes: &'a Changes) {
+        changes.risk.counts.iter().for_each(|(key, row)| self.risk.put(key, false, 0, row));
+        for (hold_id, reserved) in &changes.risk.uses {
+            let is_new = changes.new_holds.iter().any(|hold| hold.id == *hold_id);
+            self.risk_uses.put(*hold_id, is_new, 0, reserved);
+        }
     }
 
     /// Adds what an operation booked in its account.
@@ -282,6 +296,12 @@ impl<'a> Writes<'a> {
             }
         }
         statements.extend(self.licence_users.into_rows().map(|(user, pending)| licences::write_user(user, pending.row)));
+        statements.extend(self.risk.into_rows().map(|(key, pending)| risk::write(key, pending.row)));
+        for (hold_id, Pending { is_new, row: (key, reserved), .. }) in self.risk_uses.into_rows() {
+            if !is_new || reserved.is_some() {
+                statements.push(risk::write_use(hold_id, key, reserved.as_ref()));
+            }
+        }
         statements.extend(self.erased);
         Ok(statements)
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::Subject;
 use super::desk::{
-    Desk, account, blocked, id, licence, licence_key, member, member_key, needs_account, run, second, tenant, units,
+    Desk, account, blocked, id, licence, licence_key, member, member_key, needs_account, risk_count, risk_key, run, second, tenant,
+    units,
 };
 use crate::facts::Needs;
 use crate::id::TaskId;
@@ -82,6 +83,7 @@ pub fn the_present_is_the_last_word_about_who_is_named(subject: &Subject) {
             changes.members.push((member_key("u"), member(second(4))));
             changes.licences.licences.insert(licence_key("own"), licence("poster", Some("u"), second(5)));
             changes.licences.licences.insert(licence_key("any"), licence("poster", None, second(2)));
+            changes.risk.counts.insert(risk_key("u"), risk_count(second(4)));
         })
     };
     desk.book(&account("a"), OperationKind::Block, put);
@@ -91,6 +93,8 @@ pub fn the_present_is_the_last_word_about_who_is_named(subject: &Subject) {
     assert_eq!(desk.at(1).facts(named).now, second(4));
     let named = Needs { licences: vec![licence_key("own")], ..Needs::default() };
     assert_eq!(desk.at(1).facts(named).now, second(5));
+    let named = Needs { risk: vec![risk_key("u")], ..Needs::default() };
+    assert_eq!(desk.at(1).facts(named).now, second(4));
     for (user, last) in [(Some(id("u")), 5), (Some(id("v")), 2), (None, 2)] {
         let named = Needs { templates: vec![TemplateKey::new(tenant(), id("poster"), user)], ..Needs::default() };
         assert_eq!(desk.at(1).facts(named).now, second(last));

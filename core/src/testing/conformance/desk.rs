@@ -15,6 +15,7 @@ use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId};
 use crate::ledger::{EntryPage, EntryQuery, OperationKind, StoredOperation};
 use crate::licence::{Channel, DayUse, Licence, LicenceKey, LicenceTerms};
 use crate::owner::{AccountKey, MemberKey};
+use crate::risk::{Arrival, RiskCount, RiskKey, Velocity, VelocityUse};
 use crate::store::{Answer, Query, Store, StoreError};
 use crate::testing::scripted::{Draft, ScriptedBatch};
 use crate::time::{Clock, ManualClock, Timestamp};
@@ -116,6 +117,25 @@ pub(super) fn bare_licence(template: &str, last_at: Timestamp) -> Licence {
     };
     let day = DayUse { used: 0, ..full.day };
     Licence { terms, submitted_documents: [].into(), revoked_at: None, used: 0, reserved: 0, day, ..full }
+}
+
+pub(super) fn risk_key(user: &str) -> RiskKey {
+    RiskKey::of_work(&account(user), None, Some(&id("app")))
+}
+
+/// A row with something of its own in every column.
+pub(super) fn risk_count(last_at: Timestamp) -> RiskCount {
+    let velocity = [Velocity::count(3, 60), Velocity::units(units(4), 3_600)];
+    let arrival = Arrival { at: second(9), rest: u64::MAX };
+    RiskCount {
+        day_from: second(1),
+        used: units(2),
+        count: 3,
+        reserved: 4,
+        velocity: velocity.map(|rule| VelocityUse { rule, arrival }).to_vec(),
+        alerted_at: Some(second(5)),
+        last_at,
+    }
 }
 
 /// A tenant or user that is blocked.

@@ -73,6 +73,7 @@ macro_rules! store_conformance {
             serial {
                 batches_of_one_account_are_decided_one_after_the_other,
                 batches_that_share_a_task_are_decided_one_after_the_other,
+                batches_that_share_a_spender_are_decided_one_after_the_other,
                 a_key_is_looked_up_when_the_locks_are_held,
             }
             clock {
@@ -149,6 +150,9 @@ macro_rules! store_conformance {
                 a_template_comes_with_the_licences_that_count,
                 a_hold_comes_with_its_licence,
                 a_reserved_use_comes_when_it_is_due,
+                a_spender_comes_as_it_was_written,
+                a_hold_comes_with_the_spender_whom_it_counts_for,
+                what_a_hold_reserves_comes_when_it_is_due,
             }
             reads {
                 an_account_reads_as_it_was_written,

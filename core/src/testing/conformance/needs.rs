@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::desk::{
-    Desk, account, bare_licence, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
+    Desk, account, bare_licence, blocked, id, licence, licence_key, member, member_key, needs_account, risk_count, risk_key,
+    second, tenant, units,
 };
 use crate::changes::Erased;
 use crate::credit::{GrantTerms, HoldState, Member, RuleTerms};
@@ -13,7 +14,8 @@ use crate::facts::{LicenceFacts, Needs, SubjectRow};
 use crate::id::{GrantId, HoldId, TaskId};
 use crate::ledger::{EntryText, OperationKind};
 use crate::licence::{LicenceKey, LicenceUse, TemplateKey};
-use crate::owner::{AccountKey, MemberKey, Subject as Who};
+use crate::owner::{AccountKey, MemberKey, Owner, Subject as Who};
+use crate::risk::{RiskCount, RiskFacts, RiskKey, RiskUse, Spender};
 use crate::testing::scripted::Draft;
 
 pub fn an_account_comes_with_its_open_grants(subject: &Subject) {
@@ -418,6 +420,79 @@ pub fn a_reserved_use_comes_when_it_is_due(subject: &Subject) {
     write(Some(extended.clone()));
     assert!(due(19).is_empty());
     assert_eq!(due(20), [(hold, extended)].into());
+    write(None);
+    assert!(due(20).is_empty());
+}
+
+pub fn a_spender_comes_as_it_was_written(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let keys = [
+        risk_key("a"),
+        RiskKey::of_work(&account("a"), None, None),
+        RiskKey::of_requests(&account("a"), Some(&id("u"))),
+        RiskKey::of_work(&AccountKey { owner: Owner::Pool, ..account("a") }, None, Some(&id("app"))),
+    ];
+    let bare = RiskCount { velocity: Vec::new(), alerted_at: None, reserved: 0, ..risk_count(second(0)) };
+    for row in [risk_count(second(0)), bare] {
+        let put =
+            |draft: Draft| draft.with(|changes| changes.risk.counts.extend(keys.iter().map(|key| (key.clone(), row.clone()))));
+        desk.book(&account("a"), OperationKind::Charge, put);
+        let facts = desk.facts(Needs { risk: keys.to_vec(), ..Needs::default() });
+        let known = RiskFacts { count: row.clone(), due: [].into() };
+        assert_eq!(facts.risk, keys.iter().map(|key| (key.clone(), known.clone())).collect());
+    }
+}
+
+/// Books a hold that counts for a user, and reserves something.
+fn hold_that_counts(desk: &Desk, key: &AccountKey, grant: GrantId, user: &str, until: i64) -> HoldId {
+    let put = |draft: Draft| {
+        draft.hold(grant, units(1), second(until), None).with(|changes| {
+            let hold = &mut changes.new_holds[0];
+            let terms = Arc::make_mut(&mut hold.terms);
+            (terms.user_id, terms.app_id, terms.counted_for) = (Some(id(user)), Some(id("app")), Some(Spender::User));
+            let reserved = RiskUse { used: units(1), count: 1, made_at: second(-3), expires_at: second(until) };
+            changes.risk.uses.insert(hold.id, (risk_key(user), Some(reserved)));
+            changes.risk.counts.insert(risk_key(user), risk_count(second(0)));
+        })
+    };
+    desk.book(key, OperationKind::Hold, put).new_holds[0].id
+}
+
+pub fn a_hold_comes_with_the_spender_whom_it_counts_for(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let grant = desk.grant(&key, 9);
+    let named = hold_that_counts(&desk, &key, grant, "named", 60);
+    hold_that_counts(&desk, &key, grant, "due", 10);
+    hold_that_counts(&desk, &key, grant, "later", 90);
+    let loaded = |at: i64, needs: Needs| desk.at(at).facts(needs).risk.into_keys().collect::<BTreeSet<RiskKey>>();
+    let of_hold = Needs { holds: vec![(tenant(), named)], ..Needs::default() };
+    assert_eq!(loaded(9, of_hold.clone()), [risk_key("named")].into());
+    assert_eq!(loaded(9, needs_account(&key)), [].into());
+    assert_eq!(loaded(10, needs_account(&key)), [risk_key("due")].into());
+    assert_eq!(loaded(10, of_hold), [risk_key("due"), risk_key("named")].into());
+}
+
+pub fn what_a_hold_reserves_comes_when_it_is_due(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let key = account("a");
+    let grant = desk.grant(&key, 9);
+    let hold = hold_that_counts(&desk, &key, grant, "u", 10);
+    let due = |at: i64| {
+        let needs = Needs { risk: vec![risk_key("u")], ..Needs::default() };
+        desk.at(at).facts(needs).risk.remove(&risk_key("u")).unwrap().due
+    };
+    let write = |reserved: Option<RiskUse>| {
+        let put = |draft: Draft| draft.with(|changes| _ = changes.risk.uses.insert(hold, (risk_key("u"), reserved.clone())));
+        desk.at(0).book(&key, OperationKind::Extend, put);
+    };
+    let reserved = RiskUse { used: units(1), count: 1, made_at: second(-3), expires_at: second(10) };
+    assert!(due(9).is_empty());
+    assert_eq!(due(10), [(hold, reserved.clone())].into());
+    let captured = RiskUse { used: units(0), count: 0, expires_at: second(20), ..reserved };
+    write(Some(captured.clone()));
+    assert!(due(19).is_empty());
+    assert_eq!(due(20), [(hold, captured)].into());
     write(None);
     assert!(due(20).is_empty());
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::desk::{
-    Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
+    Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, risk_count, risk_key, second,
+    tenant, units,
 };
 use crate::credit::{Grant, Hold, Member};
 use crate::event::{Consumer, EventCursor};
@@ -14,6 +15,7 @@ use crate::id::{GrantId, HoldId, TaskId, TenantId, UserId};
 use crate::ledger::{OperationKind, StoredOperation};
 use crate::licence::{LicenceKey, LicenceUse, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Subject as Who};
+use crate::risk::{RiskFacts, RiskKey, RiskUse};
 use crate::store::{Answer, Query, StoreErrorKind};
 use crate::testing::scripted::Draft;
 use crate::time::Timestamp;
@@ -30,6 +32,7 @@ struct Dump {
     licences: BTreeMap<LicenceKey, LicenceFacts>,
     licence_users: BTreeMap<(LicenceKey, UserId), u64>,
     consumer: Option<EventCursor>,
+    risk: BTreeMap<RiskKey, RiskFacts>,
 }
 
 fn dump(desk: &Desk, task: &TaskId) -> Dump {
@@ -44,7 +47,8 @@ fn dump(desk: &Desk, task: &TaskId) -> Dump {
         (image.facts.account, image.facts.grants.into_iter().collect(), holds)
     };
     let templates = vec![TemplateKey::new(tenant(), id("poster"), Some(id("u")))];
-    let needs = Needs { subjects: vec![(tenant(), Who::Tenant)], members: vec![member_key("u")], templates, ..Needs::default() };
+    let (subjects, members, risk) = (vec![(tenant(), Who::Tenant)], vec![member_key("u")], vec![risk_key("u")]);
+    let needs = Needs { subjects, members, templates, risk, ..Needs::default() };
     let facts = desk.facts(needs);
     let (subjects, members) = (facts.subjects.into_iter().collect(), facts.members.into_iter().collect());
     let (licences, licence_users) = (facts.licences.into_iter().collect(), facts.licence_users.into_iter().collect());
@@ -53,6 +57,7 @@ fn dump(desk: &Desk, task: &TaskId) -> Dump {
         members,
         licences,
         licence_users,
+        risk: facts.risk.into_iter().collect(),
         feed: desk.feed(None, 0, 100),
         accounts: keys.into_iter().map(image).collect(),
         task,
@@ -81,6 +86,9 @@ fn book_some(desk: &Desk, task: &TaskId) {
             let reserved = LicenceUse { user_id: Some(id("u")), made_at: second(-2), expires_at: second(-1) };
             let hold_id = HoldId::derive(changes.op_id(), 7);
             changes.licences.uses.insert(hold_id, (licence_key("l"), Some(reserved)));
+            changes.risk.counts.insert(risk_key("u"), risk_count(second(0)));
+            let reserved = RiskUse { used: units(1), count: 1, made_at: second(-2), expires_at: second(-1) };
+            changes.risk.uses.insert(hold_id, (risk_key("u"), Some(reserved)));
         })
     };
     desk.book(&account("a"), OperationKind::Block, who);
@@ -96,6 +104,7 @@ pub fn everything_is_as_it_was(subject: &Subject) {
     assert_eq!((before.subjects.len(), before.members.len()), (1, 1));
     assert_eq!(before.consumer, Some(EventCursor::end_of(3)));
     assert_eq!((before.licences[&licence_key("l")].due.len(), before.licence_users.len()), (1, 1));
+    assert_eq!(before.risk[&risk_key("u")].due.len(), 1);
     drop(desk);
     subject.close();
     assert_eq!(dump(&Desk::new(subject), &task), before);

@@ -6,10 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::Subject;
-use super::desk::{Desk, account, ask, id, needs_account, run, second, tenant, units};
+use super::desk::{Desk, account, ask, id, needs_account, risk_count, risk_key, run, second, tenant, units};
+use crate::changes::Changes;
 use crate::facts::Needs;
 use crate::id::TaskId;
 use crate::ledger::{EntryQuery, EntryScope, MAX_PAGE, OperationKind, PageOrder};
+use crate::risk::RiskCount;
 use crate::store::{Answer, Query};
 use crate::testing::scripted::Draft;
 use crate::time::ManualClock;
@@ -75,6 +77,32 @@ pub fn batches_that_share_a_task_are_decided_one_after_the_other(subject: &Subje
     });
     let frozen = accounts.iter().filter(|key| desk.account(key, second(0)).unwrap().account.open_holds == 1).count();
     assert_eq!(frozen, 1, "one hold for one task");
+}
+
+pub fn batches_that_share_a_spender_are_decided_one_after_the_other(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let spender = risk_key("u");
+    let needs_spender = |accounts| Needs { accounts, risk: vec![spender.clone()], ..Needs::default() };
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, spender, key) = (subject.store(), &spender, account(&format!("u{thread}")));
+            let needs = needs_spender(vec![key.clone()]);
+            scope.spawn(move || {
+                let clock = ManualClock::at(second(0));
+                for _ in 0..BATCHES {
+                    run(&*store, &clock, needs.clone(), |facts| {
+                        linger();
+                        let count = facts.risk.get(spender).map_or(0, |known| known.count.count) + 1;
+                        let row = RiskCount { count, ..risk_count(second(0)) };
+                        let put = |changes: &mut Changes| _ = changes.risk.counts.insert(spender.clone(), row);
+                        vec![Draft::of(&facts, &key, OperationKind::Grant).grant(units(1), None).with(put).done()]
+                    });
+                }
+            });
+        }
+    });
+    let count = desk.facts(needs_spender(Vec::new())).risk[&spender].count.count;
+    assert_eq!(usize::try_from(count), Ok(THREADS * BATCHES));
 }
 
 pub fn a_key_is_looked_up_when_the_locks_are_held(subject: &Subject) {

@@ -2,13 +2,15 @@
 
 use super::Subject;
 use super::desk::{
-    Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
+    Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, risk_count, risk_key, second,
+    tenant, units,
 };
 use crate::facts::{Facts, Needs};
 use crate::id::{GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{EntryQuery, EntryScope, OperationKind};
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Owner, Subject as Who};
+use crate::risk::RiskKey;
 use crate::store::{Answer, Query};
 use crate::testing::scripted::{Draft, next_op_id};
 
@@ -30,6 +32,7 @@ fn book_everything(desk: &Desk) -> Own {
         draft.with(|changes| {
             changes.licences.licences.insert(licence_key("l"), licence("a", Some("u"), second(0)));
             changes.licences.users.insert((licence_key("l"), id("u")), 3);
+            changes.risk.counts.insert(risk_key("a"), risk_count(second(0)));
         })
     };
     let everything = |draft: Draft| of_licence(of_member(of_user(of_tenant(draft.key("k").grant(units(10), None)))));
@@ -56,6 +59,7 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         members: vec![MemberKey::new(tenant_id.clone(), id("o"), id("a"))],
         licences: vec![LicenceKey::new(tenant_id.clone(), id("l"))],
         templates: vec![TemplateKey::new(tenant_id.clone(), id("a"), Some(id("u")))],
+        risk: vec![RiskKey { tenant_id: tenant_id.clone(), ..risk_key("a") }],
     }
 }
 
@@ -74,6 +78,7 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.licences.is_empty(), "{:?}", facts.licences);
     assert!(facts.template_licences.values().all(Vec::is_empty), "{:?}", facts.template_licences);
     assert!(facts.licence_users.is_empty(), "{:?}", facts.licence_users);
+    assert!(facts.risk.is_empty(), "{:?}", facts.risk);
 }
 
 pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
@@ -84,6 +89,7 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len(), found.rules.len()), (1, 1, 1, 1));
     assert_eq!((found.texts.len(), found.subjects.len(), found.members.len()), (1, 2, 1));
     assert_eq!((found.licences.len(), found.template_licences.len(), found.licence_users.len()), (1, 1, 1));
+    assert_eq!(found.risk.len(), 1);
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -134,6 +140,13 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
             TemplateKey::new(tenant(), id("other"), Some(id("u"))),
             TemplateKey::new(tenant(), id("a"), Some(id("other"))),
             TemplateKey::new(tenant(), id("a"), None),
+        ],
+        risk: vec![
+            risk_key("other"),
+            RiskKey::of_work(&account("a"), None, None),
+            RiskKey::of_work(&account("a"), None, Some(&id("other"))),
+            RiskKey::of_work(&AccountKey { unit: id("UC"), ..account("a") }, None, Some(&id("app"))),
+            RiskKey::of_requests(&account("a"), None),
         ],
     };
     assert_nothing(&desk.facts(needs));

@@ -7,6 +7,7 @@
 
 mod licences;
 mod recur;
+mod risk;
 mod rules;
 mod spending;
 
@@ -44,6 +45,8 @@ pub struct Effects {
     pub band: Option<Band>,
     /// What is left of the licence, and how often the user has used it.
     pub quota: Option<(i64, u64)>,
+    /// Compliance is told of an anomaly.
+    pub told: bool,
 }
 
 /// What the model answers.
@@ -97,6 +100,8 @@ struct Freeze {
     permit: Option<usize>,
     /// Whose use of the licence it is. Erasing who acted does not change it.
     permitted: Option<UserId>,
+    /// A user acted, known or erased since.
+    acted: bool,
     id: Option<HoldId>,
     /// The number of its first entry, as the receipt says.
     seq: u64,
@@ -143,9 +148,12 @@ pub struct Model {
     stops: Vec<spending::Stop>,
     colleagues: Vec<spending::Colleague>,
     permits: Vec<licences::Permit>,
+    tallies: Vec<risk::Tally>,
     answers: Vec<(Command, Answer)>,
     /// What the command that is decided expects.
     expected: Option<u64>,
+    /// The user is known to mean it.
+    verified: bool,
 }
 
 /// What a key answers again.
@@ -270,6 +278,7 @@ impl Model {
         }
         let tenant = &command.context.tenant_id;
         self.expected = command.context.expected_version;
+        self.verified = command.context.verified;
         let (purse, mut effects) = match &command.body {
             Body::Grant(ask) => {
                 let (purse, now) = self.begin(clock, tenant, Some(&ask.owner), None, ask.unit.as_ref(), None)?;
@@ -290,8 +299,10 @@ impl Model {
             Body::Hold(ask) => {
                 let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
                 let clock = clock.max(self.last_word(tenant, payer, user, ask.template_id.as_ref())?);
+                let account = self.would_pay(tenant, payer, user, ask.unit.as_ref())?;
+                let clock = clock.max(self.last_tallied(&account, user, ask.app_id.as_ref(), false));
                 let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
-                self.may_spend(purse, user, ask.amount.micros(), now)?;
+                self.may_spend(purse, user, ask.app_id.as_ref(), ask.amount.micros(), now)?;
                 (purse, self.hold(purse, now, ask)?)
             }
             Body::Extend(ask) => {
@@ -309,8 +320,11 @@ impl Model {
             Body::Charge(ask) => {
                 let (payer, user, task) = (ask.payer.as_ref(), ask.user_id.as_ref(), ask.task_id.as_ref());
                 let clock = clock.max(self.last_word(tenant, payer, user, ask.template_id.as_ref())?);
+                let account = self.would_pay(tenant, payer, user, ask.unit.as_ref())?;
+                let clock = clock.max(self.last_tallied(&account, user, ask.app_id.as_ref(), true));
+                self.refuse_requests(clock, &account, ask)?;
                 let (purse, now) = self.begin(clock, tenant, payer, user, ask.unit.as_ref(), task)?;
-                self.may_spend(purse, user, ask.amount.micros(), now)?;
+                self.may_spend(purse, user, ask.app_id.as_ref(), ask.amount.micros(), now)?;
                 (purse, self.charge(purse, now, ask)?)
             }
             Body::Refund(ask) => {
@@ -464,6 +478,7 @@ impl Model {
         let task = self.freezes[freeze].ask.task_id.clone();
         let now = self.present(clock.max(self.last_of_permit(freeze)), self.freezes[freeze].purse, task.as_ref());
         self.touch(self.freezes[freeze].permit, now);
+        self.touch_tally(freeze, now);
         Ok((freeze, now))
     }
 
@@ -495,6 +510,7 @@ impl Model {
             let Freeze { purse: of, state, until, permit, .. } = self.freezes[freeze];
             if of == purse && state == HoldState::Frozen && until <= now {
                 self.touch(permit, now);
+                self.touch_tally(freeze, now);
             }
         }
         self.settle(purse, now);
@@ -525,7 +541,9 @@ impl Model {
             if self.freezes[freeze].purse == purse && due {
                 self.freezes[freeze].state = HoldState::Expired;
                 let lines = std::mem::take(&mut self.freezes[freeze].lines);
-                self.unuse(freeze, lines.iter().map(|(_, part)| part).sum());
+                let all = lines.iter().map(|(_, part)| part).sum();
+                self.unuse(freeze, all);
+                self.unspend(freeze, all, true);
                 self.unfreeze(purse, &lines, self.freezes[freeze].until);
             }
         }
@@ -570,6 +588,11 @@ impl Freeze {
     fn state_at(&self, now: i64) -> HoldState {
         if self.state == HoldState::Frozen && self.until <= now { HoldState::Expired } else { self.state }
     }
+
+    /// The user who acted, or that none did; none if the user was erased.
+    fn known_user(&self) -> Option<Option<&UserId>> {
+        (self.ask.user_id.is_some() == self.acted).then_some(self.ask.user_id.as_ref())
+    }
 }
 
 /// Whether two commands come under one key.
@@ -581,6 +604,6 @@ fn same_key(one: &Command, other: &Command) -> bool {
 /// The fields that decide whether two commands are the same.
 fn what_is_asked(command: &Command) -> serde_json::Map<String, serde_json::Value> {
     let mut fields = command.to_fields();
-    fields.retain(|name, _| !matches!(name.as_str(), "metadata" | "actor" | "request_id" | "deadline"));
+    fields.retain(|name, _| !matches!(name.as_str(), "metadata" | "actor" | "request_id" | "deadline" | "verified"));
     fields
 }

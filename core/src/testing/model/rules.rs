@@ -188,6 +188,8 @@ impl Model {
             return Err(PreDeductAlreadyProcessed);
         }
         let permit = self.permit_for(purse, ask.template_id.as_ref(), ask.user_id.as_ref(), now, AuthorizationNotFound)?;
+        let (user, app, amount) = (ask.user_id.as_ref(), ask.app_id.as_ref(), ask.amount.micros());
+        let told = self.may_risk(purse, user, app, amount, now)?;
         let open = |freeze: &&Freeze| freeze.purse == purse && freeze.state == HoldState::Frozen;
         if self.freezes.iter().filter(open).count() >= MAX_OPEN_HOLDS {
             return Err(CapacityExceeded);
@@ -198,11 +200,27 @@ impl Model {
         let (state, draw) = (HoldState::Frozen, Some(lines.clone()));
         let (made_at, captured, id, seq) = (now, 0, None, 0);
         let permitted = self.who(purse, ask.user_id.as_ref());
-        self.freezes.push(Freeze { purse, ask: ask.clone(), made_at, until, state, lines, captured, permit, permitted, id, seq });
+        let (ask, acted) = (ask.clone(), ask.user_id.is_some());
+        self.freezes.push(Freeze {
+            purse,
+            ask: ask.clone(),
+            made_at,
+            until,
+            state,
+            lines,
+            captured,
+            permit,
+            permitted,
+            acted,
+            id,
+            seq,
+        });
         self.touch(permit, now);
-        self.use_up(purse, ask.user_id.as_ref(), Some(self.freezes.len() - 1), now, ask.amount.micros());
+        let freeze = Some(self.freezes.len() - 1);
+        self.use_up(purse, user, freeze, now, amount);
+        self.spend(purse, user, app, freeze, now, (amount, 1), told);
         let quota = self.quota(permit, purse, ask.user_id.as_ref(), now);
-        Ok(Effects { draw, quota, expires_at: Some(until), ..Effects::default() })
+        Ok(Effects { draw, quota, told, expires_at: Some(until), ..Effects::default() })
     }
 
     fn freeze(&mut self, purse: usize, lines: &Lines) {
@@ -270,8 +288,14 @@ impl Model {
         }
         self.purses[purse].gone += cost;
         self.use_up(purse, held.user_id.as_ref(), None, now, excess);
+        // A late commit is work anew, unless a part was captured before.
+        let anew = i64::from(late && self.freezes[freeze].captured == 0 && (cost > 0 || ask.last));
+        if let (Some(user), true) = (self.freezes[freeze].clone().known_user(), excess > 0 || anew > 0) {
+            self.spend(purse, user, held.app_id.as_ref(), None, now, (excess, anew), false);
+        }
         if ask.last {
             self.unuse(freeze, total(&lines));
+            self.unspend(freeze, total(&lines), false);
         }
         let came_back = if ask.last { self.unfreeze(purse, &std::mem::take(&mut lines), now) } else { 0 };
         let status = if ask.last { HoldState::Committed } else { state };
@@ -318,6 +342,7 @@ impl Model {
         let status = if ask.amount.is_some() { HoldState::Frozen } else { HoldState::Cancelled };
         let held_now = total(&lines);
         self.unuse(freeze, amount);
+        self.unspend(freeze, amount, status == HoldState::Cancelled);
         (self.freezes[freeze].state, self.freezes[freeze].lines) = (status, lines);
         let (released, held, change) = (Some(amount), Some(held_now), Some(change));
         Ok(Effects { released, held, change, status: Some(status), ..Effects::default() })
@@ -358,7 +383,9 @@ impl Model {
 
     pub(super) fn charge(&mut self, purse: usize, now: i64, ask: &Charge) -> Result<Effects, DenialKind> {
         let tenant = self.purses[purse].key.tenant_id.clone();
-        let permit = self.permit_for(purse, ask.template_id.as_ref(), ask.user_id.as_ref(), now, AuthorizationMissing)?;
+        let (user, app) = (ask.user_id.as_ref(), ask.app_id.as_ref());
+        let permit = self.permit_for(purse, ask.template_id.as_ref(), user, now, AuthorizationMissing)?;
+        let told = self.may_risk(purse, user, app, ask.amount.micros(), now)?;
         self.count_use(&tenant, ask.task_id.as_ref())?;
         let amount = ask.amount.micros();
         let lines = self.draw(purse, now, amount, ask.app_id.as_ref(), ask.template_id.as_ref())?;
@@ -366,8 +393,10 @@ impl Model {
         self.purses[purse].owed += lines.iter().filter(|line| line.0 == DEBT).map(|line| line.1).sum::<i64>();
         self.uses.push(Use { purse, task_id: ask.task_id.clone(), at: now, lines: lines.clone(), id: None });
         self.use_up(purse, ask.user_id.as_ref(), None, now, amount);
-        self.charge_permit(permit, purse, ask.user_id.as_ref(), now);
-        Ok(Effects { change: Some(-amount), draw: Some(lines), ..Effects::default() })
+        self.charge_permit(permit, purse, user, now);
+        self.spend(purse, user, app, None, now, (amount, 1), told);
+        self.count_request(purse, user, now);
+        Ok(Effects { change: Some(-amount), draw: Some(lines), told, ..Effects::default() })
     }
 
     /// A task has at most so many charges and captures.

@@ -4,7 +4,7 @@ use super::{Effects, Model, Verdict};
 use crate::command::{BlockTarget, RemoveMember, SetMember};
 use crate::credit::{LimitPeriod, Role};
 use crate::denial::DenialKind::{self, *};
-use crate::id::{OrganizationId, TenantId, Unit, UserId};
+use crate::id::{AppId, OrganizationId, TenantId, Unit, UserId};
 use crate::owner::{MemberKey, Owner};
 use crate::{Command, Timestamp};
 
@@ -64,12 +64,22 @@ impl Model {
     }
 
     /// Whether this amount may be spent from an account that is settled.
-    pub(super) fn may_spend(&self, purse: usize, user: Option<&UserId>, amount: i64, now: i64) -> Result<(), DenialKind> {
+    pub(super) fn may_spend(
+        &self,
+        purse: usize,
+        user: Option<&UserId>,
+        app: Option<&AppId>,
+        amount: i64,
+        now: i64,
+    ) -> Result<(), DenialKind> {
         let key = &self.purses[purse].key;
         let pays = |id: &UserId| matches!(&key.owner, Owner::User(payer) if payer == id);
         let concerned =
             |stop: &&Stop| stop.tenant == key.tenant_id && stop.user.as_ref().is_none_or(|id| Some(id) == user || pays(id));
-        if self.purses[purse].blocked || self.stops.iter().filter(concerned).any(|stop| stop.stopped) {
+        if self.purses[purse].blocked
+            || self.stops.iter().filter(concerned).any(|stop| stop.stopped)
+            || self.is_denied(purse, user, app)
+        {
             return Err(Blocked);
         }
         if !matches!(key.owner, Owner::Organization(_)) {

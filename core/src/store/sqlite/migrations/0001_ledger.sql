@@ -143,7 +143,8 @@ CREATE TABLE holds (
     scene        TEXT,
     price_basis  TEXT,
     policy_tag   TEXT,
-    licence_id   TEXT
+    licence_id   TEXT,
+    counted_for  TEXT  -- NULL: no risk controls count it
 ) STRICT;
 CREATE INDEX holds_frozen ON holds (account_id, expires_at) WHERE state = 'frozen';
 
@@ -249,6 +250,36 @@ CREATE TABLE consumers (
     ordinal   INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- What risk controls count of a spender for an app in a unit; without a unit, the requests.
+CREATE TABLE risk_counts (
+    tenant_id  TEXT    NOT NULL,
+    spender    TEXT    NOT NULL, -- `user:<id>` or `pool`
+    app_id     TEXT    NOT NULL, -- empty: none is named
+    unit       TEXT    NOT NULL, -- empty: requests
+    day_from   INTEGER NOT NULL,
+    used       INTEGER NOT NULL CHECK (used >= 0),
+    count      INTEGER NOT NULL CHECK (count >= 0),
+    reserved   INTEGER NOT NULL CHECK (reserved >= 0), -- rows of `risk_uses`
+    velocity   TEXT,             -- JSON: where each rule stands
+    alerted_at INTEGER,
+    last_at    INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, spender, app_id, unit)
+) STRICT, WITHOUT ROWID;
+
+-- One row for what an open hold reserves of a count.
+CREATE TABLE risk_uses (
+    hold_id    BLOB    PRIMARY KEY,
+    tenant_id  TEXT    NOT NULL,
+    spender    TEXT    NOT NULL,
+    app_id     TEXT    NOT NULL,
+    unit       TEXT    NOT NULL,
+    used       INTEGER NOT NULL CHECK (used >= 0),
+    count      INTEGER NOT NULL,
+    made_at    INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX risk_uses_due ON risk_uses (tenant_id, spender, app_id, unit, expires_at);
 
 -- Before 1970 a time is negative: its second is the one before it, and the rest is counted from there.
 CREATE VIEW ledger AS
