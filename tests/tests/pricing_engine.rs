@@ -6,7 +6,7 @@ use std::sync::Arc;
 use drawdown::pricing::{EstimateRequest, FundedEstimate, PriceBook, PriceBooks};
 use drawdown::{
     AccountKey, Amount, Charge, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, PlaceHold, Policies,
-    RevokeLicence, Scope, SetCreditLimit, SetLicence, TenantPolicy,
+    RevokeLicence, Scope, SetCreditLimit, SetLicence, TemplateKey, TenantPolicy,
 };
 
 const BOOK: &str = "{version: V, effective_at: FROM, unit: credit, templates: {poster: {base: 10, policy_tag: t}, clip: {base: 10}, free: {base: 0}}}";
@@ -180,6 +180,21 @@ fn an_estimate_needs_a_licence_where_the_tenant_says_so() {
     assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("expired", "strict"));
     desk.engine.execute(desk.acme.request(RevokeLicence::new("l1", "ops", "a claim").unwrap())).unwrap();
     assert_eq!(named(poster(r#"{"template_id": "poster"}"#)), of("revoked", "strict"));
+}
+
+#[test]
+fn a_check_is_labelled_as_the_licence_or_as_the_template() {
+    let desk = Desk::new();
+    let tag = |template: &str| {
+        let template = TemplateKey::new(desk.acme.tenant_id.clone(), template.parse().unwrap(), None);
+        desk.engine.check_licence(&template, None).unwrap().policy_tag.map(|tag| tag.to_string())
+    };
+    assert_eq!((tag("poster").as_deref(), tag("clip"), tag("unknown")), (Some("t"), None, None), "without a licence");
+    let set = |licence: SetLicence| desk.engine.execute(desk.acme.request(licence)).unwrap();
+    set(SetLicence::new("l1", "poster", "ops").unwrap());
+    assert_eq!(tag("poster").as_deref(), Some("t"));
+    set(SetLicence { policy_tag: Some("strict".parse().unwrap()), ..SetLicence::new("l1", "poster", "ops").unwrap() });
+    assert_eq!(tag("poster").as_deref(), Some("strict"));
 }
 
 /// What is granted repays what is owed above a limit that was lowered, before it adds to what can be spent.

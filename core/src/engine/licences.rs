@@ -25,7 +25,8 @@ impl Engine {
     /// Whether a user may use a template now, by this channel or by whichever. Nothing is used up. A refusal is an answer: its
     /// `reason_code` says why, and `requirements` what is missing.
     ///
-    /// The user's own licence counts before one for any user; of several the one that is valid, then the one that ends last.
+    /// The user's own licence counts before one for any user; of several the one that is valid, then the one that ends last. The label
+    /// of compliance is the licence's, else the template's in the price book in force.
     ///
     /// # Errors
     /// `estimate_rate_limited` when the tenant limits checks in a minute, with when a retry is taken; `template_not_found`, where the
@@ -52,7 +53,9 @@ impl Engine {
         self.inner.checks.take(policy.risk.limits().checks_per_minute, &template.tenant_id, &spender, self.now())?;
         let needs = Needs { templates: vec![template.clone()], ..Needs::default() };
         let facts = self.facts(needs)?;
-        Ok(check_licence(&facts, policy, template, channel)?)
+        let check = check_licence(&facts, policy, template, channel)?;
+        let of_template = || self.inner.prices.at(facts.now).ok()?.policy_tag_of(&template.template_id).cloned();
+        Ok(LicenceCheck { policy_tag: check.policy_tag.clone().or_else(of_template), ..check })
     }
 
     /// A licence as it stands now: what is agreed, what was used, and whether it may be.

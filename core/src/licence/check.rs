@@ -45,7 +45,7 @@ pub struct LicenceCheck {
     pub daily_remaining: i64,
     /// Until when the licence is valid.
     pub valid_until: Option<Timestamp>,
-    /// The licence's label of compliance.
+    /// The licence's label of compliance; an engine says that of the template where the licence has none.
     pub policy_tag: Option<PolicyTag>,
     /// What is missing: documents; `license` where there is no licence; `valid_from` where it is not valid yet.
     pub requirements: Vec<String>,

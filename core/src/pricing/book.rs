@@ -158,6 +158,12 @@ impl PriceBook {
         &self.unit
     }
 
+    /// The label of compliance of a template, where the book has one for it.
+    #[must_use]
+    pub fn policy_tag_of(&self, template_id: &TemplateId) -> Option<&PolicyTag> {
+        self.templates.as_ref()?.get(template_id)?.policy_tag.as_ref()
+    }
+
     /// How costs are rounded.
     #[must_use]
     pub const fn rounding(&self) -> Rounding {
