@@ -374,6 +374,12 @@ fn a_second_verification() {
                 "charge 5 idempotency_key=k",
                 "ok idempotent_replay=true",
             ),
+            (
+                "a denial that is remembered is answered again, verified or not",
+                "grant 50; charge 6; try charge 5 idempotency_key=k remember_denials=true",
+                "charge 5 idempotency_key=k remember_denials=true verified=true",
+                "denied cap_exceeded challenge=second_verification",
+            ),
             ("the balance", "grant 5", "charge 6 verified=true", "denied insufficient_balance"),
         ],
     );
