@@ -55,6 +55,7 @@ impl Ticket {
             if let Some(outcome) = state.outcome.take() {
                 return outcome;
             }
+            state.is_waited_for = true;
             state = self.0.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -124,6 +125,8 @@ struct Slot {
 struct SlotState {
     outcome: Option<Outcome>,
     waker: Option<Waker>,
+    /// A thread waits. To wake nobody costs a call of the system.
+    is_waited_for: bool,
 }
 
 impl Slot {
@@ -134,9 +137,11 @@ impl Slot {
     fn fill(&self, outcome: Outcome) {
         let mut state = self.lock();
         state.outcome = Some(outcome);
-        let waker = state.waker.take();
+        let (waker, is_waited_for) = (state.waker.take(), state.is_waited_for);
         drop(state);
-        self.answered.notify_all();
+        if is_waited_for {
+            self.answered.notify_all();
+        }
         if let Some(waker) = waker {
             // A waker is foreign code: its panic must not keep the other tickets of the batch waiting.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));

@@ -458,11 +458,10 @@ pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value<'_
 }
 
 /// How many values a row of an operation has.
-pub(super) const OPERATION_VALUES: usize = 19;
+pub(super) const OPERATION_VALUES: usize = 18;
 
-pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> [Value<'_>; OPERATION_VALUES] {
+pub(super) fn operation_params(account_id: Option<i64>, operation: &Operation) -> [Value<'_>; OPERATION_VALUES] {
     [
-        Value::from(position),
         Value::from(operation.op_id.uuid()),
         Value::from(operation.tenant_id.as_str()),
         Value::from(account_id),

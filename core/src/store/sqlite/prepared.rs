@@ -58,6 +58,7 @@ impl<'a> PreparedStatements<'a> {
         };
         let mut rows = prepared.run(&statement.params).map_err(error::store_error)?;
         rows.written = self.connection.changes();
+        rows.last_row = self.connection.last_insert_rowid();
         Ok(rows)
     }
 }
