@@ -1,6 +1,5 @@
 //! The decision: pure and total. No clock, no I/O, no randomness, no panic; the same facts give the same answer anywhere.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::amount::Amount;
@@ -12,7 +11,7 @@ use crate::credit::{
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
-use crate::ledger::posting::{Booked, Posting, Stop};
+use crate::ledger::posting::{Before, Booked, Posting, Stop};
 use crate::ledger::{Operation, OperationKind, StoredOperation};
 use crate::licence::{self, LicenceRows, LicenceUses};
 use crate::owner::{AccountKey, MemberKey, Subject};
@@ -154,12 +153,13 @@ impl<'a> Case<'a> {
     }
 
     /// Opens an account to book in, with everything due booked first.
-    pub(crate) fn open(&self, key: &AccountKey) -> Result<Posting<'a>, Stop> {
+    pub(crate) fn open(&self, key: &AccountKey) -> Result<Box<Posting<'a>>, Stop> {
         let before = match self.facts.accounts.get(key) {
-            Some(known) => Cow::Borrowed(known),
-            None => Cow::Owned(AccountFacts::new(Arc::new(key.clone()))),
+            Some(known) => Before::Known(known),
+            None => Before::New(Box::new(AccountFacts::new(Arc::new(key.clone())))),
         };
-        let mut posting = Posting::new(before, Some(self.facts), self.op_id, self.facts.now);
+        // In a box: it is handed on from function to function until it is booked.
+        let mut posting = Box::new(Posting::new(before, Some(self.facts), self.op_id, self.facts.now));
         posting.members = MemberUses::of(self.facts, self.policy.zone);
         posting.licences = LicenceUses::of(self.facts);
         settle(&mut posting)?;
@@ -171,7 +171,7 @@ impl<'a> Case<'a> {
 /// What a family's function books.
 pub(crate) struct Booking<'a> {
     /// What was booked; none for a command that books in no account.
-    pub(crate) posting: Option<Posting<'a>>,
+    pub(crate) posting: Option<Box<Posting<'a>>>,
     /// What a command that books in no account is about.
     pub(crate) subject: Option<Subject>,
     pub(crate) answer: Option<AnswerRest>,
@@ -185,7 +185,7 @@ pub(crate) struct Booking<'a> {
 }
 
 impl<'a> Booking<'a> {
-    pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
+    pub(crate) fn of(posting: Box<Posting<'a>>) -> Booking<'a> {
         Booking { posting: Some(posting), ..Booking::none() }
     }
 
@@ -244,8 +244,8 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
     let Booking { posting, subject, answer, policy_tag, task, refunded, erased, subjects, mut members, mut licences } = booking;
-    let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
-    let booked = posting.map(Posting::finish).unwrap_or_default();
+    let settled_count = posting.as_ref().map_or(0, |posting| posting.settled_count());
+    let booked = posting.map(|posting| posting.finish()).unwrap_or_default();
     let Booked {
         account,
         account_is_new,

@@ -117,14 +117,13 @@ const fn random_half(random: u64) -> u64 {
 
 /// The 12 bits that let one tenant's owners be spread later.
 fn shard_bits(tenant: &TenantId, owner: Option<&Owner>) -> u16 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(tenant.as_str().as_bytes());
+    let mut bytes = Vec::with_capacity(64);
+    bytes.extend_from_slice(tenant.as_str().as_bytes());
     if let Some(owner) = owner {
-        hasher.update(&[0, owner.kind_code()]);
-        hasher.update(owner.id().unwrap_or_default().as_bytes());
+        bytes.extend_from_slice(&[0, owner.kind_code()]);
+        bytes.extend_from_slice(owner.id().unwrap_or_default().as_bytes());
     }
-    let bytes = hasher.finalize();
-    let [first, second, ..] = *bytes.as_bytes();
+    let [first, second, ..] = *blake3::hash(&bytes).as_bytes();
     u16::from_be_bytes([first, second]) & 0x0fff
 }
 

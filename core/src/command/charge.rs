@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Field, Fields};
-use super::{CommandParts, Metadata, licence_needs, paying_account, shape, spending_needs};
+use super::{CommandParts, Metadata, add_handle, licence_needs, paying_account, shape, spending_needs};
 use crate::amount::Amount;
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
@@ -123,7 +123,7 @@ impl CommandParts for Charge {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
         spending_needs(&account, self.user_id.as_ref(), needs);
         licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
-        needs.accounts.push(account);
+        add_handle(&mut needs.accounts, account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(super) fn open<'a>(
     account: &AccountKey,
     user_id: Option<&UserId>,
     amount: Amount,
-) -> Result<Posting<'a>, Stop> {
+) -> Result<Box<Posting<'a>>, Stop> {
     if let Some(blocked) = blocks(case.facts, account, user_id).first() {
         return Err(refusal(blocked).into());
     }

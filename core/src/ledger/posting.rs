@@ -1,7 +1,7 @@
 //! Booking: the one place where balances, grants and holds change, entry by entry.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::chain::text_hash;
@@ -103,6 +103,23 @@ impl Line {
     }
 }
 
+/// What an account was before a command is booked in it.
+pub(crate) enum Before<'a> {
+    Known(&'a AccountFacts),
+    New(Box<AccountFacts>),
+}
+
+impl Deref for Before<'_> {
+    type Target = AccountFacts;
+
+    fn deref(&self) -> &AccountFacts {
+        match self {
+            Before::Known(facts) => facts,
+            Before::New(facts) => facts,
+        }
+    }
+}
+
 /// An account while a command is booked in it: what it was, and what has changed so far.
 pub(crate) struct Posting<'a> {
     pub(crate) op_id: OpId,
@@ -114,7 +131,7 @@ pub(crate) struct Posting<'a> {
     pub(crate) members: MemberUses<'a>,
     /// How often the licences of its work are used.
     pub(crate) licences: LicenceUses<'a>,
-    before: Cow<'a, AccountFacts>,
+    before: Before<'a>,
     named: Option<&'a Facts>,
     grants: Map<GrantId, Grant>,
     made_grants: Vec<GrantId>,
@@ -127,7 +144,7 @@ pub(crate) struct Posting<'a> {
 
 impl<'a> Posting<'a> {
     /// Begins to book in an account. `named` are the facts of the command: closed grants and named holds stand there.
-    pub(crate) fn new(before: Cow<'a, AccountFacts>, named: Option<&'a Facts>, op_id: OpId, now: Timestamp) -> Posting<'a> {
+    pub(crate) fn new(before: Before<'a>, named: Option<&'a Facts>, op_id: OpId, now: Timestamp) -> Posting<'a> {
         Posting {
             op_id,
             now,

@@ -471,7 +471,7 @@ pub(super) fn operation_params(account_id: Option<i64>, operation: &Operation) -
         Value::from(i64::from(operation.settled_count)),
         Value::from(operation.refunded),
         Value::from(operation.created_at),
-        Value::from(operation.fingerprint.to_bytes()),
+        Value::from(operation.fingerprint.as_bytes()),
         Value::from(operation.key.as_ref().map(IdempotencyKey::as_str)),
         Value::from(operation.actor.as_ref().map(Actor::as_str)),
         Value::from(operation.request_id.as_ref().map(RequestId::as_str)),
