@@ -94,6 +94,9 @@ fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
 /// The operation that the command's key stands for, if it was accepted before.
 fn earlier<'a>(context: &Context, facts: &'a Facts) -> Option<&'a Arc<StoredOperation>> {
     let key = context.idempotency_key.as_ref()?;
+    if facts.replays.is_empty() {
+        return None; // As nearly always: then no name is put together to look for.
+    }
     facts.replays.get(&(context.tenant_id.clone(), key.clone()))
 }
 
@@ -154,7 +157,12 @@ impl<'a> Case<'a> {
 
     /// Opens an account to book in, with everything due booked first.
     pub(crate) fn open(&self, key: &AccountKey) -> Result<Box<Posting<'a>>, Stop> {
-        let before = match self.facts.accounts.get(key) {
+        self.open_found(key, self.facts.accounts.get(key))
+    }
+
+    /// The same, when the account was looked for already.
+    pub(crate) fn open_found(&self, key: &AccountKey, found: Option<&'a AccountFacts>) -> Result<Box<Posting<'a>>, Stop> {
+        let before = match found {
             Some(known) => Before::Known(known),
             None => Before::New(Box::new(AccountFacts::new(Arc::new(key.clone())))),
         };

@@ -1,6 +1,7 @@
 //! Typed identifiers: UUIDv7 made by the engine, and text given by the host.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -257,8 +258,21 @@ macro_rules! text_ids {
         ///
         /// # Errors
         /// `payload_invalid`, naming the field, for any other text.
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Eq, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &$name) -> bool {
+                // Mostly it is the same text, shared: then its bytes are not looked at.
+                Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, hasher: &mut H) {
+                self.0.hash(hasher);
+            }
+        }
 
         impl $name {
             /// Checks and takes the text.

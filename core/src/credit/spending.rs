@@ -7,7 +7,7 @@ use crate::amount::Amount;
 use crate::command::{BlockTarget, BlockedAccount};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
-use crate::facts::Facts;
+use crate::facts::{AccountFacts, Facts};
 use crate::id::UserId;
 use crate::ledger::posting::{Posting, Stop};
 use crate::owner::{AccountKey, Owner, Subject};
@@ -33,11 +33,12 @@ pub(super) fn open<'a>(
     user_id: Option<&UserId>,
     amount: Amount,
 ) -> Result<Box<Posting<'a>>, Stop> {
-    if let Some(blocked) = blocks(case.facts, account, user_id).first() {
+    let found = case.facts.accounts.get(account);
+    if let Some(blocked) = blocks(case.facts, found, account, user_id).first() {
         return Err(refusal(blocked).into());
     }
     let member = members::spender(case, account, user_id)?;
-    let posting = case.open(account)?;
+    let posting = case.open_found(account, found)?;
     if let Some(member) = member {
         posting.members.refuse_excess(&member, account, amount, case.now())?;
     }
@@ -52,9 +53,9 @@ pub(crate) fn subjects(account: &AccountKey, user_id: Option<&UserId>) -> impl I
     std::iter::once(Subject::Tenant).chain(users.into_iter().flatten())
 }
 
-/// What is blocked of the tenant, the account, the user who pays and the user who acts, in this order.
-pub(crate) fn blocks(facts: &Facts, account: &AccountKey, user_id: Option<&UserId>) -> Vec<Blocked> {
-    let is_account_blocked = facts.accounts.get(account).is_some_and(|facts| facts.account.standing.is_blocked);
+/// What is blocked of the tenant, the account (as it was found), the user who pays and the user who acts, in this order.
+pub(crate) fn blocks(facts: &Facts, found: Option<&AccountFacts>, account: &AccountKey, user_id: Option<&UserId>) -> Vec<Blocked> {
+    let is_account_blocked = found.is_some_and(|facts| facts.account.standing.is_blocked);
     let mut blocks = Vec::new();
     if facts.subjects.is_empty() && !is_account_blocked {
         return blocks;

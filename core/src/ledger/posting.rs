@@ -376,11 +376,11 @@ impl<'a> Posting<'a> {
         self.account.last_at = self.now;
         self.account.standing.band = self.account.standing.band_at(self.account.available);
         let band = self.account.standing.band;
-        let made_grants: Vec<Grant> = self.made_grants.iter().filter_map(|id| self.grants.remove(id)).collect();
-        let made_holds: Vec<Hold> = self.made_holds.iter().filter_map(|id| self.holds.remove(id)).collect();
-        let made_rules: Vec<Rule> = self.made_rules.iter().filter_map(|id| self.rules.remove(id)).collect();
+        let made_grants = taken(&self.made_grants, |id| self.grants.remove(id));
+        let made_holds = taken(&self.made_holds, |id| self.holds.remove(id));
+        let made_rules = taken(&self.made_rules, |id| self.rules.remove(id));
         let mut changed_grants: Vec<Grant> = self.grants.into_values().collect();
-        let mut changed_holds: Vec<Hold> = self.holds.into_values().collect();
+        let mut changed_holds: Vec<Hold> = if self.holds.is_empty() { Vec::new() } else { self.holds.into_values().collect() };
         changed_grants.sort_unstable_by_key(|grant| grant.id);
         changed_holds.sort_unstable_by_key(|hold| hold.id);
         Booked {
@@ -398,6 +398,11 @@ impl<'a> Posting<'a> {
             changed_licences: self.licences.into_rows(),
         }
     }
+}
+
+/// What stands under these names, which is mostly none.
+fn taken<K, V>(names: &[K], take: impl FnMut(&K) -> Option<V>) -> Vec<V> {
+    if names.is_empty() { Vec::new() } else { names.iter().filter_map(take).collect() }
 }
 
 /// What was booked.

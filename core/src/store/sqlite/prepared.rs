@@ -23,7 +23,7 @@ struct Prepared<'a> {
 }
 
 /// What a parameter is bound to. It stays so until it is bound again, and most numbers of most rows are those of the row before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Bound {
     Null,
     Integer(i64),
@@ -44,6 +44,16 @@ fn short_text(text: &str) -> Option<[u8; SHORT_TEXT + 1]> {
 }
 
 impl Bound {
+    /// Whether a parameter that is bound to this need not be bound to that value.
+    fn is(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Bound::Null, Value::Null) => true,
+            (Bound::Integer(before), Value::Integer(now)) => before == now,
+            (Bound::Text([length, bytes @ ..]), Value::Text(now)) => bytes.get(..usize::from(*length)) == Some(now.as_bytes()),
+            _ => false,
+        }
+    }
+
     fn to(value: &Value<'_>) -> Bound {
         match value {
             Value::Null => Bound::Null,
@@ -96,10 +106,9 @@ impl<'a> Prepared<'a> {
 
     fn run(&mut self, params: &[Value<'_>]) -> rusqlite::Result<Rows> {
         for (at, (value, before)) in (1..).zip(params.iter().zip(&mut self.bound)) {
-            let now = Bound::to(value);
-            if now == Bound::Bytes || now != *before {
+            if !before.is(value) {
                 self.statement.raw_bind_parameter(at, bound(value))?;
-                *before = now;
+                *before = Bound::to(value);
             }
         }
         let mut found = self.statement.raw_query();
