@@ -82,8 +82,8 @@ impl FloorA {
         let mut touched = Vec::new();
         {
             let mut operation = transaction.prepare_cached(
-                "INSERT INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, \
-                 refunded, created_at, fingerprint, idempotency_key) VALUES (?1, ?2, 'bench', ?3, 'charge', ?4, 1, 0, 0, ?5, ?6, ?7)",
+                "INSERT INTO operations (op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, \
+                 refunded, created_at, fingerprint, idempotency_key) VALUES (?1, 'bench', ?2, 'charge', ?3, 1, 0, 0, ?4, ?5, ?6)",
             )?;
             let mut entry = transaction.prepare_cached(
                 "INSERT INTO entries (position, tenant_id, account_id, seq, ordinal, kind, change, frozen_change, balance_after, \
@@ -97,7 +97,7 @@ impl FloorA {
                 account.charge();
                 let key = format!("floor-{run:016x}-{done:012}");
                 let op_id = op_id(now)?;
-                operation.execute(params![*position, op_id, account.account_id, account.seq, now, sample.fingerprint, key])?;
+                operation.execute(params![op_id, account.account_id, account.seq, now, sample.fingerprint, key])?;
                 let entered = params![*position, account.account_id, account.seq, account.available, now, sample.hash, sample.draw];
                 entry.execute(entered)?;
                 if *spread == Spread::Even || touched.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::amount::Amount;
 use crate::credit::{Grant, GrantTerms, Hold, HoldTerms, Member, Rule, RuleTerms};
-use crate::facts::{Account, AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, SubjectRow, Task};
+use crate::facts::{Account, AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
 use crate::ledger::{ChainHash, Entry, EntryKind, Operation, OperationKind, StoredOperation};
 use crate::licence::LicenceRows;
@@ -150,15 +150,42 @@ impl Changes {
     }
 }
 
+/// What the commands of a batch look at besides accounts. What none of them can see need not be shown to them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looks {
+    /// Whether two of them have the same key.
+    replays: bool,
+    /// Whether one of them names a grant, or refunds what was drawn from grants.
+    grants: bool,
+    /// Whether one of them refunds.
+    charges: bool,
+}
+
+impl Looks {
+    /// At everything that was changed.
+    const ALL: Looks = Looks { replays: true, grants: true, charges: true };
+
+    /// What commands look at that have these needs.
+    pub(crate) fn of(needs: &Needs, has_key_twice: bool) -> Looks {
+        let charges = !needs.charges.is_empty() || !needs.task_charges.is_empty();
+        Looks { replays: has_key_twice, grants: charges || !needs.grants.is_empty(), charges }
+    }
+}
+
 impl Facts {
     /// Shows the changes of an accepted command to the commands decided after it.
     pub fn apply(&mut self, changes: &Changes) {
+        self.show(changes, Looks::ALL);
+    }
+
+    /// Shows the changes of an accepted command to commands that look at no more than this.
+    pub(crate) fn show(&mut self, changes: &Changes, looks: Looks) {
         let tenant_id = changes.tenant_id();
-        if let Some(idempotency_key) = &changes.operation().key {
+        if let Some(idempotency_key) = changes.operation().key.as_ref().filter(|_| looks.replays) {
             self.replays.insert((tenant_id.clone(), idempotency_key.clone()), Arc::clone(&changes.stored));
         }
         if let Some(account) = &changes.account {
-            self.apply_account(changes, account);
+            self.apply_account(changes, account, looks);
         }
         if let Some((task_id, task)) = &changes.task {
             self.tasks.insert((tenant_id.clone(), task_id.clone()), task.clone());
@@ -174,7 +201,9 @@ impl Facts {
         self.members.extend(changes.members.iter().cloned());
         self.apply_licences(&changes.licences);
         self.apply_risk(&changes.risk);
-        self.note_charges(changes);
+        if looks.charges {
+            self.note_charges(changes);
+        }
         self.apply_erased(changes);
         self.note_texts(changes);
     }
@@ -243,21 +272,23 @@ impl Facts {
         }
     }
 
-    fn apply_account(&mut self, changes: &Changes, row: &Account) {
+    fn apply_account(&mut self, changes: &Changes, row: &Account, looks: Looks) {
         let key: &Arc<AccountKey> = &row.key;
         // The key of an account that is known is not copied.
-        if !self.accounts.contains_key(&**key) {
-            self.accounts.insert((**key).clone(), AccountFacts::new(Arc::clone(key)));
-        }
-        let Some(account) = self.accounts.get_mut(&**key) else { return };
-        account.account = row.clone();
+        let account = match self.accounts.get_mut(&**key) {
+            Some(known) => known,
+            None => self.accounts.entry((**key).clone()).or_insert_with(|| AccountFacts::new(Arc::clone(key))),
+        };
+        account.account.clone_from(row);
         for grant in changes.new_grants.iter().chain(&changes.changed_grants) {
             if grant.is_open() {
                 account.grants.insert(grant.id, grant.clone());
             } else {
                 account.grants.remove(&grant.id);
             }
-            self.grants.insert(grant.id, (Arc::clone(key), grant.clone()));
+            if looks.grants {
+                self.grants.insert(grant.id, (Arc::clone(key), grant.clone()));
+            }
         }
         for hold in changes.new_holds.iter().chain(&changes.changed_holds) {
             account.due_holds.remove(&hold.id);

@@ -1,6 +1,5 @@
 //! The decision: pure and total. No clock, no I/O, no randomness, no panic; the same facts give the same answer anywhere.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::amount::Amount;
@@ -12,7 +11,7 @@ use crate::credit::{
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts, SubjectRow, Task};
 use crate::id::{LedgerId, OpId, PolicyTag, TaskId, TenantId};
-use crate::ledger::posting::{Booked, Posting, Stop};
+use crate::ledger::posting::{Before, Booked, Posting, Stop};
 use crate::ledger::{Alert, Operation, OperationKind, StoredOperation};
 use crate::licence::{self, LicenceRows, LicenceUses};
 use crate::owner::{AccountKey, MemberKey, Subject};
@@ -97,6 +96,9 @@ fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
 /// The operation that the command's key stands for, if it was accepted before.
 fn earlier<'a>(context: &Context, facts: &'a Facts) -> Option<&'a Arc<StoredOperation>> {
     let key = context.idempotency_key.as_ref()?;
+    if facts.replays.is_empty() {
+        return None; // As nearly always: then no name is put together to look for.
+    }
     facts.replays.get(&(context.tenant_id.clone(), key.clone()))
 }
 
@@ -161,12 +163,18 @@ impl<'a> Case<'a> {
     }
 
     /// Opens an account to book in, with everything due booked first.
-    pub(crate) fn open(&self, key: &AccountKey) -> Result<Posting<'a>, Stop> {
-        let before = match self.facts.accounts.get(key) {
-            Some(known) => Cow::Borrowed(known),
-            None => Cow::Owned(AccountFacts::new(Arc::new(key.clone()))),
+    pub(crate) fn open(&self, key: &AccountKey) -> Result<Box<Posting<'a>>, Stop> {
+        self.open_found(key, self.facts.accounts.get(key))
+    }
+
+    /// The same, when the account was looked for already.
+    pub(crate) fn open_found(&self, key: &AccountKey, found: Option<&'a AccountFacts>) -> Result<Box<Posting<'a>>, Stop> {
+        let before = match found {
+            Some(known) => Before::Known(known),
+            None => Before::New(Box::new(AccountFacts::new(Arc::new(key.clone())))),
         };
-        let mut posting = Posting::new(before, Some(self.facts), self.op_id, self.facts.now);
+        // In a box: it is handed on from function to function until it is booked.
+        let mut posting = Box::new(Posting::new(before, Some(self.facts), self.op_id, self.facts.now));
         posting.members = MemberUses::of(self.facts, self.policy.zone);
         posting.licences = LicenceUses::of(self.facts);
         posting.risk = RiskUses::of(self.facts, self.policy);
@@ -179,7 +187,7 @@ impl<'a> Case<'a> {
 /// What a family's function books.
 pub(crate) struct Booking<'a> {
     /// What was booked; none for a command that books in no account.
-    pub(crate) posting: Option<Posting<'a>>,
+    pub(crate) posting: Option<Box<Posting<'a>>>,
     /// What a command that books in no account is about.
     pub(crate) subject: Option<Subject>,
     pub(crate) answer: Option<AnswerRest>,
@@ -194,7 +202,7 @@ pub(crate) struct Booking<'a> {
 }
 
 impl<'a> Booking<'a> {
-    pub(crate) fn of(posting: Posting<'a>) -> Booking<'a> {
+    pub(crate) fn of(posting: Box<Posting<'a>>) -> Booking<'a> {
         Booking { posting: Some(posting), ..Booking::none() }
     }
 
@@ -263,8 +271,8 @@ fn settle_account<'a>(case: &Case<'a>, command: &Settle) -> Result<Booking<'a>, 
 fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, booking: Booking<'_>) -> Decision {
     let Booking { posting, subject, answer, policy_tag, task, refunded, erased, subjects, mut members, mut licences, alerts } =
         booking;
-    let settled_count = posting.as_ref().map_or(0, Posting::settled_count);
-    let booked = posting.map(Posting::finish).unwrap_or_default();
+    let settled_count = posting.as_ref().map_or(0, |posting| posting.settled_count());
+    let booked = posting.map(|posting| posting.finish()).unwrap_or_default();
     let Booked {
         account,
         account_is_new,

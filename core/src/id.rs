@@ -1,6 +1,7 @@
 //! Typed identifiers: UUIDv7 made by the engine, and text given by the host.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -117,14 +118,13 @@ const fn random_half(random: u64) -> u64 {
 
 /// The 12 bits that let one tenant's owners be spread later.
 fn shard_bits(tenant: &TenantId, owner: Option<&Owner>) -> u16 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(tenant.as_str().as_bytes());
+    let mut bytes = Vec::with_capacity(64);
+    bytes.extend_from_slice(tenant.as_str().as_bytes());
     if let Some(owner) = owner {
-        hasher.update(&[0, owner.kind_code()]);
-        hasher.update(owner.id().unwrap_or_default().as_bytes());
+        bytes.extend_from_slice(&[0, owner.kind_code()]);
+        bytes.extend_from_slice(owner.id().unwrap_or_default().as_bytes());
     }
-    let bytes = hasher.finalize();
-    let [first, second, ..] = *bytes.as_bytes();
+    let [first, second, ..] = *blake3::hash(&bytes).as_bytes();
     u16::from_be_bytes([first, second]) & 0x0fff
 }
 
@@ -260,8 +260,21 @@ macro_rules! text_ids {
         ///
         /// # Errors
         /// `payload_invalid`, naming the field, for any other text.
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Eq, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &$name) -> bool {
+                // Mostly it is the same text, shared: then its bytes are not looked at.
+                Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, hasher: &mut H) {
+                self.0.hash(hasher);
+            }
+        }
 
         impl $name {
             /// Checks and takes the text.

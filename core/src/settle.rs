@@ -3,7 +3,6 @@
 
 pub(crate) mod recur;
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
@@ -13,7 +12,7 @@ use crate::credit::{Grant, GrantState, HoldState, MemberUses};
 use crate::error::Error;
 use crate::facts::AccountFacts;
 use crate::id::{GrantId, HoldId, OpId, RuleId};
-use crate::ledger::posting::{Line, Posting, Stop};
+use crate::ledger::posting::{Before, Line, Posting, Stop};
 use crate::ledger::{Draw, DrawLine, EntryKind, EntryText};
 use crate::time::Timestamp;
 
@@ -84,7 +83,7 @@ pub(crate) fn settle(posting: &mut Posting<'_>) -> Result<(), Stop> {
 /// # Errors
 /// [`Error::Corrupt`] when the facts contradict themselves.
 pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, Error> {
-    let mut posting = Posting::new(Cow::Borrowed(facts), None, OpId::from_uuid(Uuid::nil()), at);
+    let mut posting = Posting::new(Before::Known(facts), None, OpId::from_uuid(Uuid::nil()), at);
     settle(&mut posting).map_err(contradiction)?;
     let booked = posting.finish();
     let mut settled = facts.clone();
@@ -118,7 +117,7 @@ pub(crate) fn read(facts: &AccountFacts, at: Timestamp) -> Result<AccountFacts, 
 /// # Errors
 /// [`Error::Corrupt`] when the facts contradict themselves.
 pub(crate) fn read_uses<'a>(facts: &'a AccountFacts, uses: MemberUses<'a>, at: Timestamp) -> Result<MemberUses<'a>, Error> {
-    let mut posting = Posting::new(Cow::Borrowed(facts), None, OpId::from_uuid(Uuid::nil()), at);
+    let mut posting = Posting::new(Before::Known(facts), None, OpId::from_uuid(Uuid::nil()), at);
     posting.members = uses;
     settle(&mut posting).map_err(contradiction)?;
     Ok(posting.members)
@@ -270,7 +269,7 @@ mod tests {
         let settled = read(&facts, at(1_000_000)).unwrap();
         assert_eq!((settled.account.available, settled.account.frozen), (Amount::ZERO, Amount::ZERO));
         assert_eq!(settled.account.totals.expired, all);
-        let mut posting = Posting::new(Cow::Borrowed(&facts), None, OpId::from_uuid(Uuid::nil()), at(1_000_000));
+        let mut posting = Posting::new(Before::Known(&facts), None, OpId::from_uuid(Uuid::nil()), at(1_000_000));
         settle(&mut posting).unwrap();
         assert_eq!(posting.entries.len(), 2 * MAX_OPEN_HOLDS);
     }

@@ -62,7 +62,7 @@ fn fingerprints() {
 fn fingerprint(case: &Value) -> (String, String) {
     let command = Command::from_json(&case["command"].to_string()).unwrap_or_else(|denial| panic!("{case}: {denial}"));
     let fingerprint = command.fingerprint();
-    (hex(fingerprint.digest()), hex(&fingerprint.to_bytes()))
+    (hex(fingerprint.digest()), hex(fingerprint.as_bytes()))
 }
 
 #[test]

@@ -88,35 +88,36 @@ fields! {
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,
 /// so that a conflict can name the field that differs.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Fingerprint {
-    digest: [u8; 16],
-    fields: Vec<u8>,
-}
+pub struct Fingerprint(Vec<u8>);
+
+/// Bytes of the digest, with which a fingerprint begins.
+const DIGEST_BYTES: usize = 16;
 
 impl Fingerprint {
     /// The 16 bytes that decide whether two commands are the same.
     #[must_use]
-    pub const fn digest(&self) -> &[u8; 16] {
-        &self.digest
+    pub fn digest(&self) -> &[u8; DIGEST_BYTES] {
+        // A fingerprint is not made without its digest.
+        self.0.first_chunk().unwrap_or(&[0; DIGEST_BYTES])
     }
 
     /// The bytes that a store keeps: the digest, then 3 for each field.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        [&self.digest[..], &self.fields].concat()
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Reads what a store kept; `None` when the bytes are none.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Fingerprint> {
-        let (digest, fields) = bytes.split_first_chunk::<16>()?;
-        (fields.len() % 3 == 0).then(|| Fingerprint { digest: *digest, fields: fields.to_vec() })
+        let (_, fields) = bytes.split_first_chunk::<DIGEST_BYTES>()?;
+        (fields.len() % 3 == 0).then(|| Fingerprint(bytes.to_vec()))
     }
 
     /// The first field in which two commands differ; none if they are the same.
     #[must_use]
     pub fn first_difference(&self, other: &Fingerprint) -> Option<&'static str> {
-        if self.digest == other.digest {
+        if self.digest() == other.digest() {
             return None;
         }
         let differing = (0..FIELDS.len()).find(|tag| self.mark_of(*tag) != other.mark_of(*tag));
@@ -125,14 +126,14 @@ impl Fingerprint {
     }
 
     fn mark_of(&self, tag: usize) -> Option<[u8; 2]> {
-        self.fields.as_chunks::<3>().0.iter().find(|[t, ..]| usize::from(*t) == tag).map(|[_, a, b]| [*a, *b])
+        let fields = self.0.get(DIGEST_BYTES..).unwrap_or_default();
+        fields.as_chunks::<3>().0.iter().find(|[t, ..]| usize::from(*t) == tag).map(|[_, a, b]| [*a, *b])
     }
 }
 
 impl Serialize for Fingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = self.to_bytes();
-        serializer.collect_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        serializer.collect_str(&self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 }
 
@@ -147,19 +148,21 @@ impl<'de> Deserialize<'de> for Fingerprint {
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.digest().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 /// Collects the fields of a command. A field equal to its default is left out by its command.
 pub(crate) struct Fields {
     encoding: Vec<u8>,
-    marks: Vec<u8>,
+    /// The fingerprint, whose digest comes last.
+    fingerprint: Vec<u8>,
 }
 
 impl Fields {
     pub(crate) fn begin(kind: OperationKind) -> Fields {
-        let mut fields = Fields { encoding: Vec::with_capacity(192), marks: Vec::with_capacity(24) };
+        let mut fields = Fields { encoding: Vec::with_capacity(192), fingerprint: Vec::with_capacity(DIGEST_BYTES + 24) };
+        fields.fingerprint.extend_from_slice(&[0; DIGEST_BYTES]);
         fields.encoding.push(ENCODING_VERSION);
         fields.text(Field::Command, Some(kind.as_str()));
         fields
@@ -227,13 +230,13 @@ impl Fields {
         self.encoding.extend_from_slice(first);
         self.encoding.extend_from_slice(second);
         let [a, b] = mark(first.iter().chain(second));
-        self.marks.extend_from_slice(&[tag, a, b]);
+        self.fingerprint.extend_from_slice(&[tag, a, b]);
     }
 
-    pub(crate) fn finish(self) -> Fingerprint {
+    pub(crate) fn finish(mut self) -> Fingerprint {
         let hash = blake3::hash(&self.encoding);
-        let digest = hash.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
-        Fingerprint { digest, fields: self.marks }
+        self.fingerprint.iter_mut().zip(hash.as_bytes()).take(DIGEST_BYTES).for_each(|(to, from)| *to = *from);
+        Fingerprint(self.fingerprint)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Field, Fields};
-use super::{CommandParts, Metadata, licence_needs, paying_account, shape, spending_needs};
+use super::{CommandParts, Metadata, add_handle, licence_needs, paying_account, shape, spending_needs};
 use crate::amount::Amount;
 use crate::credit::{LateCommit, OverCapture, TenantPolicy};
 use crate::denial::Denial;
@@ -159,7 +159,7 @@ impl CommandParts for PlaceHold {
         spending_needs(&account, self.user_id.as_ref(), needs);
         licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
         risk::needs(policy, &account, self.user_id.as_ref(), self.app_id.as_ref(), needs);
-        needs.accounts.push(account);
+        add_handle(&mut needs.accounts, account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())
     }

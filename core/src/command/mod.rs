@@ -384,7 +384,7 @@ trait CommandParts {
     /// Checks what can be checked without looking anything up. `keyed`: the command has an idempotency key.
     fn check(&self, keyed: bool) -> Result<(), Denial>;
 
-    /// Adds the handles of what decides this command.
+    /// Adds the handles of what decides this command; none if it is not clear who pays.
     fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial>;
 }
 
@@ -425,13 +425,17 @@ impl Request<Body> {
     #[must_use]
     pub fn needs(&self, policy: &TenantPolicy) -> Needs {
         let mut needs = Needs::default();
+        self.add_needs(policy, &mut needs);
+        needs
+    }
+
+    /// Adds these handles to those of other commands.
+    pub(crate) fn add_needs(&self, policy: &TenantPolicy, needs: &mut Needs) {
         if let Some(key) = &self.context.idempotency_key {
             needs.keys.push((self.context.tenant_id.clone(), key.clone()));
         }
-        match self.body.parts().needs(&self.context.tenant_id, policy, &mut needs) {
-            Ok(()) => needs,
-            Err(_owner_invalid) => Needs { keys: needs.keys, ..Needs::default() },
-        }
+        // A command for which it is not clear who pays adds nothing else.
+        let _owner_invalid = self.body.parts().needs(&self.context.tenant_id, policy, needs);
     }
 
     /// The id for this command, which begins at `now`, with `random` bits from the host. It leads to the same place as the
@@ -474,11 +478,18 @@ pub(crate) fn paying_account(
     Ok(AccountKey::new(tenant_id.clone(), owner, unit.unwrap_or(&policy.unit).clone()))
 }
 
+/// Adds a handle, unless it is one of the last few: the commands of a batch are often about the same.
+fn add_handle<T: PartialEq>(handles: &mut Vec<T>, handle: T) {
+    if !handles.iter().rev().take(3).any(|known| *known == handle) {
+        handles.push(handle);
+    }
+}
+
 /// The handles of what decides whether a charge or hold may spend from this account at all: who must not be blocked, and the
 /// member who spends an organization's credit.
 fn spending_needs(account: &AccountKey, user_id: Option<&UserId>, needs: &mut Needs) {
     let subjects = crate::credit::subjects_of_spending(account, user_id);
-    needs.subjects.extend(subjects.map(|subject| (account.tenant_id.clone(), subject)));
+    subjects.for_each(|subject| add_handle(&mut needs.subjects, (account.tenant_id.clone(), subject)));
     needs.members.extend(user_id.and_then(|user_id| MemberKey::of_account(account, user_id)));
 }
 

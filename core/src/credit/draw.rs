@@ -94,10 +94,17 @@ fn from_grants(
     if amount.is_zero() {
         return drawn;
     }
-    let spendable =
-        posting.open_grants().filter(|grant| grant.is_spendable(posting.now) && grant.terms.scope.admits(app, template));
+    let spendable = || {
+        let grants = posting.open_grants();
+        let spendable = grants.filter(|grant| grant.is_spendable(posting.now) && grant.terms.scope.admits(app, template));
+        spendable.map(|grant| Candidate::of(grant, policy))
+    };
+    // Most draws need the first grant alone: then nothing is put in order.
+    if let Some(first) = spendable().min().filter(|first| first.remaining >= amount) {
+        return FromGrants { draw: Draw::single(first.id, first.grant_type, amount), missing: Amount::ZERO, is_capped: false };
+    }
     // A heap, not a sort: most draws need the first few of many grants.
-    let mut queue: BinaryHeap<Reverse<Candidate>> = spendable.map(|grant| Reverse(Candidate::of(grant, policy))).collect();
+    let mut queue: BinaryHeap<Reverse<Candidate>> = spendable().map(Reverse).collect();
     while drawn.missing.is_positive()
         && let Some(Reverse(candidate)) = queue.pop()
     {

@@ -185,7 +185,7 @@ pub(crate) fn amend<'a>(case: &Case<'a>, command: &AmendGrant) -> Result<Booking
     Ok(Booking { policy_tag, ..Booking::of(posting) })
 }
 
-fn open_account_of<'a>(case: &Case<'a>, id: GrantId) -> Result<Posting<'a>, Stop> {
+fn open_account_of<'a>(case: &Case<'a>, id: GrantId) -> Result<Box<Posting<'a>>, Stop> {
     let Some((key, _)) = case.facts.grants.get(&id).filter(|(key, _)| key.tenant_id == *case.tenant_id()) else {
         return Err(Denial::new(DenialKind::GrantNotFound, format!("there is no grant `{id}`"))
             .with("grant_id", id.to_string())

@@ -184,7 +184,7 @@ fn draw_excess(case: &Case<'_>, posting: &mut Posting<'_>, hold: &mut Hold, cost
 }
 
 /// The hold that a command names, and its account, settled.
-fn open_hold<'a>(case: &Case<'a>, id: HoldId) -> Result<(Posting<'a>, Hold), Stop> {
+fn open_hold<'a>(case: &Case<'a>, id: HoldId) -> Result<(Box<Posting<'a>>, Hold), Stop> {
     let Some((key, _)) = case.facts.holds.get(&id).filter(|(key, _)| key.tenant_id == *case.tenant_id()) else {
         let denial = Denial::new(DenialKind::PreDeductNotFound, format!("there is no hold `{id}`"));
         return Err(denial.with("pre_deduct_id", id.to_string()).into());

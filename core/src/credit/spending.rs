@@ -7,7 +7,7 @@ use crate::amount::Amount;
 use crate::command::{BlockTarget, BlockedAccount};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
-use crate::facts::Facts;
+use crate::facts::{AccountFacts, Facts};
 use crate::id::{AppId, PolicyTag, TaskId, TemplateId, UserId};
 use crate::ledger::posting::{Posting, Stop};
 use crate::licence::{self, Licensed};
@@ -43,7 +43,7 @@ pub(crate) struct Work<'a> {
 /// An account that may pay for the work.
 pub(super) struct Opened<'a> {
     /// The account, with everything due booked.
-    pub(super) posting: Posting<'a>,
+    pub(super) posting: Box<Posting<'a>>,
     pub(super) licensed: Licensed,
     pub(super) risk: risk::Admitted,
 }
@@ -54,10 +54,11 @@ pub(super) struct Opened<'a> {
 /// # Errors
 /// `blocked`; `not_a_member`, `member_limit_exceeded`; `pre_deduct_already_processed`; those of licences; `cap_exceeded`.
 pub(super) fn open<'a>(case: &Case<'a>, work: &Work<'_>) -> Result<Opened<'a>, Stop> {
-    refuse_blocked(case, work)?;
+    let found = case.facts.accounts.get(&work.account);
+    refuse_blocked(case, found, work)?;
     risk::refuse_denied(case, work)?;
     let member = members::spender(case, &work.account, work.user_id)?;
-    let posting = case.open(&work.account)?;
+    let posting = case.open_found(&work.account, found)?;
     if let Some(member) = member {
         posting.members.refuse_excess(&member, &work.account, work.amount, case.now())?;
     }
@@ -69,8 +70,8 @@ pub(super) fn open<'a>(case: &Case<'a>, work: &Work<'_>) -> Result<Opened<'a>, S
     Ok(Opened { posting, licensed, risk })
 }
 
-fn refuse_blocked(case: &Case<'_>, work: &Work<'_>) -> Result<(), Denial> {
-    blocks(case.facts, &work.account, work.user_id).first().map_or(Ok(()), |blocked| Err(refusal(blocked)))
+fn refuse_blocked(case: &Case<'_>, found: Option<&AccountFacts>, work: &Work<'_>) -> Result<(), Denial> {
+    blocks(case.facts, found, &work.account, work.user_id).first().map_or(Ok(()), |blocked| Err(refusal(blocked)))
 }
 
 /// The handles of who must not be blocked when this account is spent from: the tenant, the user who pays, the user who acts.
@@ -81,9 +82,9 @@ pub(crate) fn subjects(account: &AccountKey, user_id: Option<&UserId>) -> impl I
     std::iter::once(Subject::Tenant).chain(users.into_iter().flatten())
 }
 
-/// What is blocked of the tenant, the account, the user who pays and the user who acts, in this order.
-pub(crate) fn blocks(facts: &Facts, account: &AccountKey, user_id: Option<&UserId>) -> Vec<Blocked> {
-    let is_account_blocked = facts.accounts.get(account).is_some_and(|facts| facts.account.standing.is_blocked);
+/// What is blocked of the tenant, the account (as it was found), the user who pays and the user who acts, in this order.
+pub(crate) fn blocks(facts: &Facts, found: Option<&AccountFacts>, account: &AccountKey, user_id: Option<&UserId>) -> Vec<Blocked> {
+    let is_account_blocked = found.is_some_and(|facts| facts.account.standing.is_blocked);
     let mut blocks = Vec::new();
     if facts.subjects.is_empty() && !is_account_blocked {
         return blocks;

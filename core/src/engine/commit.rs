@@ -11,7 +11,7 @@ use super::pause::Pause;
 use super::stats::{Decided, Work};
 use super::trace;
 use super::watch::Watch;
-use crate::changes::Changes;
+use crate::changes::{Changes, Looks};
 use crate::error::Error;
 use crate::facts::{Facts, Needs};
 use crate::id::OpId;
@@ -237,6 +237,7 @@ fn settled_error(mut error: StoreError, in_doubt: bool) -> Error {
 pub(super) struct DecideBatch<'a> {
     jobs: &'a mut [Job],
     needs: Needs,
+    looks: Looks,
     pause: &'a Pause,
     clock: SeenClock<'a>,
     /// An earlier try may have been committed: whatever their deadlines, the jobs may have begun.
@@ -266,6 +267,7 @@ impl<'a> DecideBatch<'a> {
             job.begin_try();
             job.add_needs(&mut needs);
         }
+        let keys = needs.keys.len();
         unique(&mut needs.keys);
         unique(&mut needs.accounts);
         unique(&mut needs.tasks);
@@ -281,7 +283,8 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.templates);
         unique(&mut needs.risk);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
-        DecideBatch { jobs, needs, pause: &bench.pause, clock, in_doubt, decided: None }
+        let looks = Looks::of(&needs, needs.keys.len() < keys);
+        DecideBatch { jobs, needs, looks, pause: &bench.pause, clock, in_doubt, decided: None }
     }
 }
 
@@ -304,7 +307,7 @@ impl Batch for DecideBatch<'_> {
             if present.is_some_and(|now| job.is_late(now)) {
                 job.refuse_late();
             } else {
-                job.decide(&mut facts, &mut written);
+                job.decide(&mut facts, self.looks, &mut written);
             }
         }
         self.decided = Some(Decided { began, ended: self.pause.now(), skew_micros: u64::try_from(skew_micros).unwrap_or(0) });

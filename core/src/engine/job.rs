@@ -12,7 +12,7 @@ use super::record::Recorder;
 use super::stats::Outcomes;
 use super::ticket::{Answer, Outcome, Ticket, ticket};
 use super::trace;
-use crate::changes::Changes;
+use crate::changes::{Changes, Looks};
 use crate::command::{Body, Command, Metadata, Receipt};
 use crate::credit::TenantPolicy;
 use crate::decide::{Decision, decide};
@@ -30,7 +30,6 @@ pub(super) struct Prepared {
     command: Command,
     op_id: OpId,
     policy: Arc<TenantPolicy>,
-    needs: Needs,
     recorder: Option<Recorder>,
     /// Until it is answered; of one that is only previewed there is none.
     span: Span,
@@ -42,7 +41,7 @@ impl Prepared {
         command.check()?;
         let needs = command.needs(&policy);
         let op_id = command.op_id(&needs, now, random);
-        Ok(Prepared { command, op_id, policy, needs, recorder: None, span: Span::none() })
+        Ok(Prepared { command, op_id, policy, recorder: None, span: Span::none() })
     }
 
     /// The same, which notes what it is decided from.
@@ -52,7 +51,7 @@ impl Prepared {
 
     /// It with its part of the facts.
     pub(super) fn recording(&self, facts: &Facts) -> Recording {
-        Recording::new(self.command.clone(), self.op_id, (*self.policy).clone(), facts.part(&self.needs))
+        Recording::new(self.command.clone(), self.op_id, (*self.policy).clone(), facts.part(&self.needs()))
     }
 
     /// Its own operation among those found. An operation that has its id by chance is another command's.
@@ -74,12 +73,12 @@ impl Prepared {
     }
 
     /// Handles to what decides it.
-    pub(super) fn needs(&self) -> &Needs {
-        &self.needs
+    pub(super) fn needs(&self) -> Needs {
+        self.command.needs(&self.policy)
     }
 
     /// Decides it on the facts, and shows what it changes to the commands after it.
-    pub(super) fn decide(&self, facts: &mut Facts, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
+    pub(super) fn decide(&self, facts: &mut Facts, looks: Looks, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
         let _entered = self.span.enter();
         if let Some(recorder) = &self.recorder {
             recorder.note(self.recording(facts));
@@ -87,7 +86,7 @@ impl Prepared {
         let decision = catch_unwind(AssertUnwindSafe(|| decide(&self.command, self.op_id, &self.policy, facts)));
         match decision {
             Ok(Decision::Accepted(changes, receipt)) => {
-                facts.apply(&changes);
+                facts.show(&changes, looks);
                 written.push(*changes);
                 Ok(receipt)
             }
@@ -96,7 +95,7 @@ impl Prepared {
             Ok(Decision::Replayed(receipt)) => Ok(receipt),
             Ok(Decision::Denied(denial)) => Err(denial.into()),
             Ok(Decision::Remembered(changes, denial)) => {
-                facts.apply(&changes);
+                facts.show(&changes, looks);
                 written.push(*changes);
                 Err(denial.into())
             }
@@ -144,22 +143,7 @@ impl Job {
 
     /// Adds the handles of all its commands to those of a batch.
     pub(super) fn add_needs(&self, needs: &mut Needs) {
-        for Prepared { needs: own, .. } in &self.items {
-            needs.keys.extend_from_slice(&own.keys);
-            needs.accounts.extend_from_slice(&own.accounts);
-            needs.tasks.extend_from_slice(&own.tasks);
-            needs.holds.extend_from_slice(&own.holds);
-            needs.grants.extend_from_slice(&own.grants);
-            needs.charges.extend_from_slice(&own.charges);
-            needs.task_charges.extend_from_slice(&own.task_charges);
-            needs.rules.extend_from_slice(&own.rules);
-            needs.texts.extend_from_slice(&own.texts);
-            needs.subjects.extend_from_slice(&own.subjects);
-            needs.members.extend_from_slice(&own.members);
-            needs.licences.extend_from_slice(&own.licences);
-            needs.templates.extend_from_slice(&own.templates);
-            needs.risk.extend_from_slice(&own.risk);
-        }
+        self.items.iter().for_each(|item| item.command.add_needs(&item.policy, needs));
     }
 
     /// Adds the ids of its operations, by tenant.
@@ -170,10 +154,12 @@ impl Job {
     }
 
     /// Decides it on the facts, and shows what it changes to the jobs after it.
-    pub(super) fn decide(&mut self, facts: &mut Facts, written: &mut Vec<Changes>) {
+    pub(super) fn decide(&mut self, facts: &mut Facts, looks: Looks, written: &mut Vec<Changes>) {
         let outcome = match self.items.as_slice() {
-            [item] => item.decide(facts, written).map(|receipt| vec![receipt]).map_err(|failure| GroupFailure::at(0, failure)),
-            items => decide_group(items, facts, written),
+            [item] => {
+                item.decide(facts, looks, written).map(|receipt| vec![receipt]).map_err(|failure| GroupFailure::at(0, failure))
+            }
+            items => decide_group(items, facts, looks, written),
         };
         self.decided = Some(outcome);
     }
@@ -285,12 +271,12 @@ pub(super) fn late() -> Error {
 }
 
 /// Decides a group on a layer of its own; the layer becomes the facts when its last command is accepted.
-fn decide_group(items: &[Prepared], facts: &mut Facts, written: &mut Vec<Changes>) -> Outcome {
+fn decide_group(items: &[Prepared], facts: &mut Facts, looks: Looks, written: &mut Vec<Changes>) -> Outcome {
     let mut layer = facts.clone();
     let mut changes = Vec::with_capacity(items.len());
     let mut receipts = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        receipts.push(item.decide(&mut layer, &mut changes).map_err(|failure| GroupFailure::at(index, failure))?);
+        receipts.push(item.decide(&mut layer, looks, &mut changes).map_err(|failure| GroupFailure::at(index, failure))?);
     }
     *facts = layer;
     written.append(&mut changes);

@@ -30,7 +30,7 @@ pub(super) struct Lane {
     state: Mutex<State>,
     /// There is something to do for the thread.
     work: Condvar,
-    /// A batch was taken or has ended.
+    /// A batch was taken or has ended. Somebody waits for that only if the state says so.
     moved: Condvar,
 }
 
@@ -44,7 +44,11 @@ struct State {
     /// A batch is running, on the lane's thread or in place.
     running: bool,
     closed: bool,
+    /// How many threads wait for a batch to be taken or to end. To wake nobody costs a call of the system.
+    waiting: usize,
     thread: Option<JoinHandle<()>>,
+    /// The thread waits for something to do.
+    is_parked: bool,
     /// Of the thread, for as long as the lane lives.
     thread_id: Option<ThreadId>,
 }
@@ -105,7 +109,9 @@ impl Lane {
                 if left.is_zero() {
                     break;
                 }
+                state.waiting += 1;
                 state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                state.waiting -= 1;
             }
         }
         self.push(state, jobs)
@@ -133,7 +139,9 @@ impl Lane {
         }
         let thread = state.thread.take();
         while state.running || !state.queue.is_empty() {
+            state.waiting += 1;
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
         drop(state);
         if let Some(thread) = thread {
@@ -170,8 +178,11 @@ impl Lane {
             state.queue.push_back(job);
         }
         state.most_commands = state.most_commands.max(state.commands);
+        let is_parked = state.is_parked;
         drop(state);
-        self.work.notify_one();
+        if is_parked {
+            self.work.notify_one();
+        }
         Ok(())
     }
 
@@ -190,7 +201,9 @@ impl Lane {
                 if state.closed && state.queue.is_empty() {
                     return;
                 }
+                state.is_parked = true;
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.is_parked = false;
                 continue;
             }
             state = self.gather(state, last);
@@ -200,8 +213,7 @@ impl Lane {
             let jobs = state.take_batch();
             last = jobs.iter().map(Job::commands).sum();
             state.running = true;
-            drop(state);
-            self.moved.notify_all();
+            self.tell_moved(state);
             self.run_batch(self.bench.drop_late(jobs));
             state = self.lock();
         }
@@ -231,12 +243,20 @@ impl Lane {
         let _ = catch_unwind(AssertUnwindSafe(|| self.bench.run(jobs)));
         let mut state = self.lock();
         state.running = false;
-        let more = !state.queue.is_empty();
-        drop(state);
+        let more = state.is_parked && !state.queue.is_empty();
+        self.tell_moved(state);
         if more {
             self.work.notify_one();
         }
-        self.moved.notify_all();
+    }
+
+    /// Wakes those who wait for a batch to be taken or to end.
+    fn tell_moved(&self, state: MutexGuard<'_, State>) {
+        let is_waited_for = state.waiting > 0;
+        drop(state);
+        if is_waited_for {
+            self.moved.notify_all();
+        }
     }
 }
 

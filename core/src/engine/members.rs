@@ -155,7 +155,8 @@ impl Engine {
         let subjects = credit::subjects_of_spending(account, user_id);
         let subjects = subjects.map(|subject| (account.tenant_id.clone(), subject)).collect();
         let needs = Needs { accounts: vec![account.clone()], subjects, ..Needs::default() };
-        Ok(credit::blocks(&*self.facts(needs)?, account, user_id))
+        let facts = self.facts(needs)?;
+        Ok(credit::blocks(&facts, facts.accounts.get(account), account, user_id))
     }
 
     /// Facts as they are now. Where the clock is behind what was booked last, as of then: nothing is decided here.

@@ -2,8 +2,10 @@
 
 use super::job::late;
 use super::{Engine, typed};
+use crate::changes::Looks;
 use crate::command::{Operate, Request};
 use crate::error::Failure;
+use crate::facts::Needs;
 
 impl Engine {
     /// Decides a command as it would be decided now, and commits nothing: the receipt, or the denial, that it would be
@@ -33,6 +35,6 @@ impl Engine {
             return Err(late().into());
         }
         let mut facts = self.facts_of(&prepared)?;
-        typed::<B>(&prepared.decide(&mut facts, &mut Vec::new())?)
+        typed::<B>(&prepared.decide(&mut facts, Looks::of(&Needs::default(), false), &mut Vec::new())?)
     }
 }

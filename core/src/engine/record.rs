@@ -80,7 +80,7 @@ impl Engine {
     }
 
     pub(super) fn facts_of(&self, prepared: &Prepared) -> Result<Facts, Failure> {
-        let query = Query::Facts(Box::new(prepared.needs().clone()), self.now());
+        let query = Query::Facts(Box::new(prepared.needs()), self.now());
         Ok(*ask!(self, Facts, query)?)
     }
 

@@ -13,11 +13,13 @@ pub(super) struct Slot<T> {
 struct State<T> {
     answer: Option<T>,
     waker: Option<Waker>,
+    /// A thread waits. To wake nobody costs a call of the system.
+    is_waited_for: bool,
 }
 
 impl<T> Default for Slot<T> {
     fn default() -> Slot<T> {
-        Slot { state: Mutex::new(State { answer: None, waker: None }), answered: Condvar::new() }
+        Slot { state: Mutex::new(State { answer: None, waker: None, is_waited_for: false }), answered: Condvar::new() }
     }
 }
 
@@ -26,9 +28,11 @@ impl<T> Slot<T> {
     pub(super) fn fill(&self, answer: T) {
         let mut state = self.lock();
         state.answer = Some(answer);
-        let waker = state.waker.take();
+        let (waker, is_waited_for) = (state.waker.take(), state.is_waited_for);
         drop(state);
-        self.answered.notify_all();
+        if is_waited_for {
+            self.answered.notify_all();
+        }
         if let Some(waker) = waker {
             // A waker is foreign code: its panic must not keep others waiting for their answers.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
@@ -42,13 +46,16 @@ impl<T> Slot<T> {
             if let Some(answer) = state.answer.take() {
                 return answer;
             }
+            state.is_waited_for = true;
             state = self.answered.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Waits at most this long for the answer, and takes it.
     pub(super) fn wait_for(&self, timeout: Duration) -> Option<T> {
-        let waited = self.answered.wait_timeout_while(self.lock(), timeout, |state| state.answer.is_none());
+        let mut state = self.lock();
+        state.is_waited_for = true;
+        let waited = self.answered.wait_timeout_while(state, timeout, |state| state.answer.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.answer.take()
     }
 

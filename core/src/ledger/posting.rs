@@ -1,7 +1,7 @@
 //! Booking: the one place where balances, grants and holds change, entry by entry.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::chain::text_hash;
@@ -104,6 +104,23 @@ impl Line {
     }
 }
 
+/// What an account was before a command is booked in it.
+pub(crate) enum Before<'a> {
+    Known(&'a AccountFacts),
+    New(Box<AccountFacts>),
+}
+
+impl Deref for Before<'_> {
+    type Target = AccountFacts;
+
+    fn deref(&self) -> &AccountFacts {
+        match self {
+            Before::Known(facts) => facts,
+            Before::New(facts) => facts,
+        }
+    }
+}
+
 /// An account while a command is booked in it: what it was, and what has changed so far.
 pub(crate) struct Posting<'a> {
     pub(crate) op_id: OpId,
@@ -117,7 +134,7 @@ pub(crate) struct Posting<'a> {
     pub(crate) licences: LicenceUses<'a>,
     /// What risk controls count.
     pub(crate) risk: RiskUses<'a>,
-    before: Cow<'a, AccountFacts>,
+    before: Before<'a>,
     named: Option<&'a Facts>,
     grants: Map<GrantId, Grant>,
     made_grants: Vec<GrantId>,
@@ -130,7 +147,7 @@ pub(crate) struct Posting<'a> {
 
 impl<'a> Posting<'a> {
     /// Begins to book in an account. `named` are the facts of the command: closed grants and named holds stand there.
-    pub(crate) fn new(before: Cow<'a, AccountFacts>, named: Option<&'a Facts>, op_id: OpId, now: Timestamp) -> Posting<'a> {
+    pub(crate) fn new(before: Before<'a>, named: Option<&'a Facts>, op_id: OpId, now: Timestamp) -> Posting<'a> {
         Posting {
             op_id,
             now,
@@ -365,11 +382,11 @@ impl<'a> Posting<'a> {
         self.account.last_at = self.now;
         self.account.standing.band = self.account.standing.band_at(self.account.available);
         let band = self.account.standing.band;
-        let made_grants: Vec<Grant> = self.made_grants.iter().filter_map(|id| self.grants.remove(id)).collect();
-        let made_holds: Vec<Hold> = self.made_holds.iter().filter_map(|id| self.holds.remove(id)).collect();
-        let made_rules: Vec<Rule> = self.made_rules.iter().filter_map(|id| self.rules.remove(id)).collect();
+        let made_grants = taken(&self.made_grants, |id| self.grants.remove(id));
+        let made_holds = taken(&self.made_holds, |id| self.holds.remove(id));
+        let made_rules = taken(&self.made_rules, |id| self.rules.remove(id));
         let mut changed_grants: Vec<Grant> = self.grants.into_values().collect();
-        let mut changed_holds: Vec<Hold> = self.holds.into_values().collect();
+        let mut changed_holds: Vec<Hold> = if self.holds.is_empty() { Vec::new() } else { self.holds.into_values().collect() };
         changed_grants.sort_unstable_by_key(|grant| grant.id);
         changed_holds.sort_unstable_by_key(|hold| hold.id);
         Booked {
@@ -388,6 +405,11 @@ impl<'a> Posting<'a> {
             changed_risk: self.risk.into_rows(),
         }
     }
+}
+
+/// What stands under these names, which is mostly none.
+fn taken<K, V>(names: &[K], take: impl FnMut(&K) -> Option<V>) -> Vec<V> {
+    if names.is_empty() { Vec::new() } else { names.iter().filter_map(take).collect() }
 }
 
 /// What was booked.

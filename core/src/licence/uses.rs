@@ -36,10 +36,10 @@ pub struct LicenceRows {
 
 impl LicenceRows {
     /// Adds what else changes.
-    pub(crate) fn extend(&mut self, more: LicenceRows) {
-        self.licences.extend(more.licences);
-        self.uses.extend(more.uses);
-        self.users.extend(more.users);
+    pub(crate) fn extend(&mut self, mut more: LicenceRows) {
+        self.licences.append(&mut more.licences);
+        self.uses.append(&mut more.uses);
+        self.users.append(&mut more.users);
     }
 }
 

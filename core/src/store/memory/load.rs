@@ -13,7 +13,7 @@ use crate::facts::{
 use crate::id::{GrantId, LedgerId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, EntryKind};
 use crate::licence::{LicenceKey, TemplateKey};
-use crate::map::{Map, Set};
+use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey};
 use crate::risk::{RiskFacts, RiskKey};
 use crate::time::Timestamp;
@@ -22,7 +22,7 @@ impl Books {
     /// The facts for these needs, at the instant that the clock and the anchors make.
     pub(super) fn load(&self, needs: &Needs, clock: Timestamp) -> Result<Facts, StoreError> {
         let mut facts = Facts::default();
-        let mut accounts: Set<AccountKey> = needs.accounts.iter().cloned().collect();
+        let mut accounts: Vec<&AccountKey> = needs.accounts.iter().collect();
         self.load_replays(needs, &mut facts);
         self.load_holds_and_tasks(needs, &mut facts, &mut accounts);
         self.load_grants(needs, &mut facts, &mut accounts);
@@ -34,7 +34,7 @@ impl Books {
         self.load_members(needs.members.iter().cloned(), &mut facts);
         self.load_licences(needs, &mut facts);
         needs.risk.iter().for_each(|key| self.load_risk(key, &mut facts));
-        let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(&key).map(|row| (key, row))).collect();
+        let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
         let anchors = anchors.chain(facts.subjects.values().map(|row| row.last_at));
         let anchors = anchors.chain(facts.members.values().map(|member| member.last_at));
@@ -42,7 +42,10 @@ impl Books {
         let anchors = anchors.chain(facts.risk.values().map(|known| known.count.last_at));
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
         for (key, row) in rows {
-            facts.accounts.insert(key, self.account_facts(row, facts.now));
+            // Several handles can lead to an account.
+            if !facts.accounts.contains_key(key) {
+                facts.accounts.insert(key.clone(), self.account_facts(row, facts.now));
+            }
         }
         let made_holds = holders(&facts);
         self.load_members(made_holds, &mut facts);
@@ -134,10 +137,10 @@ impl Books {
         }
     }
 
-    fn load_holds_and_tasks(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
+    fn load_holds_and_tasks<'a>(&'a self, needs: &'a Needs, facts: &mut Facts, accounts: &mut Vec<&'a AccountKey>) {
         for (tenant_id, hold_id) in &needs.holds {
             let Some((key, hold)) = self.hold_of(tenant_id, *hold_id) else { continue };
-            accounts.insert((**key).clone());
+            accounts.push(key);
             if let Some(task_id) = &hold.terms.task_id {
                 self.load_task(tenant_id, task_id, facts);
             }
@@ -158,10 +161,10 @@ impl Books {
         Some(task)
     }
 
-    fn load_grants(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
+    fn load_grants<'a>(&'a self, needs: &'a Needs, facts: &mut Facts, accounts: &mut Vec<&'a AccountKey>) {
         for (tenant_id, grant_id) in &needs.grants {
             if let Some(key) = self.load_grant(tenant_id, *grant_id, facts) {
-                accounts.insert((**key).clone());
+                accounts.push(key);
             }
         }
     }
@@ -172,20 +175,20 @@ impl Books {
         Some(key)
     }
 
-    fn load_rules(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
+    fn load_rules<'a>(&'a self, needs: &'a Needs, facts: &mut Facts, accounts: &mut Vec<&'a AccountKey>) {
         for (tenant_id, rule_id) in &needs.rules {
             let Some((key, rule)) = self.rule_of(tenant_id, *rule_id) else { continue };
-            accounts.insert((**key).clone());
+            accounts.push(key);
             facts.rules.insert(*rule_id, (Arc::clone(key), Rule::clone(rule)));
         }
     }
 
-    fn load_charges(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
+    fn load_charges<'a>(&'a self, needs: &'a Needs, facts: &mut Facts, accounts: &mut Vec<&'a AccountKey>) {
         for (tenant_id, ledger_id) in &needs.charges {
             if let Some(place) = self.place_of(tenant_id, *ledger_id)
                 && let Some(key) = self.load_charge(place, facts)
             {
-                accounts.insert((**key).clone());
+                accounts.push(key);
             }
         }
         for (key, task_id) in &needs.task_charges {
@@ -194,14 +197,14 @@ impl Books {
             for place in places {
                 self.load_charge(place, facts);
             }
-            accounts.insert(key.clone());
+            accounts.push(key);
             facts.task_charges.insert((key.clone(), task_id.clone()), listed);
         }
     }
 
-    fn load_texts(&self, needs: &Needs, facts: &mut Facts, accounts: &mut Set<AccountKey>) {
+    fn load_texts<'a>(&'a self, needs: &'a Needs, facts: &mut Facts, accounts: &mut Vec<&'a AccountKey>) {
         for (key, after) in &needs.texts {
-            accounts.insert(key.clone());
+            accounts.push(key);
             let Some(row) = self.accounts.get(key) else { continue };
             // The entry after number n stands at index n.
             let first = usize::try_from(*after).unwrap_or(usize::MAX);

@@ -26,37 +26,53 @@ struct Ahead<'a> {
     rules: Set<RuleId>,
 }
 
+impl<'a> Ahead<'a> {
+    fn add(&mut self, changes: &'a Changes) {
+        if changes.is_recorded() {
+            self.op_ids.insert(changes.op_id());
+            self.keys.extend(changes.operation().key.as_ref().map(|key| (changes.tenant_id(), key)));
+        }
+        if let Some(account) = &changes.account {
+            self.seqs.insert(&account.key, account.seq);
+        }
+    }
+}
+
 impl Books {
     /// Whether all changes of a batch can be written: after this, writing cannot fail.
     pub(super) fn check(&self, batch: &[Changes]) -> Result<(), StoreError> {
         let mut ahead = Ahead::default();
-        for changes in batch {
+        for (after, changes) in (1..).zip(batch) {
             if changes.is_recorded() {
-                self.check_unique(changes, &mut ahead)?;
+                self.check_unique(changes, &ahead)?;
             }
             if let Some(account) = &changes.account {
-                self.check_account(changes, account, &mut ahead)?;
+                self.check_account(changes, account, &ahead)?;
             }
             self.check_rows(changes, &mut ahead)?;
+            // Nothing comes after the last.
+            if after < batch.len() {
+                ahead.add(changes);
+            }
         }
         Ok(())
     }
 
-    fn check_unique<'a>(&self, changes: &'a Changes, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
+    fn check_unique(&self, changes: &Changes, ahead: &Ahead<'_>) -> Result<(), StoreError> {
         let op_id = changes.op_id();
-        if self.by_op_id.contains_key(&op_id) || !ahead.op_ids.insert(op_id) {
+        if self.by_op_id.contains_key(&op_id) || ahead.op_ids.contains(&op_id) {
             return Err(StoreError::new(StoreErrorKind::Conflict, format!("the operation `{op_id}` exists")));
         }
         if let Some(key) = &changes.operation().key {
             let taken = self.by_key.contains_key(&(changes.tenant_id().clone(), key.clone()));
-            if taken || !ahead.keys.insert((changes.tenant_id(), key)) {
+            if taken || ahead.keys.contains(&(changes.tenant_id(), key)) {
                 return Err(StoreError::new(StoreErrorKind::Conflict, format!("the idempotency key `{key}` is taken")));
             }
         }
         Ok(())
     }
 
-    fn check_account<'a>(&self, changes: &'a Changes, account: &'a Account, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
+    fn check_account(&self, changes: &Changes, account: &Account, ahead: &Ahead<'_>) -> Result<(), StoreError> {
         let booked = self.accounts.get(&account.key).map(|row| row.account.seq);
         let last = ahead.seqs.get(&*account.key).copied().or(booked);
         if changes.account_is_new == last.is_some() {
@@ -75,7 +91,6 @@ impl Books {
         if [standing.credit_limit, standing.debt.owed, standing.debt.held].iter().any(|amount| amount.is_negative()) {
             return Err(corrupt(format!("the credit limit or the debt of `{}` is below zero", account.key)));
         }
-        ahead.seqs.insert(&account.key, account.seq);
         Ok(())
     }
 
@@ -96,7 +111,8 @@ impl Books {
         if !changes.changed_rules.iter().all(known_rule) {
             return Err(corrupt("a rule that is not there would be changed".to_owned()));
         }
-        let known_operation = |op_id: OpId| ahead.op_ids.contains(&op_id) || self.by_op_id.contains_key(&op_id);
+        let known_operation =
+            |op_id: OpId| op_id == changes.op_id() || ahead.op_ids.contains(&op_id) || self.by_op_id.contains_key(&op_id);
         if !changes.refunded.iter().all(|(ledger_id, _)| known_operation(ledger_id.operation().0)) {
             return Err(corrupt("an operation that is not there would be refunded".to_owned()));
         }
@@ -204,14 +220,17 @@ impl Books {
     }
 
     fn write_grant(&mut self, key: &Arc<AccountKey>, grant: Grant) {
-        if let Some(row) = self.accounts.get_mut(key) {
-            if grant.is_open() {
-                row.open_grants.insert(grant.id);
-            } else {
-                row.open_grants.remove(&grant.id);
-            }
+        let (id, is_open) = (grant.id, grant.is_open());
+        let before = self.grants.insert(id, (Arc::clone(key), grant));
+        if before.is_some_and(|(_, before)| before.is_open()) == is_open {
+            return;
         }
-        self.grants.insert(grant.id, (Arc::clone(key), grant));
+        let Some(row) = self.accounts.get_mut(key) else { return };
+        if is_open {
+            row.open_grants.insert(id);
+        } else {
+            row.open_grants.remove(&id);
+        }
     }
 
     fn write_hold(&mut self, key: &Arc<AccountKey>, hold: Hold) {

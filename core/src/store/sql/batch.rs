@@ -56,6 +56,8 @@ pub(crate) struct BatchMachine {
     facts: Facts,
     /// How many rows each statement is to write.
     writes: Vec<u64>,
+    /// How many of them, the first, insert operations.
+    operations: usize,
     /// Pages of text that wait for their accounts.
     texts: Vec<(AccountKey, u64)>,
     /// Tenants and users that are asked for if any was ever blocked.
@@ -131,6 +133,7 @@ impl BatchMachine {
             replays: Map::default(),
             facts: Facts::default(),
             writes: Vec::new(),
+            operations: 0,
             texts: needs.texts.clone(),
             subjects: Vec::new(),
             presumes: false,
@@ -167,12 +170,7 @@ impl BatchMachine {
     /// Takes what the statements of the last step gave, in their order.
     pub(crate) fn rows(&mut self, answers: &[Rows]) -> Result<Step<'_>, StoreError> {
         if self.phase == Phase::Writing {
-            let written = answers.iter().map(|answer| answer.written);
-            return if written.eq(self.writes.iter().copied()) {
-                Ok(Step::Done)
-            } else {
-                Err(corrupt("a row to be changed is not there"))
-            };
+            return self.check_written(answers).map(|()| Step::Done);
         }
         let asked = std::mem::take(&mut self.asked);
         if asked.len() != answers.len() {
@@ -197,8 +195,21 @@ impl BatchMachine {
         }
         let statements = writes.finish()?;
         self.phase = Phase::Writing;
+        self.operations = statements.iter().take_while(|statement| statement.sql.inserts_operations()).count();
         self.writes = statements.iter().map(|statement| statement.sql.rows).collect();
         Ok(Step::Run(statements))
+    }
+
+    /// Checks that each row was written, and that the feed goes on where the entries say.
+    fn check_written(&self, answers: &[Rows]) -> Result<(), StoreError> {
+        if !answers.iter().map(|answer| answer.written).eq(self.writes.iter().copied()) {
+            return Err(corrupt("a row to be changed is not there"));
+        }
+        let last = self.operations.checked_sub(1).and_then(|last| answers.get(last));
+        if last.is_some_and(|last| last.last_row != self.known.last_position) {
+            return Err(corrupt("the feed has an operation that was not read"));
+        }
+        Ok(())
     }
 
     /// Asks once, whatever leads there.

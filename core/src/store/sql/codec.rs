@@ -461,11 +461,10 @@ pub(super) fn account_params(account_id: i64, account: &Account) -> Vec<Value<'_
 }
 
 /// How many values a row of an operation has.
-pub(super) const OPERATION_VALUES: usize = 20;
+pub(super) const OPERATION_VALUES: usize = 19;
 
-pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation: &Operation) -> [Value<'_>; OPERATION_VALUES] {
+pub(super) fn operation_params(account_id: Option<i64>, operation: &Operation) -> [Value<'_>; OPERATION_VALUES] {
     [
-        Value::from(position),
         Value::from(operation.op_id.uuid()),
         Value::from(operation.tenant_id.as_str()),
         Value::from(account_id),
@@ -475,7 +474,7 @@ pub(super) fn operation_params(position: i64, account_id: Option<i64>, operation
         Value::from(i64::from(operation.settled_count)),
         Value::from(operation.refunded),
         Value::from(operation.created_at),
-        Value::from(operation.fingerprint.to_bytes()),
+        Value::from(operation.fingerprint.as_bytes()),
         Value::from(operation.key.as_ref().map(IdempotencyKey::as_str)),
         Value::from(operation.actor.as_ref().map(Actor::as_str)),
         Value::from(operation.request_id.as_ref().map(RequestId::as_str)),

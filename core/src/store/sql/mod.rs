@@ -90,6 +90,12 @@ impl From<String> for Value<'_> {
     }
 }
 
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Value<'a> {
+        Value::Blob(Cow::Borrowed(bytes))
+    }
+}
+
 impl<'a> From<&'a [u8; 32]> for Value<'a> {
     fn from(bytes: &'a [u8; 32]) -> Value<'a> {
         Value::Blob(Cow::Borrowed(bytes))

@@ -14,6 +14,8 @@ pub(crate) struct Rows {
     blobs: Vec<u8>,
     /// How many rows it wrote; means nothing after one that only reads.
     pub(crate) written: u64,
+    /// The number of the row that was inserted last.
+    pub(crate) last_row: i64,
 }
 
 /// A value; texts and blobs stand among those of all rows.
@@ -28,7 +30,7 @@ enum Cell {
 impl Rows {
     /// No rows yet, of so many columns.
     pub(crate) const fn new(columns: usize) -> Rows {
-        Rows { columns, cells: Vec::new(), texts: String::new(), blobs: Vec::new(), written: 0 }
+        Rows { columns, cells: Vec::new(), texts: String::new(), blobs: Vec::new(), written: 0, last_row: 0 }
     }
 
     /// Makes room for a row.

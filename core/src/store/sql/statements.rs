@@ -25,6 +25,11 @@ impl Sql {
     pub(super) const fn of_several(self) -> Sql {
         Sql { rows: ROWS as u64, ..self }
     }
+
+    /// Whether it inserts operations.
+    pub(super) const fn inserts_operations(self) -> bool {
+        self.number == OPERATION_INSERT.number || self.number == OPERATIONS_INSERT.number
+    }
 }
 
 macro_rules! rows {
@@ -33,11 +38,13 @@ macro_rules! rows {
     };
 }
 
+// The position is the number of the row, which SQLite gives: the last one and 1. Were it bound, SQLite would keep what it needs to
+// undo a statement that inserts several.
 macro_rules! insert_operation {
     ($insert:literal, $values:expr) => {
         concat!(
             $insert,
-            " INTO operations (position, op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, ",
+            " INTO operations (op_id, tenant_id, account_id, kind, first_seq, entry_count, settled_count, refunded, ",
             "created_at, fingerprint, idempotency_key, actor, request_id, policy_tag, answer, subject, band, denial, alerts) VALUES ",
             $values
         )
@@ -46,7 +53,7 @@ macro_rules! insert_operation {
 
 macro_rules! values_of_operation {
     () => {
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     };
 }
 

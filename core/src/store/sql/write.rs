@@ -173,7 +173,7 @@ impl<'a> Writes<'a> {
         if changes.is_recorded() {
             let position = self.known.last_position.checked_add(1).ok_or_else(|| corrupt("the feed has no position left"))?;
             self.known.last_position = position;
-            self.operations.push(codec::operation_params(position, account_id, changes.operation()));
+            self.operations.push(codec::operation_params(account_id, changes.operation()));
         }
         if let (Some(account), Some(account_id)) = (&changes.account, account_id) {
             self.add_account(changes, account, account_id);

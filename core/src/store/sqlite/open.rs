@@ -22,6 +22,8 @@ const SETTINGS: &str = "PRAGMA busy_timeout = 0; PRAGMA trusted_schema = OFF; PR
 #[derive(Clone, Debug)]
 pub(super) struct OpenedFile {
     path: PathBuf,
+    /// Its log.
+    log: PathBuf,
     identity: Identity,
 }
 
@@ -33,15 +35,17 @@ type Identity = ();
 
 impl OpenedFile {
     fn at(path: &Path) -> Result<OpenedFile, StoreError> {
-        let found = path.canonicalize().and_then(|path| Ok(OpenedFile { identity: identity(&path)?, path }));
+        let found = path.canonicalize().and_then(|path| {
+            let mut log = path.clone().into_os_string();
+            log.push("-wal");
+            Ok(OpenedFile { identity: identity(&path)?, log: log.into(), path })
+        });
         found.map_err(|error| refused(path, &format!("cannot be found again: {error}")))
     }
 
     /// How long its log is.
     pub(super) fn log_bytes(&self) -> u64 {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        std::fs::metadata(log).map_or(0, |metadata| metadata.len())
+        std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len())
     }
 
     /// Refuses a path that leads to another file by now, or to none: SQLite would go on in the file without a name, and

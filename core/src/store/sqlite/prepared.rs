@@ -5,15 +5,17 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::error;
 use crate::store::StoreError;
-use crate::store::sql::{self, Rows, Source, Statement, Value};
+use crate::store::sql::{self, Rows, Source, Sql, Statement, Value};
 
-/// The statements that were needed so far, by their numbers.
+/// The statements that were needed so far.
 pub(super) struct PreparedStatements<'a> {
     connection: &'a Connection,
-    statements: Vec<Option<Prepared<'a>>>,
+    /// A batch needs a handful, so they are looked through.
+    statements: Vec<Prepared<'a>>,
 }
 
 struct Prepared<'a> {
+    number: usize,
     statement: CachedStatement<'a>,
     columns: usize,
     /// What stands in each parameter from the run before.
@@ -21,27 +23,50 @@ struct Prepared<'a> {
 }
 
 /// What a parameter is bound to. It stays so until it is bound again, and most numbers of most rows are those of the row before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Bound {
     Null,
     Integer(i64),
-    /// Text or a blob, which are not compared.
+    /// Short text: its length, its bytes, and zeros. Kinds and tenants are.
+    Text([u8; SHORT_TEXT + 1]),
+    /// Longer text or a blob, which are not compared.
     Bytes,
 }
 
+const SHORT_TEXT: usize = 22;
+
+fn short_text(text: &str) -> Option<[u8; SHORT_TEXT + 1]> {
+    let mut short = [0; SHORT_TEXT + 1];
+    let (length, bytes) = short.split_first_mut()?;
+    *length = u8::try_from(text.len()).ok()?;
+    bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    Some(short)
+}
+
 impl Bound {
-    const fn to(value: &Value<'_>) -> Bound {
+    /// Whether a parameter that is bound to this need not be bound to that value.
+    fn is(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Bound::Null, Value::Null) => true,
+            (Bound::Integer(before), Value::Integer(now)) => before == now,
+            (Bound::Text([length, bytes @ ..]), Value::Text(now)) => bytes.get(..usize::from(*length)) == Some(now.as_bytes()),
+            _ => false,
+        }
+    }
+
+    fn to(value: &Value<'_>) -> Bound {
         match value {
             Value::Null => Bound::Null,
             Value::Integer(integer) => Bound::Integer(*integer),
-            Value::Text(_) | Value::Blob(_) | Value::Id(_) => Bound::Bytes,
+            Value::Text(text) => short_text(text).map_or(Bound::Bytes, Bound::Text),
+            Value::Blob(_) | Value::Id(_) => Bound::Bytes,
         }
     }
 }
 
 impl<'a> PreparedStatements<'a> {
     pub(super) fn new(connection: &'a Connection) -> PreparedStatements<'a> {
-        PreparedStatements { connection, statements: sql::ALL.iter().map(|_| None).collect() }
+        PreparedStatements { connection, statements: Vec::with_capacity(8) }
     }
 
     /// Runs statements in order.
@@ -50,14 +75,18 @@ impl<'a> PreparedStatements<'a> {
     }
 
     fn run(&mut self, statement: &Statement<'_>) -> Result<Rows, StoreError> {
-        let slot = self.statements.get_mut(statement.sql.number);
-        let slot = slot.ok_or_else(|| sql::corrupt(format!("no statement has the number {}", statement.sql.number)))?;
-        let prepared = match slot {
-            Some(prepared) => prepared,
-            empty => empty.insert(Prepared::new(self.connection, statement.sql.text).map_err(error::store_error)?),
+        let known = self.statements.iter().position(|prepared| prepared.number == statement.sql.number);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.statements.push(Prepared::new(self.connection, statement.sql).map_err(error::store_error)?);
+                self.statements.len() - 1
+            }
         };
+        let prepared = self.statements.get_mut(at).ok_or_else(|| sql::corrupt("a prepared statement is lost"))?;
         let mut rows = prepared.run(&statement.params).map_err(error::store_error)?;
         rows.written = self.connection.changes();
+        rows.last_row = self.connection.last_insert_rowid();
         Ok(rows)
     }
 }
@@ -69,18 +98,17 @@ impl Source for PreparedStatements<'_> {
 }
 
 impl<'a> Prepared<'a> {
-    fn new(connection: &'a Connection, sql: &str) -> rusqlite::Result<Prepared<'a>> {
-        let statement = connection.prepare_cached(sql)?;
+    fn new(connection: &'a Connection, sql: Sql) -> rusqlite::Result<Prepared<'a>> {
+        let statement = connection.prepare_cached(sql.text)?;
         let bound = vec![Bound::Null; statement.parameter_count()];
-        Ok(Prepared { columns: statement.column_count(), statement, bound })
+        Ok(Prepared { number: sql.number, columns: statement.column_count(), statement, bound })
     }
 
     fn run(&mut self, params: &[Value<'_>]) -> rusqlite::Result<Rows> {
         for (at, (value, before)) in (1..).zip(params.iter().zip(&mut self.bound)) {
-            let now = Bound::to(value);
-            if now == Bound::Bytes || now != *before {
+            if !before.is(value) {
                 self.statement.raw_bind_parameter(at, bound(value))?;
-                *before = now;
+                *before = Bound::to(value);
             }
         }
         let mut found = self.statement.raw_query();
