@@ -360,4 +360,6 @@ text_ids! {
     LicenceId = "licence_id",
     /// Names a document that a licence requires.
     DocumentId = "document",
+    /// What is being done for a task, in the host's words (`rendering`).
+    Stage = "stage",
 }

@@ -78,13 +78,14 @@ mod recording;
 mod settle;
 pub mod store;
 mod surface;
+mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
 
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
-    Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
+    Adjust, AdjustReceipt, AdvanceTask, CompleteTask, FailTask, TaskReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
     CaptureReceipt, Charge, ChargeReceipt, Command, Context, CreditLimitReceipt, EraseText, EraseTextReceipt, ExtendHold,
     ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance, ImportReceipt, LicenceReceipt,
     LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf,
@@ -100,14 +101,14 @@ pub use credit::{
 pub use denial::{Denial, DenialKind};
 pub use engine::{
     Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, EraseReport, ForgetReport, GroupFailure, Health,
-    HealthReason, HealthStatus, MemberPage, MemberUse, SweepReport, Ticket,
+    HealthReason, HealthStatus, MemberPage, MemberUse, SweepReport, TaskPage, Ticket,
 };
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, DocumentId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, MAX_TEXT_ID_BYTES, ModelId,
-    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit,
+    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, Stage, TaskId, TemplateId, TenantId, Unit,
     UsageUnit, UserId,
 };
 pub use licence::{
@@ -120,6 +121,7 @@ pub use recording::Recording;
 /// The version of `rusqlite` whose transactions an engine joins.
 pub use rusqlite;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
+pub use task::{TaskCursor, TaskStatus, TaskStep, TaskView, TaskWork, steps_of};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// The page about prices, whose code is compiled and run.

@@ -19,7 +19,7 @@ use crate::decide::{Decision, decide};
 use crate::denial::Denial;
 use crate::error::{Error, Failure};
 use crate::facts::{Facts, Needs};
-use crate::id::{DocumentId, OpId, TenantId};
+use crate::id::{DocumentId, OpId, Stage, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::Map;
 use crate::recording::Recording;
@@ -149,6 +149,7 @@ impl Job {
             needs.accounts.extend_from_slice(&own.accounts);
             needs.tasks.extend_from_slice(&own.tasks);
             needs.holds.extend_from_slice(&own.holds);
+            needs.task_holds.extend_from_slice(&own.task_holds);
             needs.grants.extend_from_slice(&own.grants);
             needs.charges.extend_from_slice(&own.charges);
             needs.task_charges.extend_from_slice(&own.task_charges);
@@ -335,6 +336,9 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::SetLicence(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::RevokeLicence(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::SubmitDocuments(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::AdvanceTask(body) => (body.stage.as_ref().map(Stage::as_str), body.metadata.as_ref()),
+        Body::CompleteTask(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::FailTask(body) => (Some(&body.reason), body.metadata.as_ref()),
     };
     let documents = match &command.body {
         Body::SetLicence(body) => Some(&body.required_documents),

@@ -24,6 +24,7 @@ mod reads;
 mod record;
 mod stats;
 mod sweep;
+mod tasks;
 mod ticket;
 mod trace;
 
@@ -41,6 +42,7 @@ pub use members::{MemberPage, MemberUse};
 pub use reads::Balance;
 pub use stats::{CommandStats, Distribution, EngineStats};
 pub use sweep::SweepReport;
+pub use tasks::TaskPage;
 pub use ticket::Ticket;
 
 use crate::command::{Command, Operate, Receipt, Request};
