@@ -85,12 +85,13 @@ mod time;
 
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
-    Adjust, AdjustReceipt, AdvanceTask, CompleteTask, FailTask, TaskReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
-    CaptureReceipt, Charge, ChargeReceipt, Command, Context, CreditLimitReceipt, EraseText, EraseTextReceipt, ExtendHold,
-    ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance, ImportReceipt, LicenceReceipt,
-    LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf,
-    RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, RevokeLicence, SetCreditLimit, SetLicence, SetLowBalance,
-    SetMember, Settle, SettleReceipt, StopRule, StopRuleReceipt, SubmitDocuments, Unblock, VoidGrant, VoidReceipt, legacy_balance,
+    Adjust, AdjustReceipt, AdvanceTask, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body,
+    CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, CompleteTask, Context, CreditLimitReceipt, EraseText,
+    EraseTextReceipt, ExtendHold, ExtendReceipt, FailTask, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance,
+    ImportReceipt, LicenceReceipt, LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant,
+    RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, RevokeLicence,
+    SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, SettleReceipt, StopRule, StopRuleReceipt, SubmitDocuments,
+    TaskReceipt, Unblock, VoidGrant, VoidReceipt, legacy_balance,
 };
 pub use credit::{
     Band, Blocked, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState,
@@ -108,8 +109,8 @@ pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, DocumentId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, MAX_TEXT_ID_BYTES, ModelId,
-    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, Stage, TaskId, TemplateId, TenantId, Unit,
-    UsageUnit, UserId,
+    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, Stage, TaskId, TemplateId, TenantId,
+    Unit, UsageUnit, UserId,
 };
 pub use licence::{
     Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, MAX_DOCUMENTS, MAX_LICENCES,

@@ -38,6 +38,9 @@ pub fn same_effects(model: &Model, effects: &Effects, receipt: &Receipt) -> Resu
     if effects.changed.is_some() {
         return same("changed", json["changed"].as_bool(), effects.changed);
     }
+    if effects.progress.is_some() {
+        return same("progress", json["progress"].as_u64(), effects.progress.map(u64::from));
+    }
     same("balance_after", micros(&json["balance_after"]), Some(effects.balance_after))?;
     same("frozen_after", micros(&json["frozen_after"]), Some(effects.frozen_after))?;
     let amounts = [

@@ -59,9 +59,9 @@ impl FromStr for TaskCursor {
     type Err = Denial;
 
     fn from_str(text: &str) -> Result<TaskCursor, Denial> {
-        let cursor = text.split_once('-').and_then(|(position, ordinal)| {
-            Some(TaskCursor { position: position.parse().ok()?, ordinal: ordinal.parse().ok()? })
-        });
+        let cursor = text
+            .split_once('-')
+            .and_then(|(position, ordinal)| Some(TaskCursor { position: position.parse().ok()?, ordinal: ordinal.parse().ok()? }));
         let cursor = cursor.filter(|cursor| cursor.to_string() == text);
         cursor.ok_or_else(|| Denial::invalid("cursor", text, "what a step says as its cursor"))
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
+use crate::command::{AdvanceTask, CompleteTask, FailTask};
 use crate::command::{
     Block, BlockTarget, BlockedAccount, EraseText, ImportBalance, RecurGrant, RemoveMember, RevokeLicence, SetCreditLimit,
     SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, Unblock, VoidGrant,
@@ -16,8 +17,8 @@ use crate::credit::{
     Policies, Role, Scope, TenantPolicy,
 };
 use crate::id::{
-    AppId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, RuleId, TaskId,
-    TemplateId, TenantId, Unit, UserId,
+    AppId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, RuleId, Stage,
+    TaskId, TemplateId, TenantId, Unit, UserId,
 };
 use crate::licence::Channel;
 use crate::owner::Owner;
@@ -128,6 +129,7 @@ impl Step {
             Body::Block(_) | Body::Unblock(_) | Body::SetMember(_) | Body::RemoveMember(_) | Body::EraseText(_) => {}
             Body::SetCreditLimit(_) | Body::SetLowBalance(_) | Body::Import(_) => {}
             Body::SetLicence(_) | Body::RevokeLicence(_) | Body::SubmitDocuments(_) => {}
+            Body::AdvanceTask(_) | Body::CompleteTask(_) | Body::FailTask(_) => {}
         }
         command
     }
@@ -201,6 +203,8 @@ struct Spot {
 enum Kind {
     Grant,
     Hold,
+    /// A hold of a task.
+    Task,
     Use,
     Rule,
 }
@@ -281,6 +285,9 @@ impl Generator {
             Body::SetLicence(body) => body.daily_quota = Some(body.daily_quota.map_or(0, |quota| quota + 1)),
             Body::RevokeLicence(body) => body.reason = Arc::from("another"),
             Body::SubmitDocuments(body) => body.operator = self.operator(),
+            Body::AdvanceTask(body) => body.progress = Some(body.progress.map_or(1, |progress| progress / 2)),
+            Body::CompleteTask(body) => body.actual_cost = Some(body.actual_cost.map_or(Amount::ZERO, more)),
+            Body::FailTask(body) => body.reason = Arc::from("another"),
         }
     }
 
@@ -302,18 +309,21 @@ impl Generator {
             MEMBERS => (None, tenant_id, self.member(serial)),
             23 => (None, tenant_id, self.block()),
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
-            40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
-            52..57 => (None, tenant_id, self.adjust()),
+            40..50 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
+            50..56 => (None, tenant_id, self.adjust()),
+            56..57 => self.about(Kind::Task, |own, spot| own.advance_task(spot)),
             57..58 => (None, tenant_id, self.settle()),
             58..59 => (None, tenant_id, self.erase()),
             59..61 => (None, tenant_id, self.credit_limit()),
             61..63 => (None, tenant_id, self.low_balance()),
             63..64 => (None, tenant_id, self.import()),
-            64..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
-            74..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
-            80..84 => self.about(Kind::Hold, |own, _| own.extend()),
-            84..87 => self.about(Kind::Grant, |own, _| own.void()),
-            87..90 => self.about(Kind::Grant, |own, _| own.amend()),
+            64..72 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
+            72..77 => self.about(Kind::Hold, |own, spot| own.release(spot)),
+            77..81 => self.about(Kind::Hold, |own, _| own.extend()),
+            81..84 => self.about(Kind::Grant, |own, _| own.void()),
+            84..87 => self.about(Kind::Grant, |own, _| own.amend()),
+            87..90 => self.about(Kind::Task, |own, spot| own.advance_task(spot)),
+            90..92 => self.about(Kind::Task, |own, spot| own.end_task(serial, spot)),
             _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
         };
         let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..150))).ok());
@@ -511,6 +521,7 @@ impl Generator {
             unit: unit.clone(),
             task_id: task_id.clone(),
         };
+        self.made.extend(task_id.is_some().then(|| Spot { kind: Kind::Task, ..spot.clone() }));
         self.made.push(spot);
         Body::Hold(PlaceHold {
             payer,
@@ -550,6 +561,34 @@ impl Generator {
                 .some(20, |own| spot.and_then(|spot| spot.task_id.clone()).filter(|_| own.chance(85)).or_else(|| own.task())),
             ..ReleaseHold::new(HoldId::from_uuid(Uuid::nil()))
         })
+    }
+
+    /// Mostly the task of a hold.
+    fn task_of(&mut self, spot: Option<&Spot>) -> TaskId {
+        let of_hold = spot.and_then(|spot| spot.task_id.clone());
+        match of_hold {
+            Some(task_id) if self.chance(90) => task_id,
+            _ => self.pick(&["t1", "t2", "t3", "t4", "t5", "t6"], TaskId::new),
+        }
+    }
+
+    fn advance_task(&mut self, spot: Option<&Spot>) -> Body {
+        Body::AdvanceTask(AdvanceTask {
+            stage: self.some(50, |own| Some(own.pick(&["queued", "rendering"], Stage::new))),
+            progress: self.some(60, |own| u8::try_from(own.random.u32(..102)).ok()),
+            next_eta: self.some(40, |own| own.instant(0, 900)),
+            ..AdvanceTask::new(self.task_of(spot))
+        })
+    }
+
+    fn end_task(&mut self, serial: u32, spot: Option<&Spot>) -> Body {
+        let task_id = self.task_of(spot);
+        if self.chance(35) {
+            return Body::FailTask(FailTask::new(task_id, "it failed"));
+        }
+        self.made.extend(spot.map(|spot| Spot { serial, kind: Kind::Use, ..spot.clone() }));
+        let actual_cost = self.some(60, |own| Some(own.amount(10)));
+        Body::CompleteTask(CompleteTask::new(task_id, actual_cost))
     }
 
     fn charge(&mut self, serial: u32, tenant_id: TenantId) -> Body {

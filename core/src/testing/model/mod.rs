@@ -9,6 +9,9 @@ mod licences;
 mod recur;
 mod rules;
 mod spending;
+mod tasks;
+
+pub use tasks::Deed;
 
 use crate::command::PlaceHold;
 use crate::credit::{Band, GrantType, HoldState, LowBalance, Payer, Policies, Scope};
@@ -16,6 +19,7 @@ use crate::denial::DenialKind::{self, *};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::ledger::{EntryKind, Terms};
 use crate::owner::{AccountKey, Owner};
+use crate::task::TaskStatus;
 use crate::{Body, Command, Receipt, Timestamp};
 
 /// Stands for the credit limit where numbers of lots stand.
@@ -44,6 +48,7 @@ pub struct Effects {
     pub band: Option<Band>,
     /// What is left of the licence, and how often the user has used it.
     pub quota: Option<(i64, u64)>,
+    pub progress: Option<u8>,
 }
 
 /// What the model answers.
@@ -140,6 +145,7 @@ pub struct Model {
     rhythms: Vec<recur::Rhythm>,
     uses: Vec<Use>,
     tasks: Vec<(TenantId, TaskId, i64)>,
+    deeds: Vec<tasks::Noted>,
     stops: Vec<spending::Stop>,
     colleagues: Vec<spending::Colleague>,
     permits: Vec<licences::Permit>,
@@ -384,6 +390,12 @@ impl Model {
                 let effects = self.submit(clock, tenant, ask)?;
                 return Ok(self.answer(command, effects));
             }
+            Body::AdvanceTask(ask) => {
+                let effects = self.advance(clock, tenant, ask)?;
+                return Ok(self.answer(command, effects));
+            }
+            Body::CompleteTask(ask) => self.complete(clock, tenant, ask)?,
+            Body::FailTask(ask) => self.fail(clock, tenant, ask)?,
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
         let band = self.band(purse);
@@ -525,7 +537,9 @@ impl Model {
             if self.freezes[freeze].purse == purse && due {
                 self.freezes[freeze].state = HoldState::Expired;
                 let lines = std::mem::take(&mut self.freezes[freeze].lines);
-                self.unuse(freeze, lines.iter().map(|(_, part)| part).sum());
+                let held = lines.iter().map(|(_, part)| part).sum();
+                self.unuse(freeze, held);
+                self.note_deed(freeze, TaskStatus::Failed, held, self.freezes[freeze].until);
                 self.unfreeze(purse, &lines, self.freezes[freeze].until);
             }
         }

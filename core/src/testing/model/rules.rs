@@ -9,6 +9,7 @@ use crate::credit::{ExpiredRefund, GrantType, HoldState, LateCommit, OverCapture
 use crate::credit::{MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{AppId, TaskId, TemplateId, TenantId};
+use crate::task::TaskStatus;
 
 impl Model {
     // ---- grants ----
@@ -199,6 +200,7 @@ impl Model {
         let (made_at, captured, id, seq) = (now, 0, None, 0);
         let permitted = self.who(purse, ask.user_id.as_ref());
         self.freezes.push(Freeze { purse, ask: ask.clone(), made_at, until, state, lines, captured, permit, permitted, id, seq });
+        self.note_deed(self.freezes.len() - 1, TaskStatus::Accepted, -ask.amount.micros(), now);
         self.touch(permit, now);
         self.use_up(purse, ask.user_id.as_ref(), Some(self.freezes.len() - 1), now, ask.amount.micros());
         let quota = self.quota(permit, purse, ask.user_id.as_ref(), now);
@@ -272,6 +274,7 @@ impl Model {
         self.use_up(purse, held.user_id.as_ref(), None, now, excess);
         if ask.last {
             self.unuse(freeze, total(&lines));
+            self.note_deed(freeze, TaskStatus::Completed, total(&lines) - excess, now);
         }
         let came_back = if ask.last { self.unfreeze(purse, &std::mem::take(&mut lines), now) } else { 0 };
         let status = if ask.last { HoldState::Committed } else { state };
@@ -318,6 +321,9 @@ impl Model {
         let status = if ask.amount.is_some() { HoldState::Frozen } else { HoldState::Cancelled };
         let held_now = total(&lines);
         self.unuse(freeze, amount);
+        if status == HoldState::Cancelled {
+            self.note_deed(freeze, TaskStatus::Failed, amount, now);
+        }
         (self.freezes[freeze].state, self.freezes[freeze].lines) = (status, lines);
         let (released, held, change) = (Some(amount), Some(held_now), Some(change));
         Ok(Effects { released, held, change, status: Some(status), ..Effects::default() })
