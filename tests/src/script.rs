@@ -296,7 +296,7 @@ impl Bank {
                     .map(|line| format!("{}:{}", named("grant_id", &line["grant_id"]), line["amount"].as_str().unwrap()));
                 lines.collect::<Vec<_>>().join(",")
             }
-            ("pre_deduct_id", id) => named("hold_id", id),
+            ("pre_deduct_id" | "hold_id", Value::String(_)) => named("hold_id", value),
             (_, Value::String(text)) => text.replace(' ', "_"),
             (_, other) => other.to_string().replace(' ', "_"),
         }

@@ -45,7 +45,7 @@ fn expect_field(
     let found = view.get(name).unwrap_or(&Value::Null);
     let is_instant = matches!(name, "ts" | "next_eta") && expected != "null";
     let expected = if is_instant { instant(expected).to_string() } else { expected.to_owned() };
-    let found = if name == "hold_id" { shown("pre_deduct_id", found) } else { shown(name, found) };
+    let found = shown(name, found);
     if found == expected { Ok(()) } else { Err(format!("`{statement}`: {name} is `{found}`")) }
 }
 

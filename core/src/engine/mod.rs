@@ -5,6 +5,7 @@
 //! and settle what they get. A transaction of the host has a door of its own (`join`).
 
 mod audit;
+mod audit_tasks;
 mod builder;
 mod checkpoint;
 mod commit;

@@ -4,6 +4,7 @@
 //! captures, releases and the passing of time need not tell the task.
 
 pub(crate) mod advance;
+pub(crate) mod rebuilt;
 mod steps;
 mod view;
 
