@@ -10,11 +10,11 @@ use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, EraseText, Every,
-    ExtendHold, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod, LowBalance, ManualClock, MemberLimit,
-    OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, RevokeLicence, Role,
-    SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, TemplateKey, TenantPolicy, Timestamp,
-    Unblock, VoidGrant,
+    AccountKey, Adjust, AdvanceTask, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, CompleteTask, Context,
+    Engine, EraseText, Every, ExtendHold, FailTask, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod,
+    LowBalance, ManualClock, MemberLimit, OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold,
+    RemoveMember, RevokeLicence, Role, SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments,
+    TemplateKey, TenantPolicy, Timestamp, Unblock, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -277,8 +277,27 @@ fn licensing() -> Vec<Step> {
     ]
 }
 
+/// Tasks: said how far they are, completed, failed, tried again, and expired.
+fn working() -> Vec<Step> {
+    let work = |task: &'static str| PlaceHold { task_id: Some(id(task)), expire_in: 60, ..place("1") };
+    let advance = |progress| AdvanceTask { stage: Some(id("rendering")), progress: Some(progress), ..AdvanceTask::new(id("film")) };
+    vec![
+        step("film", 1_980, None, move |_| work("film")),
+        step("film begins", 1_981, Some("w1"), move |_| advance(10)),
+        step("film begins again", 1_982, Some("w1"), move |_| advance(10)),
+        step("film fails", 1_983, Some("w2"), |_| FailTask::new(id("film"), "it crashed")),
+        step("film goes on", 1_984, None, move |_| advance(20)),
+        step("film anew", 1_985, None, move |_| work("film")),
+        step("film goes on anew", 1_986, None, move |_| advance(30)),
+        step("film is done", 1_987, Some("w3"), |_| CompleteTask::new(id("film"), Some(amount("0.5")))),
+        step("film is done again", 1_988, Some("w3"), |_| CompleteTask::new(id("film"), Some(amount("0.5")))),
+        step("no such work", 1_988, None, |_| CompleteTask::new(id("none"), None)),
+        step("song", 1_989, None, move |_| work("song")),
+    ]
+}
+
 fn script() -> Vec<Step> {
-    let parts = [granting(), holding(), charging(), licensing(), allowing(), recurring(), optional()];
+    let parts = [granting(), holding(), charging(), licensing(), working(), allowing(), recurring(), optional()];
     parts.into_iter().flatten().collect()
 }
 
@@ -316,6 +335,11 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
             let balance = repeat(repeats, || engine.balance(&AccountKey::new(id("t1"), user(), id("credit")))).unwrap();
             answers.push(("balance", format!("{} and {}", balance.available, balance.frozen)));
         }
+    }
+    for task in ["film", "song"] {
+        let page = repeat(repeats, || engine.task_events(&id("t1"), &id(task), None, 100)).unwrap();
+        let steps: Vec<_> = page.steps.iter().map(|step| (step.status, step.progress, step.credits_delta, step.ts)).collect();
+        answers.push((task, format!("{} steps and {steps:?}", steps.len())));
     }
     let poster = TemplateKey::new(id("t1"), id("poster"), Some(id("u1")));
     let check = repeat(repeats, || engine.check_licence(&poster, None)).unwrap();
@@ -465,6 +489,8 @@ fn the_script_does_what_it_says() {
             ("without the consent", "authorization_missing"),
             ("used up", "daily_quota_exceeded"),
             ("after that", "authorization_missing"),
+            ("film goes on", "pre_deduct_already_processed"),
+            ("no such work", "task_not_found"),
             ("a stranger", "not_a_member"),
             ("beyond the limit", "member_limit_exceeded"),
             ("of the user's own", "blocked"),

@@ -12,10 +12,10 @@ use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
-use drawdown::testing::model::{Deed, Model, Verdict};
+use drawdown::testing::model::{Model, Verdict};
 use drawdown::testing::soundness;
-use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, TaskStep, Timestamp};
-use drawdown_tests::compare::{same, same_effects};
+use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
+use drawdown_tests::compare::{same, same_effects, same_tasks};
 use drawdown_tests::shrink::shrink;
 use serde_json::Value;
 
@@ -201,20 +201,6 @@ fn without_ids(answer: &Result<Receipt, Failure>) -> Result<Vec<String>, Failure
     Ok(receipt.entries().iter().map(line).collect())
 }
 
-/// A step as the model says it.
-fn deed(step: TaskStep) -> Deed {
-    Deed {
-        hold_id: Some(step.hold_id),
-        status: step.status,
-        stage: step.stage,
-        progress: step.progress,
-        credits_delta: step.credits_delta.micros(),
-        ts: step.ts.micros(),
-        next_eta: step.next_eta.map(Timestamp::micros),
-        booked: step.cursor.is_some(),
-    }
-}
-
 /// An engine and a model side by side.
 struct Pair {
     engine: Engine,
@@ -368,7 +354,7 @@ impl Pair {
                 self.engine.member(&key.tenant_id, &key.organization_id, &key.user_id).map_err(|error| error.to_string())?;
             same(&format!("used by {key:?}"), member.used.micros(), used)?;
         }
-        self.compare_tasks(now)?;
+        same_tasks(&self.model, &self.engine)?;
         for key in self.model.accounts() {
             let balance = self.engine.balance(key).map_err(|error| error.to_string())?;
             same(
@@ -388,28 +374,6 @@ impl Pair {
             if let Answer::AccountImage(Some(image)) = self.store.query(&Query::AccountImage(key.clone())).unwrap() {
                 soundness::check(&image).map_err(|why| format!("{key}: {why}"))?;
             }
-        }
-        Ok(())
-    }
-
-    fn compare_tasks(&self, now: Timestamp) -> Result<(), String> {
-        for (tenant, task) in self.model.tasks() {
-            let page = self.engine.task_events(&tenant, &task, None, 1_000).map_err(|error| error.to_string())?;
-            let history: Vec<Deed> = page.steps.into_iter().map(deed).collect();
-            same(&format!("history of {tenant}/{task}"), history, self.model.history(&tenant, &task, now))?;
-            let view = self.engine.task(&tenant, &task).map_err(|error| error.to_string())?;
-            let stands = self.model.stands(&tenant, &task, now).map(|deed| Deed { booked: true, ..deed });
-            let found = view.status.map(|status| Deed {
-                hold_id: view.hold_id,
-                status,
-                stage: view.stage,
-                progress: Some(view.progress),
-                credits_delta: view.credits_delta.micros(),
-                ts: view.ts.micros(),
-                next_eta: view.next_eta.map(Timestamp::micros),
-                booked: true,
-            });
-            same(&format!("{tenant}/{task}"), found, stands)?;
         }
         Ok(())
     }

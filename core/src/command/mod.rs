@@ -430,7 +430,7 @@ impl Request<Body> {
 
     /// The id for this command, which begins at `now`, with `random` bits from the host. It leads to the same place as the
     /// account that the command is about: the one that it needs, or that of the hold, grant or rule that it
-    /// names.
+    /// names; of a command that names a task alone, to the tenant.
     #[must_use]
     pub fn op_id(&self, needs: &Needs, now: Timestamp, random: u64) -> OpId {
         if let Some(account) = needs.accounts.first() {

@@ -159,6 +159,7 @@ macro_rules! store_conformance {
             }
             tasks {
                 a_task_that_is_ended_comes_with_its_hold_and_all_that_comes_with_it,
+                the_present_is_the_last_booking_of_the_account_of_a_task_that_is_ended,
                 operations_of_a_task_come_in_both_orders_with_its_entries_alone,
                 tasks_come_in_order_a_page_at_a_time,
             }

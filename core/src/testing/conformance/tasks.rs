@@ -115,3 +115,14 @@ pub fn tasks_come_in_order_a_page_at_a_time(subject: &Subject) {
     }
     assert_eq!(names, ["t1/a", "t1/b", "t1/c"]);
 }
+
+pub fn the_present_is_the_last_booking_of_the_account_of_a_task_that_is_ended(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let (key, task): (_, TaskId) = (account("a"), id("job"));
+    let grant = desk.grant(&key, 9);
+    desk.hold(&key, grant, 1, 60, Some(&task));
+    desk.at(7).charge(&key, grant, 1, None);
+    let named = vec![(tenant(), task)];
+    assert_eq!(desk.at(3).facts(Needs { task_holds: named.clone(), ..Needs::default() }).now, second(7));
+    assert_eq!(desk.at(3).facts(Needs { tasks: named, ..Needs::default() }).now, second(3));
+}
