@@ -79,7 +79,7 @@ impl Engine {
         self.verify_with(&options, &mut |_| {})
     }
 
-    /// As [`Engine::verify`] or [`Engine::verify_from`], and shows the report so far after each account. With a checkpoint and
+    /// As [`Engine::verify`] or [`Engine::verify_from`], and shows the report so far after each account and each page of tasks. With a checkpoint and
     /// `full` it does both: everything is recomputed, and the checkpoint has to be found again.
     ///
     /// # Errors

@@ -1,13 +1,14 @@
 //! Random commands from a seed: over few tenants, owners, tasks and keys, so that collisions, replays, conflicts,
 //! expiries, late commits and ids of others are frequent.
 
+mod tasks;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
-use crate::command::{AdvanceTask, CompleteTask, FailTask};
 use crate::command::{
     Block, BlockTarget, BlockedAccount, EraseText, ImportBalance, RecurGrant, RemoveMember, RevokeLicence, SetCreditLimit,
     SetLicence, SetLowBalance, SetMember, Settle, StopRule, SubmitDocuments, Unblock, VoidGrant,
@@ -17,8 +18,8 @@ use crate::credit::{
     Policies, Role, Scope, TenantPolicy,
 };
 use crate::id::{
-    AppId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, RuleId, Stage,
-    TaskId, TemplateId, TenantId, Unit, UserId,
+    AppId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, RuleId, TaskId,
+    TemplateId, TenantId, Unit, UserId,
 };
 use crate::licence::Channel;
 use crate::owner::Owner;
@@ -561,34 +562,6 @@ impl Generator {
                 .some(20, |own| spot.and_then(|spot| spot.task_id.clone()).filter(|_| own.chance(85)).or_else(|| own.task())),
             ..ReleaseHold::new(HoldId::from_uuid(Uuid::nil()))
         })
-    }
-
-    /// Mostly the task of a hold.
-    fn task_of(&mut self, spot: Option<&Spot>) -> TaskId {
-        let of_hold = spot.and_then(|spot| spot.task_id.clone());
-        match of_hold {
-            Some(task_id) if self.chance(90) => task_id,
-            _ => self.pick(&["t1", "t2", "t3", "t4", "t5", "t6"], TaskId::new),
-        }
-    }
-
-    fn advance_task(&mut self, spot: Option<&Spot>) -> Body {
-        Body::AdvanceTask(AdvanceTask {
-            stage: self.some(50, |own| Some(own.pick(&["queued", "rendering"], Stage::new))),
-            progress: self.some(60, |own| u8::try_from(own.random.u32(..102)).ok()),
-            next_eta: self.some(40, |own| own.instant(0, 900)),
-            ..AdvanceTask::new(self.task_of(spot))
-        })
-    }
-
-    fn end_task(&mut self, serial: u32, spot: Option<&Spot>) -> Body {
-        let task_id = self.task_of(spot);
-        if self.chance(35) {
-            return Body::FailTask(FailTask::new(task_id, "it failed"));
-        }
-        self.made.extend(spot.map(|spot| Spot { serial, kind: Kind::Use, ..spot.clone() }));
-        let actual_cost = self.some(60, |own| Some(own.amount(10)));
-        Body::CompleteTask(CompleteTask::new(task_id, actual_cost))
     }
 
     fn charge(&mut self, serial: u32, tenant_id: TenantId) -> Body {

@@ -472,11 +472,16 @@ impl Model {
     fn begin_freeze(&mut self, clock: i64, tenant: &TenantId, id: HoldId) -> Result<(usize, i64), DenialKind> {
         let mine = |freeze: &Freeze| freeze.id == Some(id) && self.purses[freeze.purse].key.tenant_id == *tenant;
         let freeze = self.freezes.iter().position(mine).ok_or(PreDeductNotFound)?;
+        Ok((freeze, self.begin_with(clock, freeze)?))
+    }
+
+    /// The instant of a command about a hold, and its account settled.
+    fn begin_with(&mut self, clock: i64, freeze: usize) -> Result<i64, DenialKind> {
         self.expect_version(self.freezes[freeze].purse)?;
         let task = self.freezes[freeze].ask.task_id.clone();
         let now = self.present(clock.max(self.last_of_permit(freeze)), self.freezes[freeze].purse, task.as_ref());
         self.touch(self.freezes[freeze].permit, now);
-        Ok((freeze, now))
+        Ok(now)
     }
 
     /// The latest instant at which something was said of who spends, or of the licences that can be used.

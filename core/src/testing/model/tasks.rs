@@ -23,6 +23,9 @@ pub struct Deed {
     pub booked: bool,
 }
 
+/// The hold is found by its number: what was held in a group that is not answered yet has no id.
+const UNNAMED: HoldId = HoldId::from_uuid(uuid::Uuid::nil());
+
 /// A deed of one task, and the number of its hold.
 #[derive(Clone, Debug)]
 pub(super) struct Noted {
@@ -56,8 +59,8 @@ impl Model {
         let freeze = self.named(tenant, task)?;
         let of_freeze = || self.of_task(tenant, task).filter(|noted| noted.freeze == freeze).map(|noted| self.with_id(noted));
         let unbooked = self.unbooked(freeze, self.present_of_task(tenant, task, now.micros()));
-        let last = unbooked.or_else(|| of_freeze().last())?;
-        let said = of_freeze().filter(|deed| deed.status == TaskStatus::Running).last();
+        let last = unbooked.or_else(|| of_freeze().next_back())?;
+        let said = of_freeze().rfind(|deed| deed.status == TaskStatus::Running);
         let stage = said.as_ref().and_then(|said| said.stage.clone());
         let progress = last.progress.or(said.and_then(|said| said.progress)).or(Some(0));
         Some(Deed { stage, progress, ..last })
@@ -89,7 +92,7 @@ impl Model {
     }
 
     pub(super) fn complete(&mut self, clock: i64, tenant: &TenantId, ask: &CompleteTask) -> Result<(usize, Effects), DenialKind> {
-        let (freeze, id, now) = self.begin_task(clock, tenant, &ask.task_id)?;
+        let (freeze, now) = self.begin_task(clock, tenant, &ask.task_id)?;
         let Freeze { purse, state, lines, ask: held, .. } = &self.freezes[freeze];
         let late = *state == HoldState::Expired && held.late_commit == LateCommit::Draw;
         let all = crate::Amount::from_micros(lines.iter().map(|(_, part)| part).sum());
@@ -97,19 +100,17 @@ impl Model {
             None if late => return Err(PayloadInvalid),
             given => given.unwrap_or(all),
         };
-        Ok((*purse, self.capture(freeze, now, &CaptureHold::new(id, cost))?))
+        Ok((*purse, self.capture(freeze, now, &CaptureHold::new(UNNAMED, cost))?))
     }
 
     pub(super) fn fail(&mut self, clock: i64, tenant: &TenantId, ask: &FailTask) -> Result<(usize, Effects), DenialKind> {
-        let (freeze, id, now) = self.begin_task(clock, tenant, &ask.task_id)?;
-        Ok((self.freezes[freeze].purse, self.release(freeze, now, &ReleaseHold::new(id))?))
+        let (freeze, now) = self.begin_task(clock, tenant, &ask.task_id)?;
+        Ok((self.freezes[freeze].purse, self.release(freeze, now, &ReleaseHold::new(UNNAMED))?))
     }
 
-    fn begin_task(&mut self, clock: i64, tenant: &TenantId, task: &TaskId) -> Result<(usize, HoldId, i64), DenialKind> {
-        let named = self.named(tenant, task).ok_or(TaskNotFound)?;
-        let id = self.freezes[named].id.ok_or(TaskNotFound)?;
-        let (freeze, now) = self.begin_freeze(clock, tenant, id)?;
-        Ok((freeze, id, now))
+    fn begin_task(&mut self, clock: i64, tenant: &TenantId, task: &TaskId) -> Result<(usize, i64), DenialKind> {
+        let freeze = self.named(tenant, task).ok_or(TaskNotFound)?;
+        Ok((freeze, self.begin_with(clock, freeze)?))
     }
 
     /// Notes what happened to the task of a hold, if it is of one.
