@@ -31,7 +31,8 @@
 //! # The words
 //! An **account** is a tenant, an owner (a user, an organization, the tenant's pool) and a unit. Its credit comes in **grants**,
 //! each with its own type, scope and expiry, drawn in one total order that [`Engine::explain`] shows. A **hold** freezes an
-//! amount of exact grants; a **capture** consumes it, a **release** gives it back, and so does the passing of its time. An
+//! amount of exact grants; a **capture** consumes it, a **release** gives it back, and so does the passing of its time. A **task**
+//! is the work that a hold pays for: accepted with it, running while its progress is told, completed or failed with its end. An
 //! accepted command is an **operation** of one account (or of none, where it is about who may spend), and its lines in the
 //! ledger are **entries**. A **denial** is a refusal by the rules ([`DenialKind`] lists them in order of precedence), an
 //! **error** a failure of the machinery ([`Error`]).

@@ -49,6 +49,12 @@ fn a_hold_accepts_a_task_and_its_end_ends_it() {
             "capture h 0",
             "ok; task t status=completed credits_delta=0; history t accepted:0@0 completed:0@0",
         ),
+        (
+            "its last step lies far behind",
+            "grant 100; hold 4 task_id=t; wait 1; complete_task 3; wait 1; 150x charge 0.1 task_id=t",
+            "wait 0",
+            "ok; task t status=completed credits_delta=1 ts=+1 charges=151; history t accepted:-4@0 completed:1@1",
+        ),
         ("unknown", "grant 10", "wait 0", "ok; task t none; history t none"),
         ("of another tenant", "grant 10; hold 4 task_id=t", "wait 0", "ok; task t in globex none; history t in globex none"),
         (
