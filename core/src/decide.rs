@@ -17,6 +17,7 @@ use crate::licence::{self, LicenceRows, LicenceUses};
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::risk::{self, RiskUses};
 use crate::settle::settle;
+use crate::task;
 use crate::time::Timestamp;
 
 /// What was decided.
@@ -90,6 +91,9 @@ fn book<'a>(case: &Case<'a>, body: &Body) -> Result<Booking<'a>, Stop> {
         Body::SetLicence(body) => licence::set(case, body),
         Body::RevokeLicence(body) => licence::revoke(case, body),
         Body::SubmitDocuments(body) => licence::submit_documents(case, body),
+        Body::AdvanceTask(body) => Ok(task::advance::advance(case, body, holds::live_of_task(case, &body.task_id)?)),
+        Body::CompleteTask(body) => holds::complete(case, body),
+        Body::FailTask(body) => holds::fail(case, body),
     }
 }
 
@@ -236,13 +240,15 @@ fn refuse_requests(case: &Case<'_>, body: &Body) -> Result<(), Stop> {
     }
 }
 
-/// Compares the version that the command expects with the one that is booked. A hold, grant or rule that is not there leads to
-/// no account: its family says so.
+/// Compares the version that the command expects with the one that is booked. A hold, grant, rule or task that is not there leads
+/// to no account: its family says so.
 fn check_version(case: &Case<'_>, command: &Command) -> Result<(), Stop> {
     let Some(expected) = command.context.expected_version else { return Ok(()) };
     let needs = command.needs(case.policy);
     let (facts, tenant_id) = (case.facts, case.tenant_id());
-    let of_hold = || needs.holds.first().and_then(|(_, id)| facts.holds.get(id)).map(|(key, _)| &**key);
+    let of_task = needs.task_holds.first().and_then(|task| facts.tasks.get(task)?.hold_id);
+    let named_hold = needs.holds.first().map(|(_, id)| *id).or(of_task);
+    let of_hold = || named_hold.and_then(|id| facts.holds.get(&id)).map(|(key, _)| &**key);
     let of_grant = || needs.grants.first().and_then(|(_, id)| facts.grants.get(id)).map(|(key, _)| &**key);
     let of_rule = || needs.rules.first().and_then(|(_, id)| facts.rules.get(id)).map(|(key, _)| &**key);
     let account = needs.accounts.first().or_else(of_hold).or_else(of_grant).or_else(of_rule);

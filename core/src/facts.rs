@@ -14,6 +14,7 @@ use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey, user_of_work}
 pub use crate::map::Map;
 use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::risk::{RiskFacts, RiskKey};
+use crate::task::TaskWork;
 use crate::time::Timestamp;
 
 /// Handles to what decides a command, taken from the command as it stands. Each has a closure that follows immutable
@@ -26,6 +27,9 @@ pub struct Needs {
     pub accounts: Vec<AccountKey>,
     /// Tasks -> [`Facts::tasks`], and the hold that each names -> [`Facts::holds`].
     pub tasks: Vec<(TenantId, TaskId)>,
+    /// Tasks that are ended with their hold: as `tasks`, and the hold that each names as one of `holds`. Which hold that is can change
+    /// until the task is locked: a store that locks row by row compares it once all are locked, and begins anew if it is another.
+    pub task_holds: Vec<(TenantId, TaskId)>,
     /// Holds -> [`Facts::holds`]; the account of each -> [`Facts::accounts`]; the task of each -> [`Facts::tasks`]; the licence of
     /// each -> [`Facts::licences`]; the spender for whom each counts -> [`Facts::risk`].
     pub holds: Vec<(TenantId, HoldId)>,
@@ -201,6 +205,8 @@ pub struct Task {
     pub hold_id: Option<HoldId>,
     /// Charges and captures booked under it.
     pub charges: u32,
+    /// How far the work is, as it was last said; of another hold than the one above it says nothing about that.
+    pub work: Option<TaskWork>,
     /// When it was last booked.
     pub last_at: Timestamp,
 }
@@ -236,10 +242,11 @@ impl Facts {
         let mut part = Facts { now: self.now, ..Facts::default() };
         keep(&mut part.replays, &self.replays, &needs.keys);
         keep(&mut part.accounts, &self.accounts, &needs.accounts);
-        keep(&mut part.tasks, &self.tasks, &needs.tasks);
+        keep(&mut part.tasks, &self.tasks, needs.tasks.iter().chain(&needs.task_holds));
         let of_tasks: Vec<HoldId> = part.tasks.values().filter_map(|task| task.hold_id).collect();
         keep(&mut part.holds, &self.holds, &of_tasks);
-        for (key, hold) in needs.holds.iter().filter_map(|(_, id)| self.holds.get(id)) {
+        let ended = needs.task_holds.iter().filter_map(|task| self.tasks.get(task)?.hold_id);
+        for (key, hold) in needs.holds.iter().map(|(_, id)| *id).chain(ended).filter_map(|id| self.holds.get(&id)) {
             part.holds.insert(hold.id, (Arc::clone(key), hold.clone()));
             keep(&mut part.accounts, &self.accounts, [&**key]);
             let task = hold.terms.task_id.iter().map(|task_id| (key.tenant_id.clone(), task_id.clone()));

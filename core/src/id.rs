@@ -377,4 +377,6 @@ text_ids! {
     DocumentId = "document",
     /// Names somebody who reads events and whose place is kept.
     ConsumerName = "consumer",
+    /// What is being done for a task, in the host's words (`rendering`).
+    Stage = "stage",
 }

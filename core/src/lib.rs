@@ -31,7 +31,8 @@
 //! # The words
 //! An **account** is a tenant, an owner (a user, an organization, the tenant's pool) and a unit. Its credit comes in **grants**,
 //! each with its own type, scope and expiry, drawn in one total order that [`Engine::explain`] shows. A **hold** freezes an
-//! amount of exact grants; a **capture** consumes it, a **release** gives it back, and so does the passing of its time. An
+//! amount of exact grants; a **capture** consumes it, a **release** gives it back, and so does the passing of its time. A **task**
+//! is the work that a hold pays for: accepted with it, running while its progress is told, completed or failed with its end. An
 //! accepted command is an **operation** of one account (or of none, where it is about who may spend), and its lines in the
 //! ledger are **entries**. A **denial** is a refusal by the rules ([`DenialKind`] lists them in order of precedence), an
 //! **error** a failure of the machinery ([`Error`]).
@@ -84,18 +85,20 @@ mod risk;
 mod settle;
 pub mod store;
 mod surface;
+mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
 
 pub use amount::{AMOUNT_SCALE, Amount};
 pub use command::{
-    Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
-    CaptureReceipt, Charge, ChargeReceipt, Command, Context, CreditLimitReceipt, EraseText, EraseTextReceipt, ExtendHold,
-    ExtendReceipt, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance, ImportReceipt, LicenceReceipt,
-    LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant, RecurReceipt, Refund, RefundOf,
-    RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, RevokeLicence, SetCreditLimit, SetLicence, SetLowBalance,
-    SetMember, Settle, SettleReceipt, StopRule, StopRuleReceipt, SubmitDocuments, Unblock, VoidGrant, VoidReceipt, legacy_balance,
+    Adjust, AdjustReceipt, AdvanceTask, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body,
+    CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, CompleteTask, Context, CreditLimitReceipt, EraseText,
+    EraseTextReceipt, ExtendHold, ExtendReceipt, FailTask, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance,
+    ImportReceipt, LicenceReceipt, LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant,
+    RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, RevokeLicence,
+    SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, SettleReceipt, StopRule, StopRuleReceipt, SubmitDocuments,
+    TaskReceipt, Unblock, VoidGrant, VoidReceipt, legacy_balance,
 };
 pub use credit::{
     Band, Blocked, ConsumptionOrder, Criterion, Debt, Every, ExpiredRefund, ExplainedGrant, Explanation, Grant, GrantState,
@@ -106,15 +109,15 @@ pub use credit::{
 pub use denial::{Denial, DenialKind};
 pub use engine::{
     Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, EraseReport, EventTicket, ForgetReport, GroupFailure,
-    Health, HealthReason, HealthStatus, LicencePage, MemberPage, MemberUse, SweepReport, Ticket,
+    Health, HealthReason, HealthStatus, LicencePage, MemberPage, MemberUse, SweepReport, TaskPage, Ticket,
 };
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, ConsumerName, DocumentId, EventId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId,
-    MAX_TEXT_ID_BYTES, ModelId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId,
-    TemplateId, TenantId, Unit, UsageUnit, UserId,
+    MAX_TEXT_ID_BYTES, ModelId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, Stage,
+    TaskId, TemplateId, TenantId, Unit, UsageUnit, UserId,
 };
 pub use licence::{
     Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, LicenceView, MAX_DOCUMENTS,
@@ -130,6 +133,7 @@ pub use risk::{
 /// The version of `rusqlite` whose transactions an engine joins.
 pub use rusqlite;
 pub use surface::{CodeLength, ErrorKind, Surface, SurfaceCode, UsedBy};
+pub use task::{TaskCursor, TaskStatus, TaskStep, TaskView, TaskWork, steps_of};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// The page about prices, whose code is compiled and run.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::denial::{Denial, DenialKind};
-use crate::id::{LicenceId, OrganizationId, TenantId, Unit, UserId};
+use crate::id::{LicenceId, OrganizationId, TaskId, TenantId, Unit, UserId};
 
 /// Who owns an account: exactly one of the tenant's pool, a user, an organization.
 ///
@@ -138,6 +138,8 @@ pub enum Subject {
     Organization(OrganizationId),
     /// One licence.
     Licence(LicenceId),
+    /// One task.
+    Task(TaskId),
 }
 
 impl Subject {
@@ -149,10 +151,11 @@ impl Subject {
             Subject::User(_) => 1,
             Subject::Organization(_) => 2,
             Subject::Licence(_) => 3,
+            Subject::Task(_) => 4,
         }
     }
 
-    /// The id of the user, organization or licence; empty for the tenant.
+    /// The id of the user, organization, licence or task; empty for the tenant.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
@@ -160,6 +163,7 @@ impl Subject {
             Subject::User(id) => id.as_str(),
             Subject::Organization(id) => id.as_str(),
             Subject::Licence(id) => id.as_str(),
+            Subject::Task(id) => id.as_str(),
         }
     }
 }
@@ -171,6 +175,7 @@ impl fmt::Display for Subject {
             Subject::User(id) => write!(f, "user:{id}"),
             Subject::Organization(id) => write!(f, "organization:{id}"),
             Subject::Licence(id) => write!(f, "licence:{id}"),
+            Subject::Task(id) => write!(f, "task:{id}"),
         }
     }
 }
@@ -184,7 +189,11 @@ impl FromStr for Subject {
             Some(("user", id)) => UserId::new(id).map(Subject::User),
             Some(("organization", id)) => OrganizationId::new(id).map(Subject::Organization),
             Some(("licence", id)) => LicenceId::new(id).map(Subject::Licence),
-            _ => Err(Denial::invalid("subject", text, "`tenant`, `user:<id>`, `organization:<id>` or `licence:<id>`")),
+            Some(("task", id)) => TaskId::new(id).map(Subject::Task),
+            _ => {
+                let allowed = "`tenant`, `user:<id>`, `organization:<id>`, `licence:<id>` or `task:<id>`";
+                Err(Denial::invalid("subject", text, allowed))
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 #![expect(clippy::indexing_slicing, reason = "a receipt's JSON answers null for a field that it does not have")]
 
 use drawdown::testing::generate;
-use drawdown::testing::model::{Effects, Lines, Model};
-use drawdown::{Amount, Band, Policies, Receipt, TenantId, TenantPolicy, Timestamp};
+use drawdown::testing::model::{Deed, Effects, Lines, Model};
+use drawdown::{Amount, Band, Engine, Policies, Receipt, TaskStep, TenantId, TenantPolicy, Timestamp};
 use serde_json::Value;
 
 /// The policies of several small worlds beside one another, as [`tenant_in`] names their tenants.
@@ -37,6 +37,9 @@ pub fn same_effects(model: &Model, effects: &Effects, receipt: &Receipt) -> Resu
     let json = receipt.to_json();
     if effects.changed.is_some() {
         return same("changed", json["changed"].as_bool(), effects.changed);
+    }
+    if effects.progress.is_some() {
+        return same("progress", json["progress"].as_u64(), effects.progress.map(u64::from));
     }
     same("balance_after", micros(&json["balance_after"]), Some(effects.balance_after))?;
     same("frozen_after", micros(&json["frozen_after"]), Some(effects.frozen_after))?;
@@ -74,6 +77,47 @@ pub fn same_effects(model: &Model, effects: &Effects, receipt: &Receipt) -> Resu
         same("draw", lines.collect::<Lines>(), draw.clone())?;
     }
     Ok(())
+}
+
+/// Whether the history of each task, and where it stands now, are what the model says.
+///
+/// # Errors
+/// The first that differs.
+pub fn same_tasks(model: &Model, engine: &Engine) -> Result<(), String> {
+    let now = engine.now();
+    for (tenant, task) in model.tasks() {
+        let page = engine.task_events(&tenant, &task, None, 1_000).map_err(|error| error.to_string())?;
+        let history: Vec<Deed> = page.steps.into_iter().map(deed).collect();
+        same(&format!("history of {tenant}/{task}"), history, model.history(&tenant, &task, now))?;
+        let view = engine.task(&tenant, &task).map_err(|error| error.to_string())?;
+        let found = view.status.map(|status| Deed {
+            hold_id: view.hold_id,
+            status,
+            stage: view.stage,
+            progress: Some(view.progress),
+            credits_delta: view.credits_delta.micros(),
+            ts: view.ts.micros(),
+            next_eta: view.next_eta.map(Timestamp::micros),
+            booked: true,
+        });
+        let expected = model.stands(&tenant, &task, now).map(|deed| Deed { booked: true, ..deed });
+        same(&format!("{tenant}/{task}"), found, expected)?;
+    }
+    Ok(())
+}
+
+/// A step as the model says it.
+fn deed(step: TaskStep) -> Deed {
+    Deed {
+        hold_id: Some(step.hold_id),
+        status: step.status,
+        stage: step.stage,
+        progress: step.progress,
+        credits_delta: step.credits_delta.micros(),
+        ts: step.ts.micros(),
+        next_eta: step.next_eta.map(Timestamp::micros),
+        booked: step.cursor.is_some(),
+    }
 }
 
 /// Whether two values are the same.

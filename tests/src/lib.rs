@@ -7,6 +7,7 @@ pub mod repository;
 pub mod script;
 pub mod shrink;
 pub mod simulation;
+mod tasks;
 
 use std::path::Path;
 use std::sync::Arc;

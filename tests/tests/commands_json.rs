@@ -64,6 +64,10 @@ fn full_commands() -> Vec<Value> {
         json!({"command": "revoke_licence", "licence_id": "l1", "operator": "ops", "reason": "a claim", "metadata": {}}),
         json!({"command": "submit_documents", "licence_id": "l1", "documents": ["consent"], "operator": "ops", "reason": "sent",
             "metadata": {}}),
+        json!({"command": "advance_task", "task_id": "t-1", "stage": "rendering", "progress": 40,
+            "next_eta": "2026-01-01T00:00:00Z", "metadata": {}}),
+        json!({"command": "complete_task", "task_id": "t-1", "actual_cost": "1", "reason": "done", "metadata": {}}),
+        json!({"command": "fail_task", "task_id": "t-1", "reason": "crashed", "metadata": {}}),
     ];
     bodies.into_iter().map(|body| full(&body)).collect()
 }
@@ -166,6 +170,9 @@ fn a_field_that_is_needed_is_named_when_it_is_missing() {
         ("set_licence", &["licence_id", "template_id", "operator"]),
         ("revoke_licence", &["licence_id", "operator", "reason"]),
         ("submit_documents", &["licence_id", "documents", "operator"]),
+        ("advance_task", &["task_id"]),
+        ("complete_task", &["task_id"]),
+        ("fail_task", &["task_id", "reason"]),
     ];
     for json in full_commands() {
         let kind = json["command"].as_str().unwrap();

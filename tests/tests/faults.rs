@@ -10,11 +10,11 @@ use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    AccountKey, Adjust, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, Context, Engine, EraseText, Every,
-    ExtendHold, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod, LowBalance, ManualClock, MemberLimit,
-    OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold, RemoveMember, RevokeLicence,
-    RiskControls, RiskKey, RiskPolicy, Role, SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, StopRule,
-    SubmitDocuments, TemplateKey, TenantPolicy, Timestamp, Unblock, Velocity, VoidGrant,
+    AccountKey, Adjust, AdvanceTask, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, CompleteTask, Context,
+    Engine, EraseText, Every, ExtendHold, FailTask, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod,
+    LowBalance, ManualClock, MemberLimit, OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold,
+    RemoveMember, RevokeLicence, RiskControls, RiskKey, RiskPolicy, Role, SetCreditLimit, SetLicence, SetLowBalance, SetMember,
+    Settle, StopRule, SubmitDocuments, TemplateKey, TenantPolicy, Timestamp, Unblock, Velocity, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -302,8 +302,27 @@ fn risking() -> Vec<Step> {
     ]
 }
 
+/// Tasks: said how far they are, completed, failed, tried again, and expired.
+fn working() -> Vec<Step> {
+    let work = |task: &'static str| PlaceHold { task_id: Some(id(task)), expire_in: 60, ..place("1") };
+    let advance = |progress| AdvanceTask { stage: Some(id("rendering")), progress: Some(progress), ..AdvanceTask::new(id("film")) };
+    vec![
+        step("film", 1_990, None, move |_| work("film")),
+        step("film begins", 1_991, Some("w1"), move |_| advance(10)),
+        step("film begins again", 1_992, Some("w1"), move |_| advance(10)),
+        step("film fails", 1_993, Some("w2"), |_| FailTask::new(id("film"), "it crashed")),
+        step("film goes on", 1_994, None, move |_| advance(20)),
+        step("film anew", 1_995, None, move |_| work("film")),
+        step("film goes on anew", 1_996, None, move |_| advance(30)),
+        step("film is done", 1_997, Some("w3"), |_| CompleteTask::new(id("film"), Some(amount("0.5")))),
+        step("film is done again", 1_998, Some("w3"), |_| CompleteTask::new(id("film"), Some(amount("0.5")))),
+        step("no such work", 1_998, None, |_| CompleteTask::new(id("none"), None)),
+        step("song", 1_999, None, move |_| work("song")),
+    ]
+}
+
 fn script() -> Vec<Step> {
-    let parts = [granting(), holding(), charging(), licensing(), risking(), allowing(), recurring(), optional()];
+    let parts = [granting(), holding(), charging(), licensing(), risking(), working(), allowing(), recurring(), optional()];
     parts.into_iter().flatten().collect()
 }
 
@@ -351,6 +370,11 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
             let spent = repeat(repeats, || engine.spent(&of_spender)).unwrap();
             answers.push(("spent", format!("{} and {}", spent.used, spent.count)));
         }
+    }
+    for task in ["film", "song"] {
+        let page = repeat(repeats, || engine.task_events(&id("t1"), &id(task), None, 100)).unwrap();
+        let steps: Vec<_> = page.steps.iter().map(|step| (step.status, step.progress, step.credits_delta, step.ts)).collect();
+        answers.push((task, format!("{} steps and {steps:?}", steps.len())));
     }
     let poster = TemplateKey::new(id("t1"), id("poster"), Some(id("u1")));
     let check = repeat(repeats, || engine.check_licence(&poster, None)).unwrap();
@@ -502,6 +526,8 @@ fn the_script_does_what_it_says() {
             ("after that", "authorization_missing"),
             ("beyond the cap", "cap_exceeded"),
             ("nothing more", "cap_exceeded"),
+            ("film goes on", "pre_deduct_already_processed"),
+            ("no such work", "task_not_found"),
             ("a stranger", "not_a_member"),
             ("beyond the limit", "member_limit_exceeded"),
             ("of the user's own", "blocked"),

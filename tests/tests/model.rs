@@ -15,7 +15,7 @@ use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
 use drawdown::testing::model::{Model, Verdict};
 use drawdown::testing::soundness;
 use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
-use drawdown_tests::compare::{same, same_effects};
+use drawdown_tests::compare::{same, same_effects, same_tasks};
 use drawdown_tests::shrink::shrink;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ const STEPS: u32 = 60;
 
 #[test]
 fn the_memory_store_agrees_with_the_model() {
-    let seen = agree("memory", 300, 1, || (Arc::new(MemoryStore::new()), None));
+    let seen = agree("memory", 400, 1, || (Arc::new(MemoryStore::new()), None));
     if std::env::var("DRAWDOWN_SEED").is_err() {
         for outcome in REACHED {
             assert!(seen.contains_key(*outcome), "no sequence has `{outcome}`, only {seen:#?}");
@@ -125,6 +125,18 @@ const REACHED: &[&str] = &[
     "revoke_licence accepted",
     "revoke_licence authorization_not_found",
     "submit_documents accepted",
+    "advance_task accepted",
+    "advance_task payload_invalid",
+    "advance_task pre_deduct_already_processed",
+    "advance_task replayed",
+    "advance_task task_not_found",
+    "complete_task committed",
+    "complete_task hold_exceeded",
+    "complete_task payload_invalid",
+    "complete_task pre_deduct_already_processed",
+    "complete_task task_not_found",
+    "fail_task cancelled",
+    "fail_task pre_deduct_already_processed",
     "set_member accepted",
     "set_member amount_invalid",
     "settle accepted",
@@ -354,6 +366,7 @@ impl Pair {
             let spent = self.engine.spent(&key).map_err(|error| error.to_string())?;
             same(&format!("spent by {key:?}"), (spent.used.micros(), i64::try_from(spent.count).unwrap()), (used, times))?;
         }
+        same_tasks(&self.model, &self.engine)?;
         for key in self.model.accounts() {
             let balance = self.engine.balance(key).map_err(|error| error.to_string())?;
             same(

@@ -83,6 +83,9 @@ fields! {
     DailyQuota = "daily_quota",
     RequiredDocuments = "required_documents",
     Documents = "documents",
+    Stage = "stage",
+    Progress = "progress",
+    NextEta = "next_eta",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,

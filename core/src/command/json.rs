@@ -70,7 +70,8 @@ impl Request<Body> {
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
         const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, \
                              stop_rule, erase_text, block, unblock, set_member, remove_member, set_credit_limit, \
-                             set_low_balance, import, set_licence, revoke_licence, submit_documents";
+                             set_low_balance, import, set_licence, revoke_licence, submit_documents, \
+                             advance_task, complete_task, fail_task";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
             other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
@@ -113,6 +114,9 @@ impl Request<Body> {
             "set_licence" => Body::SetLicence(read(fields)?),
             "revoke_licence" => Body::RevokeLicence(read(fields)?),
             "submit_documents" => Body::SubmitDocuments(read(fields)?),
+            "advance_task" => Body::AdvanceTask(read(fields)?),
+            "complete_task" => Body::CompleteTask(read(fields)?),
+            "fail_task" => Body::FailTask(read(fields)?),
             other => return Err(Denial::invalid("command", other, KINDS)),
         };
         Ok(Request { context, body })
@@ -146,6 +150,9 @@ impl Request<Body> {
             Body::SetLicence(body) => serde_json::to_value(body),
             Body::RevokeLicence(body) => serde_json::to_value(body),
             Body::SubmitDocuments(body) => serde_json::to_value(body),
+            Body::AdvanceTask(body) => serde_json::to_value(body),
+            Body::CompleteTask(body) => serde_json::to_value(body),
+            Body::FailTask(body) => serde_json::to_value(body),
         };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
@@ -217,6 +224,7 @@ fn allowed(field: &str) -> &'static str {
     match field.split('[').next().unwrap_or(field) {
         "expire_in" => "1 to 604800 seconds",
         "priority" => "a whole number from -2147483648 to 2147483647",
+        "progress" => "a whole number from 0 to 100",
         "expected_version" | "after_seq" => "a whole number, 0 or more",
         "final" | "remember_denials" | "verified" => "true or false",
         "metadata" => "an object",
@@ -228,7 +236,7 @@ fn allowed(field: &str) -> &'static str {
         "channels" => "a list of viewer, creator, external",
         "required_documents" | "documents" => "a list of at most 64 names of 1 to 255 bytes without control characters",
         "total_quota" | "daily_quota" => "a whole number from 0 to 9223372036854775807, or -1 for no limit",
-        "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" | "valid_from" | "valid_until" => {
+        "effective_at" | "expires_at" | "starts_at" | "ends_at" | "deadline" | "valid_from" | "valid_until" | "next_eta" => {
             "an ISO 8601 instant with an offset and at most 6 digits after the second"
         }
         _ if AMOUNT_FIELDS.contains(&field) => "a decimal number with at most 6 decimal places",

@@ -14,6 +14,7 @@ mod member;
 mod receipt;
 mod recur;
 mod shape;
+mod task;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,10 +36,11 @@ pub use member::{RemoveMember, SetMember};
 pub use receipt::{
     AdjustReceipt, AmendReceipt, BlockReceipt, CaptureReceipt, ChargeReceipt, CreditLimitReceipt, EraseTextReceipt, ExtendReceipt,
     GrantReceipt, HoldReceipt, ImportReceipt, LicenceReceipt, LowBalanceReceipt, MemberReceipt, Receipt, RecurReceipt,
-    RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, VoidReceipt,
+    RefundReceipt, ReleaseReceipt, SettleReceipt, StopRuleReceipt, TaskReceipt, VoidReceipt,
 };
-pub(crate) use receipt::{AnswerRest, ErasedAnswer, LicenceAnswer};
+pub(crate) use receipt::{AnswerRest, ErasedAnswer, LicenceAnswer, answer_of_task};
 pub use recur::{RecurGrant, StopRule};
+pub use task::{AdvanceTask, CompleteTask, FailTask};
 
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
@@ -256,6 +258,9 @@ pub enum Body {
     SetLicence(SetLicence),
     RevokeLicence(RevokeLicence),
     SubmitDocuments(SubmitDocuments),
+    AdvanceTask(AdvanceTask),
+    CompleteTask(CompleteTask),
+    FailTask(FailTask),
 }
 
 /// A kind of command, and the receipt that answers it.
@@ -343,7 +348,7 @@ impl Body {
         match self {
             Body::Block(Block { target, .. }) | Body::Unblock(Unblock { target, .. }) => matches!(target, BlockTarget::Account(_)),
             Body::SetMember(_) | Body::RemoveMember(_) => false,
-            Body::SetLicence(_) | Body::RevokeLicence(_) | Body::SubmitDocuments(_) => false,
+            Body::SetLicence(_) | Body::RevokeLicence(_) | Body::SubmitDocuments(_) | Body::AdvanceTask(_) => false,
             _ => true,
         }
     }
@@ -374,6 +379,9 @@ bodies! {
     SetLicence(SetLicence) -> LicenceReceipt,
     RevokeLicence(RevokeLicence) -> LicenceReceipt,
     SubmitDocuments(SubmitDocuments) -> LicenceReceipt,
+    AdvanceTask(AdvanceTask) -> TaskReceipt,
+    CompleteTask(CompleteTask) -> CaptureReceipt,
+    FailTask(FailTask) -> ReleaseReceipt,
 }
 
 /// What each command says about itself.
@@ -440,7 +448,7 @@ impl Request<Body> {
 
     /// The id for this command, which begins at `now`, with `random` bits from the host. It leads to the same place as the
     /// account that the command is about: the one that it needs, or that of the hold, grant or rule that it
-    /// names.
+    /// names; of a command that names a task alone, to the tenant.
     #[must_use]
     pub fn op_id(&self, needs: &Needs, now: Timestamp, random: u64) -> OpId {
         if let Some(account) = needs.accounts.first() {

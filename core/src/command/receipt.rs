@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use subjects::{BlockReceipt, LicenceReceipt, MemberReceipt};
+pub use subjects::{BlockReceipt, LicenceReceipt, MemberReceipt, TaskReceipt};
 
 use super::Operate;
 use crate::amount::Amount;
@@ -18,8 +18,10 @@ use crate::id::{
     TemplateId,
 };
 use crate::ledger::rules::{rule_after, rule_of};
-use crate::ledger::{Draw, Entry, EntryKind, EntryText, OperationKind, StoredOperation, Terms};
+use crate::ledger::{Draw, Entry, EntryKind, EntryText, Operation, OperationKind, StoredOperation, Terms};
 use crate::licence::{LicenceTerms, QuotaSnapshot};
+use crate::owner::AccountKey;
+use crate::task::TaskWork;
 use crate::time::Timestamp;
 
 /// The answer to any accepted command: the operation, its entries, and whether it was executed before.
@@ -73,6 +75,24 @@ pub(crate) struct AnswerRest {
     /// What was left of the licence of a hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<QuotaSnapshot>,
+    /// How far the work of a task is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<TaskWork>,
+    /// The account that pays for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<AccountKey>,
+}
+
+/// How far the work of a task is, and the account that pays for it, as the operation that is about it says.
+pub(crate) fn answer_of_task(operation: &Operation) -> Option<(TaskWork, Option<AccountKey>)> {
+    let rest = AnswerRest::of(operation);
+    Some((rest.task?, rest.account))
+}
+
+impl AnswerRest {
+    fn of(operation: &Operation) -> AnswerRest {
+        operation.answer.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+    }
 }
 
 /// A licence after a command about it.
@@ -125,8 +145,8 @@ impl Receipt {
             OperationKind::Adjust => json(serde_json::to_value(AdjustReceipt::new(self))),
             OperationKind::Hold => json(serde_json::to_value(HoldReceipt::new(self))),
             OperationKind::Extend => json(serde_json::to_value(ExtendReceipt::new(self))),
-            OperationKind::Capture => json(serde_json::to_value(CaptureReceipt::new(self))),
-            OperationKind::Release => json(serde_json::to_value(ReleaseReceipt::new(self))),
+            OperationKind::Capture | OperationKind::CompleteTask => json(serde_json::to_value(CaptureReceipt::new(self))),
+            OperationKind::Release | OperationKind::FailTask => json(serde_json::to_value(ReleaseReceipt::new(self))),
             OperationKind::Charge => json(serde_json::to_value(ChargeReceipt::new(self))),
             OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
             OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
@@ -141,6 +161,7 @@ impl Receipt {
             OperationKind::SetLicence | OperationKind::RevokeLicence | OperationKind::SubmitDocuments => {
                 json(serde_json::to_value(LicenceReceipt::new(self)))
             }
+            OperationKind::AdvanceTask => json(serde_json::to_value(TaskReceipt::new(self))),
             // No command, so no answer.
             OperationKind::Alert => serde_json::Value::Null,
         }
@@ -152,7 +173,7 @@ impl Receipt {
     }
 
     fn rest(&self) -> AnswerRest {
-        self.stored.operation.answer.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+        AnswerRest::of(&self.stored.operation)
     }
 
     /// Entries that the command booked itself, not what had become due before.
@@ -371,7 +392,7 @@ receipt! {
 }
 
 receipt! {
-    /// Answers [`crate::CaptureHold`].
+    /// Answers [`crate::CaptureHold`] and [`crate::CompleteTask`].
     CaptureReceipt from [Capture] as (receipt, common) {
         /// The hold.
         hold_id: HoldId = common.hold_id,
@@ -401,7 +422,7 @@ receipt! {
 }
 
 receipt! {
-    /// Answers [`crate::ReleaseHold`].
+    /// Answers [`crate::ReleaseHold`] and [`crate::FailTask`].
     ReleaseReceipt from [Release] as (receipt, common) {
         /// The hold.
         hold_id: HoldId = common.hold_id,
@@ -415,6 +436,8 @@ receipt! {
         status: HoldState = receipt.rest().status.unwrap_or(HoldState::Cancelled),
         /// The change of the balance: less than `released` where a grant has expired or was voided since.
         change: Amount = receipt.change(),
+        /// The task.
+        task_id: Option<TaskId> = common.task_id,
         /// Why.
         reason: Option<Arc<str>> = common.reason,
     }

@@ -9,7 +9,9 @@ use super::grants::end_returned;
 use super::hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 use super::spending::{self, Opened, Work};
 use crate::amount::Amount;
-use crate::command::{AnswerRest, CaptureHold, ExtendHold, Metadata, PlaceHold, ReleaseHold, paying_account, shared_metadata};
+use crate::command::{
+    AnswerRest, CaptureHold, CompleteTask, ExtendHold, FailTask, Metadata, PlaceHold, ReleaseHold, paying_account, shared_metadata,
+};
 use crate::decide::{Booking, Case};
 use crate::denial::{Denial, DenialKind};
 use crate::facts::Task;
@@ -17,6 +19,7 @@ use crate::id::{HoldId, TaskId, TemplateId, UserId};
 use crate::ledger::posting::{Line, Posting, Stop};
 use crate::ledger::{Draw, EntryKind, EntryText, Terms};
 use crate::licence::{self, LicenceKey, Licensed, QuotaSnapshot};
+use crate::owner::AccountKey;
 use crate::risk::Spender;
 use crate::time::Timestamp;
 
@@ -138,6 +141,49 @@ pub(crate) fn release<'a>(case: &Case<'a>, command: &ReleaseHold) -> Result<Book
     end_returned(&mut posting, &returned)?;
     let task = touched_task(case, &hold);
     Ok(Booking { task, policy_tag: hold.terms.policy_tag.clone(), answer: Some(answer_of(&hold)), ..Booking::of(posting) })
+}
+
+/// Captures the hold of a task for the last time.
+pub(crate) fn complete<'a>(case: &Case<'a>, command: &CompleteTask) -> Result<Booking<'a>, Stop> {
+    let (_, hold) = of_task(case, &command.task_id)?;
+    let is_late = hold.state_at(case.now()) == HoldState::Expired && hold.terms.late_commit == LateCommit::Draw;
+    if command.actual_cost.is_none() && is_late {
+        return Err(Denial::new(DenialKind::PayloadInvalid, format!("the hold `{}` has expired and holds nothing", hold.id))
+            .with("field", "actual_cost")
+            .with("given", serde_json::Value::Null)
+            .with("allowed", "an amount of 0 or more")
+            .into());
+    }
+    let actual_cost = command.actual_cost.unwrap_or_else(|| hold.held());
+    let (reason, metadata) = (command.reason.clone(), command.metadata.clone());
+    capture(case, &CaptureHold { reason, metadata, ..CaptureHold::new(hold.id, actual_cost) })
+}
+
+/// Releases the hold of a task for good.
+pub(crate) fn fail<'a>(case: &Case<'a>, command: &FailTask) -> Result<Booking<'a>, Stop> {
+    let (_, hold) = of_task(case, &command.task_id)?;
+    let (reason, metadata) = (Some(Arc::clone(&command.reason)), command.metadata.clone());
+    release(case, &ReleaseHold { reason, metadata, ..ReleaseHold::new(hold.id) })
+}
+
+/// The hold that a task names, while it is live.
+pub(crate) fn live_of_task<'a>(case: &Case<'a>, task_id: &TaskId) -> Result<&'a (Arc<AccountKey>, Hold), Stop> {
+    let found = of_task(case, task_id)?;
+    refuse_ended(&found.1, case.now())?;
+    Ok(found)
+}
+
+/// The hold that a task names. A task that was only ever charged has none.
+fn of_task<'a>(case: &Case<'a>, task_id: &TaskId) -> Result<&'a (Arc<AccountKey>, Hold), Stop> {
+    let named = case.task(task_id).and_then(|task| task.hold_id);
+    let hold_id = named.ok_or_else(|| {
+        Denial::new(DenialKind::TaskNotFound, format!("nothing was ever held for a task `{task_id}`"))
+            .with("task_id", task_id.as_str())
+    })?;
+    case.facts
+        .holds
+        .get(&hold_id)
+        .ok_or_else(|| Stop::Contradiction(format!("the hold {hold_id} of the task `{task_id}` has no row")))
 }
 
 /// More than the hold has is denied, unless its policy lets the excess be drawn.

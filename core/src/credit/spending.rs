@@ -94,7 +94,7 @@ pub(crate) fn blocks(facts: &Facts, found: Option<&AccountFacts>, account: &Acco
         let target = match &subject {
             Subject::Tenant => Some(BlockTarget::Tenant),
             Subject::User(user_id) => Some(BlockTarget::User(user_id.clone())),
-            Subject::Organization(_) | Subject::Licence(_) => None,
+            Subject::Organization(_) | Subject::Licence(_) | Subject::Task(_) => None,
         };
         if let (Some(row), Some(target)) = (row.filter(|row| row.is_blocked), target) {
             blocks.push(Blocked { target, since: Some(row.since) });

@@ -26,8 +26,8 @@ const ACCOUNTS_A_READ: usize = 256;
 const ENTRIES_A_READ: usize = 256;
 
 impl Engine {
-    /// Recomputes the books from the first entry on: the chain, the balances, the grants, holds and rules of every account, and says
-    /// where they part from what is stored. Commands go on meanwhile.
+    /// Recomputes the books from the first entry on: the chain, the balances, the grants, holds and rules of every account, and all
+    /// tasks, and says where they part from what is stored. Commands go on meanwhile.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read. What is wrong with the books is in the report.
@@ -52,8 +52,8 @@ impl Engine {
     ///
     /// It proves that the last entry of each account is what it was when the checkpoint was taken, its balances included, so that
     /// no history was rewritten with its hashes, cut off, or put back from a backup; and that everything since follows from
-    /// there. It does not read what stands before: an entry there that was changed and left its hashes alone, and rows of grants
-    /// and holds that say something else than those entries without changing a sum, are found by [`Engine::verify_with`] and
+    /// there. It does not read what stands before: an entry there that was changed and left its hashes alone, and rows of grants,
+    /// holds and tasks that say something else than those entries without changing a sum, are found by [`Engine::verify_with`] and
     /// `full`. What came after the checkpoint is recomputed, but whoever can write the books could have rewritten it as a whole:
     /// the report counts it as `uncovered_entries`.
     ///
@@ -79,7 +79,7 @@ impl Engine {
         self.verify_with(&options, &mut |_| {})
     }
 
-    /// As [`Engine::verify`] or [`Engine::verify_from`], and shows the report so far after each account. With a checkpoint and
+    /// As [`Engine::verify`] or [`Engine::verify_from`], and shows the report so far after each account and each page of tasks. With a checkpoint and
     /// `full` it does both: everything is recomputed, and the checkpoint has to be found again.
     ///
     /// # Errors
@@ -106,6 +106,9 @@ impl Engine {
         }
         if let Some(search) = search {
             search.finish(self, &mut report)?;
+        }
+        if options.full || options.checkpoint.is_none() {
+            self.verify_tasks(&mut report, progress)?;
         }
         Ok(report)
     }
@@ -195,6 +198,10 @@ impl Engine {
             report.entries += u64::try_from(entries.len()).unwrap_or(0);
             entries.iter().for_each(|entry| rebuilt.read(entry));
             self.check_operations(account, &page, &entries, &mut rebuilt)?;
+            if let Some(entry) = self.without_task(&entries)?.filter(|_| rebuilt.is_clean()) {
+                let message = format!("the task {:?} of the entry {} has no row", entry.task_id, entry.seq);
+                rebuilt.fault(FaultKind::WrongTask, Some(entry.seq), Some(entry), message);
+            }
             query.cursor = page.next_cursor;
             if query.cursor.is_none() {
                 break;

@@ -272,6 +272,7 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.accounts);
         unique(&mut needs.tasks);
         unique(&mut needs.holds);
+        unique(&mut needs.task_holds);
         unique(&mut needs.grants);
         unique(&mut needs.charges);
         unique(&mut needs.task_charges);

@@ -92,8 +92,9 @@ fn keeps_answer(stored: &StoredOperation) -> bool {
     operation.denial.is_some() || !is_audit(operation.kind) && operation.answer.is_some() && !operation.is_forgotten()
 }
 
-/// Who erased, blocked, or set a member, and why: with no entry to say it, it stands nowhere but in the answer.
+/// Who erased, blocked, or set a member, and why, and how far the work of a task was: with no entry to say it, it stands nowhere but
+/// in the answer.
 const fn is_audit(kind: OperationKind) -> bool {
-    use OperationKind::{Block, EraseText, RemoveMember, SetMember, Unblock};
-    matches!(kind, EraseText | Block | Unblock | SetMember | RemoveMember)
+    use OperationKind::{AdvanceTask, Block, EraseText, RemoveMember, SetMember, Unblock};
+    matches!(kind, EraseText | Block | Unblock | SetMember | RemoveMember | AdvanceTask)
 }

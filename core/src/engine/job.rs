@@ -19,7 +19,7 @@ use crate::decide::{Decision, decide};
 use crate::denial::Denial;
 use crate::error::{Error, Failure};
 use crate::facts::{Facts, Needs};
-use crate::id::{DocumentId, OpId, TenantId};
+use crate::id::{DocumentId, OpId, Stage, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::Map;
 use crate::recording::Recording;
@@ -322,6 +322,9 @@ fn estimated_bytes(command: &Command) -> usize {
         Body::SetLicence(body) => (body.reason.as_deref(), body.metadata.as_ref()),
         Body::RevokeLicence(body) => (Some(&body.reason), body.metadata.as_ref()),
         Body::SubmitDocuments(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::AdvanceTask(body) => (body.stage.as_ref().map(Stage::as_str), body.metadata.as_ref()),
+        Body::CompleteTask(body) => (body.reason.as_deref(), body.metadata.as_ref()),
+        Body::FailTask(body) => (Some(&body.reason), body.metadata.as_ref()),
     };
     let documents = match &command.body {
         Body::SetLicence(body) => Some(&body.required_documents),

@@ -6,6 +6,7 @@
 //! transaction of the host has a door of its own (`join`).
 
 mod audit;
+mod audit_tasks;
 mod builder;
 mod checkpoint;
 mod commit;
@@ -28,6 +29,7 @@ mod slot;
 mod spent;
 mod stats;
 mod sweep;
+mod tasks;
 mod ticket;
 mod trace;
 mod watch;
@@ -48,6 +50,7 @@ pub use members::{MemberPage, MemberUse};
 pub use reads::Balance;
 pub use stats::{CommandStats, Distribution, EngineStats};
 pub use sweep::SweepReport;
+pub use tasks::TaskPage;
 pub use ticket::Ticket;
 
 use crate::command::{Command, Operate, Receipt, Request};

@@ -1,5 +1,6 @@
 //! Questions to the books. What has become due is settled in the answer, and booked by the next write or sweep.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,8 +10,8 @@ use crate::amount::Amount;
 use crate::credit::{self, Band, Explanation, Grant, GrantState, Hold, HoldState, Rule};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
-use crate::facts::{Account, AccountFacts, Task};
-use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, TaskId, TemplateId, TenantId, Unit};
+use crate::facts::{Account, AccountFacts};
+use crate::id::{AppId, GrantId, HoldId, IdempotencyKey, TemplateId, TenantId, Unit};
 use crate::ledger::{Draw, EntryPage, EntryQuery, EntryScope, MAX_PAGE, StoredOperation};
 use crate::owner::AccountKey;
 use crate::settle;
@@ -248,31 +249,6 @@ impl Engine {
         Ok((account, open.unwrap_or(Grant { remaining: Amount::ZERO, held: Amount::ZERO, state, ..grant })))
     }
 
-    /// A task: its latest hold, and how much was booked under it.
-    ///
-    /// # Errors
-    /// `task_not_found`.
-    ///
-    /// # Examples
-    /// ```
-    /// use drawdown::{Charge, Context, Engine, GrantCredit, GrantType, Owner, TaskId};
-    /// let engine = Engine::in_memory();
-    /// let acme = Context::tenant("acme")?;
-    /// let user = Owner::user("u1")?;
-    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
-    /// let task_id = TaskId::new("task-1")?;
-    /// let charge = Charge { task_id: Some(task_id.clone()), ..Charge::new(user, "4".parse()?) };
-    /// engine.execute(acme.request(charge))?;
-    /// assert_eq!(engine.task(&acme.tenant_id, &task_id)?.charges, 1);
-    /// let unknown = engine.task(&acme.tenant_id, &TaskId::new("task-2")?).unwrap_err();
-    /// assert_eq!(unknown.denial().unwrap().name(), "task_not_found");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn task(&self, tenant_id: &TenantId, task_id: &TaskId) -> Result<Task, Failure> {
-        let found = ask!(self, Task, Query::Task(tenant_id.clone(), task_id.clone()))?;
-        found.ok_or_else(|| not_found(DenialKind::TaskNotFound, "task", task_id.as_str()))
-    }
-
     /// The operation that was accepted under a key, if there is one.
     ///
     /// # Errors
@@ -434,10 +410,10 @@ pub(super) fn check_limit(limit: usize) -> Result<(), Denial> {
     if (1..=MAX_PAGE).contains(&limit) { Ok(()) } else { Err(Denial::invalid("limit", limit, "1 to 1000")) }
 }
 
-fn not_found(kind: DenialKind, what: &str, id: &str) -> Failure {
+pub(super) fn not_found(kind: DenialKind, what: &str, id: &str) -> Failure {
     Denial::new(kind, format!("there is no {what} `{id}`")).with("given", id).into()
 }
 
-pub(super) fn restless(account: &AccountKey) -> Failure {
-    Error::Busy(format!("`{account}` was booked each time while it was read")).into()
+pub(super) fn restless(what: &dyn fmt::Display) -> Failure {
+    Error::Busy(format!("`{what}` was booked each time while it was read")).into()
 }

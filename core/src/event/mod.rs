@@ -15,12 +15,14 @@ pub use page::{EventFilter, EventPage, EventQuery, Start};
 pub use project::events_of;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::amount::Amount;
 use crate::credit::{Band, named_enum};
 use crate::id::{AuditId, EventId, GrantId, HoldId, LedgerId, PolicyTag, TaskId, TenantId, Unit, UserId};
-use crate::ledger::{EntryKind, OperationKind};
+use crate::ledger::{AlertRule, EntryKind, OperationKind};
 use crate::owner::Owner;
+use crate::task::TaskStep;
 use crate::time::Timestamp;
 
 named_enum! {
@@ -86,6 +88,10 @@ pub enum EventData {
     Credits(CreditsUpdated),
     /// Of `balance.low` and `balance.recovered`.
     Balance(BalanceCrossed),
+    /// Of `compliance.alert`.
+    Alert(ComplianceAlert),
+    /// Of `task.accepted`, `task.running`, `task.completed` and `task.failed`: the step of the history.
+    Task(TaskStep),
 }
 
 /// What an operation did to its account.
@@ -136,6 +142,21 @@ pub struct EntryUpdated {
     pub effective_at: Timestamp,
 }
 
+/// What compliance has to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ComplianceAlert {
+    /// The audit record of the operation that gave the alarm.
+    pub audit_id: AuditId,
+    /// Which command it was; `alert` if none was accepted.
+    pub operation: OperationKind,
+    /// What gave it.
+    pub rule: AlertRule,
+    /// What it is about.
+    pub details: Map<String, Value>,
+    /// The label of compliance.
+    pub policy_tag: Option<PolicyTag>,
+}
+
 /// A balance that went to another band.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BalanceCrossed {
@@ -161,7 +182,7 @@ impl EventData {
     fn entries(&self) -> &[EntryUpdated] {
         match self {
             EventData::Credits(updated) => &updated.entries,
-            EventData::Balance(_) => &[],
+            EventData::Balance(_) | EventData::Alert(_) | EventData::Task(_) => &[],
         }
     }
 }

@@ -1,20 +1,27 @@
 //! From an operation to its events.
 
-use super::{BalanceCrossed, CreditsUpdated, EntryUpdated, Event, EventCursor, EventData, EventKind, EventSubject};
+use super::{
+    BalanceCrossed, ComplianceAlert, CreditsUpdated, EntryUpdated, Event, EventCursor, EventData, EventKind, EventSubject,
+};
 use crate::amount::Amount;
+use crate::command::answer_of_task;
 use crate::credit::Band;
 use crate::error::Error;
 use crate::id::EventId;
-use crate::ledger::{Entry, StoredOperation};
+use crate::ledger::{Alert, Entry, StoredOperation};
+use crate::owner::AccountKey;
+use crate::task::{TaskStatus, TaskStep, steps_of};
 
 // An event is named by its operation and its ordinal there, and a cursor says both: what has an ordinal keeps it for ever, and a
 // further kind takes one of its own. Several of a kind take as many as they are. Alerts have those from 0x0010 on, steps of
 // tasks those from 0x1000 on: an operation settles at most 10,000 holds.
 const CREDITS: u16 = 0;
 const BALANCE: u16 = 1;
+const FIRST_ALERT: u16 = 0x0010;
+const FIRST_STEP: u16 = 0x1000;
 
 /// The events of an operation, in their order, each with the id and the cursor that it always has. None of an operation that
-/// booked nothing.
+/// booked nothing, told compliance nothing, and is no step of a task.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when its changes together go beyond what an amount can be.
@@ -51,7 +58,10 @@ pub fn events_of(stored: &StoredOperation) -> Result<Vec<Event>, Error> {
     if let Some((kind, data)) = balance_crossed(stored) {
         events.push(event(BALANCE, kind, subject(stored), data));
     }
-    // Alerts of compliance and steps of tasks join here, in the order of their ordinals.
+    let alerts = (FIRST_ALERT..FIRST_STEP).zip(&stored.operation.alerts);
+    events.extend(alerts.map(|(ordinal, alert)| event(ordinal, EventKind::ComplianceAlert, subject(stored), told(stored, alert))));
+    let steps = (FIRST_STEP..).zip(steps_of(stored));
+    events.extend(steps.map(|(ordinal, step)| event(ordinal, kind_of(&step), subject_of(stored, &step), EventData::Task(step))));
     Ok(events)
 }
 
@@ -112,4 +122,39 @@ fn balance_crossed(stored: &StoredOperation) -> Option<(EventKind, EventData)> {
     let crossed =
         BalanceCrossed { audit_id: stored.operation.audit_id(), band, balance_after: stored.entries.last()?.balance_after };
     Some((kind, EventData::Balance(crossed)))
+}
+
+fn told(stored: &StoredOperation, alert: &Alert) -> EventData {
+    let operation = &stored.operation;
+    EventData::Alert(ComplianceAlert {
+        audit_id: operation.audit_id(),
+        operation: operation.kind,
+        rule: alert.rule,
+        details: alert.details.clone(),
+        policy_tag: operation.policy_tag.clone(),
+    })
+}
+
+const fn kind_of(step: &TaskStep) -> EventKind {
+    match step.status {
+        TaskStatus::Accepted => EventKind::TaskAccepted,
+        TaskStatus::Running => EventKind::TaskRunning,
+        TaskStatus::Completed => EventKind::TaskCompleted,
+        TaskStatus::Failed => EventKind::TaskFailed,
+    }
+}
+
+/// The account that pays for the task, the user for whom the work is, and the task: an expiry may be booked by a command of others.
+fn subject_of(stored: &StoredOperation, step: &TaskStep) -> EventSubject {
+    let entry = step.cursor.and_then(|cursor| stored.entries.iter().find(|entry| entry.ordinal == cursor.ordinal));
+    let account = match entry {
+        Some(entry) => Some(AccountKey::clone(&entry.account)),
+        None => answer_of_task(&stored.operation).and_then(|(_, account)| account),
+    };
+    EventSubject {
+        owner: account.as_ref().map(|account| account.owner.clone()),
+        unit: account.map(|account| account.unit),
+        user_id: entry.and_then(|entry| entry.text.user_id.clone()),
+        task_id: Some(step.task_id.clone()),
+    }
 }

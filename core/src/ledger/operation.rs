@@ -65,6 +65,12 @@ named_enum! {
         RevokeLicence = "revoke_licence",
         /// Documents were submitted for a licence.
         SubmitDocuments = "submit_documents",
+        /// It was said how far the work of a task is.
+        AdvanceTask = "advance_task",
+        /// The hold of a task was captured for good.
+        CompleteTask = "complete_task",
+        /// The hold of a task was released for good.
+        FailTask = "fail_task",
         /// Compliance was told something. No command: the engine books it by itself.
         Alert = "alert",
     }

@@ -38,6 +38,8 @@ pub struct VerifyReport {
     pub accounts: u64,
     /// Entries read.
     pub entries: u64,
+    /// Tasks read: all, or none where only what came after a checkpoint is recomputed.
+    pub tasks: u64,
     /// Of all entries, the newest, which no checkpoint that was found again covers: whoever can write the books could have
     /// rewritten these with all their hashes.
     pub uncovered_entries: u64,
@@ -100,6 +102,8 @@ super::super::credit::named_enum! {
         WrongRule = "wrong_rule",
         /// What a checkpoint covers is not what it was when it was taken.
         CheckpointDiffers = "checkpoint_differs",
+        /// A task says something else than what was booked about it.
+        WrongTask = "wrong_task",
     }
 }
 

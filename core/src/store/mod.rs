@@ -13,7 +13,7 @@ use crate::credit::{Grant, Hold, Member, Rule};
 use crate::event::{Consumer, EventCursor};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
 use crate::id::{GrantId, HoldId, IdempotencyKey, LicenceId, OpId, OrganizationId, RuleId, TaskId, TemplateId, TenantId, UserId};
-use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, StoredOperation};
+use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, PageOrder, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::{Clock, Timestamp};
 
@@ -102,6 +102,22 @@ pub enum Query {
     Rule(TenantId, RuleId),
     /// A task.
     Task(TenantId, TaskId),
+    /// Tasks of all tenants after this one, in their order.
+    Tasks(Option<(TenantId, TaskId)>, usize),
+    /// Operations about a task, in the order of the feed or against it: those whose subject it is, and those with entries that name
+    /// it, each with these entries alone.
+    TaskOperations {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// The task.
+        task_id: TaskId,
+        /// In which direction.
+        order: PageOrder,
+        /// Beyond this position, in that direction.
+        beyond: u64,
+        /// At most so many.
+        limit: usize,
+    },
     /// The operation under a key.
     OperationByKey(TenantId, IdempotencyKey),
     /// Those of these operations that exist, in any order.
@@ -176,6 +192,8 @@ pub enum Answer {
     Grant(Option<(Arc<AccountKey>, Grant)>),
     Rule(Option<(Arc<AccountKey>, Rule)>),
     Task(Option<Task>),
+    Tasks(Vec<((TenantId, TaskId), Task)>),
+    TaskOperations(Vec<Arc<StoredOperation>>),
     OperationByKey(Option<Arc<StoredOperation>>),
     Operations(Vec<Arc<StoredOperation>>),
     Entries(EntryPage),

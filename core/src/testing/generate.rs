@@ -2,6 +2,7 @@
 //! expiries, late commits and ids of others are frequent.
 
 mod policies;
+mod tasks;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -128,6 +129,7 @@ impl Step {
             Body::Block(_) | Body::Unblock(_) | Body::SetMember(_) | Body::RemoveMember(_) | Body::EraseText(_) => {}
             Body::SetCreditLimit(_) | Body::SetLowBalance(_) | Body::Import(_) => {}
             Body::SetLicence(_) | Body::RevokeLicence(_) | Body::SubmitDocuments(_) => {}
+            Body::AdvanceTask(_) | Body::CompleteTask(_) | Body::FailTask(_) => {}
         }
         command
     }
@@ -174,6 +176,8 @@ struct Spot {
 enum Kind {
     Grant,
     Hold,
+    /// A hold of a task.
+    Task,
     Use,
     Rule,
 }
@@ -254,6 +258,9 @@ impl Generator {
             Body::SetLicence(body) => body.daily_quota = Some(body.daily_quota.map_or(0, |quota| quota + 1)),
             Body::RevokeLicence(body) => body.reason = Arc::from("another"),
             Body::SubmitDocuments(body) => body.operator = self.operator(),
+            Body::AdvanceTask(body) => body.progress = Some(body.progress.map_or(1, |progress| progress / 2)),
+            Body::CompleteTask(body) => body.actual_cost = Some(body.actual_cost.map_or(Amount::ZERO, more)),
+            Body::FailTask(body) => body.reason = Arc::from("another"),
         }
     }
 
@@ -275,18 +282,21 @@ impl Generator {
             MEMBERS => (None, tenant_id, self.member(serial)),
             23 => (None, tenant_id, self.block()),
             24..40 => (None, tenant_id.clone(), self.hold(serial, tenant_id)),
-            40..52 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
-            52..57 => (None, tenant_id, self.adjust()),
+            40..50 => (None, tenant_id.clone(), self.charge(serial, tenant_id)),
+            50..56 => (None, tenant_id, self.adjust()),
+            56..57 => self.about(Kind::Task, |own, spot| own.advance_task(spot)),
             57..58 => (None, tenant_id, self.settle()),
             58..59 => (None, tenant_id, self.erase()),
             59..61 => (None, tenant_id, self.credit_limit()),
             61..63 => (None, tenant_id, self.low_balance()),
             63..64 => (None, tenant_id, self.import()),
-            64..74 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
-            74..80 => self.about(Kind::Hold, |own, spot| own.release(spot)),
-            80..84 => self.about(Kind::Hold, |own, _| own.extend()),
-            84..87 => self.about(Kind::Grant, |own, _| own.void()),
-            87..90 => self.about(Kind::Grant, |own, _| own.amend()),
+            64..72 => self.about(Kind::Hold, |own, spot| own.capture(serial, spot)),
+            72..77 => self.about(Kind::Hold, |own, spot| own.release(spot)),
+            77..81 => self.about(Kind::Hold, |own, _| own.extend()),
+            81..84 => self.about(Kind::Grant, |own, _| own.void()),
+            84..87 => self.about(Kind::Grant, |own, _| own.amend()),
+            87..90 => self.about(Kind::Task, |own, spot| own.advance_task(spot)),
+            90..92 => self.about(Kind::Task, |own, spot| own.end_task(serial, spot)),
             _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
         };
         let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..150))).ok());
@@ -485,6 +495,7 @@ impl Generator {
             unit: unit.clone(),
             task_id: task_id.clone(),
         };
+        self.made.extend(task_id.is_some().then(|| Spot { kind: Kind::Task, ..spot.clone() }));
         self.made.push(spot);
         Body::Hold(PlaceHold {
             payer,

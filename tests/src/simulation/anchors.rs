@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use drawdown::ledger::{EntryKind, OperationKind, StoredOperation, Terms};
 use drawdown::{
-    AccountKey, Charge, Command, GrantId, HoldId, LedgerId, LicenceKey, LicenceTerms, MemberKey, MemberReceipt, Policies, Receipt,
-    RemoveMember, RevokeLicence, RiskKey, RuleId, SetLicence, SetMember, Spender, Subject, SubmitDocuments, TaskId, TenantId,
-    Timestamp,
+    AccountKey, Charge, Command, GrantId, HoldId, HoldState, LedgerId, LicenceKey, LicenceTerms, MemberKey, MemberReceipt,
+    Policies, Receipt, RemoveMember, RevokeLicence, RiskKey, RuleId, SetLicence, SetMember, Spender, Subject, SubmitDocuments,
+    TaskId, TenantId, Timestamp,
 };
 
 /// How far the contract lets an anchor be ahead of the clock: 5 s.
@@ -20,6 +20,7 @@ type TaskKey = (TenantId, TaskId);
 pub(super) struct Anchors {
     accounts: HashMap<AccountKey, Timestamp>,
     tasks: HashMap<TaskKey, Timestamp>,
+    named: HashMap<TaskKey, HoldId>,
     subjects: HashMap<(TenantId, Subject), Timestamp>,
     members: HashMap<MemberKey, Timestamp>,
     licences: HashMap<LicenceKey, (LicenceTerms, Timestamp)>,
@@ -81,6 +82,11 @@ impl Anchors {
             if let Some(Terms::Rule { rule_id, .. }) = &entry.terms {
                 self.rules.insert(*rule_id, (**account).clone());
             }
+            // The hold that a task names: its captured one, else its latest.
+            let names = matches!(entry.terms, Some(Terms::Hold { .. } | Terms::HoldState { state: HoldState::Committed }));
+            if let (Some(hold), Some(task), true) = (entry.hold_id, &entry.task_id, names) {
+                self.named.insert((account.tenant_id.clone(), task.clone()), hold);
+            }
             if let (Some(hold), EntryKind::Hold) = (entry.hold_id, entry.kind) {
                 self.holds.entry(hold).or_insert_with(|| ((**account).clone(), entry.task_id.clone()));
             }
@@ -132,6 +138,7 @@ impl Anchors {
             return;
         }
         match (member, &stored.operation.subject) {
+            (_, Some(Subject::Task(task))) => _ = self.tasks.insert((tenant, task.clone()), at),
             (Some(member), _) => _ = self.members.insert(MemberKey::new(tenant, member.organization_id, member.user_id), at),
             (None, Some(subject)) => _ = self.subjects.insert((tenant, subject.clone()), at),
             (None, None) => {}
@@ -148,7 +155,10 @@ impl Anchors {
         accounts.extend(needs.charges.iter().filter_map(|(_, id)| self.charges.get(id)).filter(mine));
         accounts.extend(needs.rules.iter().filter_map(|(_, id)| self.rules.get(id)).filter(mine));
         let mut tasks = needs.tasks.clone();
-        let of_holds = needs.holds.iter().filter_map(|(_, id)| self.licensed.get(id)).filter(|key| key.tenant_id == *tenant);
+        tasks.extend(needs.task_holds.iter().cloned());
+        let named = needs.task_holds.iter().filter_map(|task| self.named.get(task));
+        let holds: Vec<&HoldId> = needs.holds.iter().map(|(_, id)| id).chain(named).collect();
+        let of_holds = holds.iter().filter_map(|id| self.licensed.get(id)).filter(|key| key.tenant_id == *tenant);
         let of_licences = of_holds.chain(&needs.licences).filter_map(|key| self.licences.get(key));
         let of_templates = needs.templates.iter().flat_map(|template| {
             let counts = |key: &LicenceKey, terms: &LicenceTerms| {
@@ -159,7 +169,7 @@ impl Anchors {
             self.licences.iter().filter(move |(key, (terms, _))| counts(key, terms)).map(|(_, row)| row)
         });
         let of_licences = of_licences.chain(of_templates).map(|(_, at)| at);
-        for (account, task) in needs.holds.iter().filter_map(|(_, id)| self.holds.get(id)) {
+        for (account, task) in holds.iter().filter_map(|id| self.holds.get(id)) {
             if account.tenant_id == *tenant {
                 accounts.push(account);
                 tasks.extend(task.iter().map(|task| (tenant.clone(), task.clone())));

@@ -18,7 +18,7 @@ use super::bank::{Act, Blow, CONSUMERS, Order, Stage, WORLDS};
 use super::doors::{Doors, Slow, skewed};
 use super::followers::Follower;
 use super::ledger::feed;
-use crate::compare::{policies_in, same, tenant_in};
+use crate::compare::{policies_in, same, same_tasks, tenant_in};
 
 /// Until when a patient engine tries again: longer than all failures of an act last. An impatient one gives up at the first.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -341,7 +341,7 @@ impl World {
         for key in &accounts {
             self.auditor.compare(&self.engines[engine].engine, &*self.books, key)?;
         }
-        Ok(())
+        same_tasks(&self.auditor.model, &self.engines[engine].engine)
     }
 
     fn end(mut self) -> Result<Tally, String> {

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::Receipt;
 use crate::command::{BlockTarget, BlockedAccount};
 use crate::credit::{MemberLimit, Role};
-use crate::id::{AuditId, DocumentId, LicenceId, Operator, OrganizationId, UserId};
+use crate::id::{AuditId, DocumentId, HoldId, LicenceId, Operator, OrganizationId, PolicyTag, Stage, TaskId, UserId};
 use crate::ledger::{EntryKind, OperationKind};
 use crate::licence::LicenceTerms;
 use crate::owner::Subject;
+use crate::task::TaskStatus;
 use crate::time::Timestamp;
 
 /// Answers [`crate::Block`] and [`crate::Unblock`].
@@ -140,6 +141,52 @@ impl LicenceReceipt {
             changed: rest.changed.unwrap_or_default(),
             operator: note.operator,
             reason: note.reason,
+            created_at: operation.created_at,
+            audit_id: operation.audit_id(),
+            idempotent_replay: receipt.idempotent_replay,
+        })
+    }
+}
+
+/// Answers [`crate::AdvanceTask`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskReceipt {
+    /// The task.
+    pub task_id: TaskId,
+    /// The hold that pays for it.
+    pub hold_id: HoldId,
+    /// Where it stands: it is running.
+    pub status: TaskStatus,
+    /// What is being done, if it was said.
+    pub stage: Option<Stage>,
+    /// How much of the work is done: 0 to 100.
+    pub progress: u8,
+    /// When the next step is expected, if it was said.
+    pub next_eta: Option<Timestamp>,
+    /// The label of compliance of the hold.
+    pub policy_tag: Option<PolicyTag>,
+    /// When it was booked.
+    pub created_at: Timestamp,
+    /// The audit record.
+    pub audit_id: AuditId,
+    /// The command was executed before: this is the first answer again.
+    pub idempotent_replay: bool,
+}
+
+impl TaskReceipt {
+    /// Nothing, if the operation does not say which task it was about.
+    pub(in crate::command) fn new(receipt: &Receipt) -> Option<TaskReceipt> {
+        let operation = &receipt.stored.operation;
+        let Some(Subject::Task(task_id)) = &operation.subject else { return None };
+        let work = receipt.rest().task?;
+        Some(TaskReceipt {
+            task_id: task_id.clone(),
+            hold_id: work.hold_id,
+            status: TaskStatus::Running,
+            stage: work.stage,
+            progress: work.progress,
+            next_eta: work.next_eta,
+            policy_tag: operation.policy_tag.clone(),
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
             idempotent_replay: receipt.idempotent_replay,

@@ -23,7 +23,7 @@ pub(super) struct Books {
     pub(super) grants: Map<GrantId, (Arc<AccountKey>, Grant)>,
     pub(super) holds: Map<HoldId, (Arc<AccountKey>, Hold)>,
     pub(super) rules: Map<RuleId, (Arc<AccountKey>, Rule)>,
-    pub(super) tasks: Map<(TenantId, TaskId), Task>,
+    pub(super) tasks: BTreeMap<(TenantId, TaskId), Task>,
     pub(super) subjects: Map<(TenantId, Subject), SubjectRow>,
     pub(super) members: BTreeMap<MemberKey, Member>,
     pub(super) licences: Map<LicenceKey, Licence>,
@@ -45,6 +45,8 @@ pub(super) struct Books {
     pub(super) by_task: Map<(TenantId, TaskId), Vec<Place>>,
     /// How far those who read events have come.
     pub(super) consumers: Map<Consumer, EventCursor>,
+    /// Indexes in `operations` of those that book in no account.
+    pub(super) by_subject: Map<(TenantId, Subject), Vec<usize>>,
     /// Accounts in which something becomes due.
     pub(super) due: BTreeSet<(Timestamp, Arc<AccountKey>)>,
 }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::facts::{
     AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, Task, batch_now, holders, licences_of_holds, risk_of_holds,
 };
-use crate::id::{GrantId, LedgerId, TaskId, TenantId, UserId};
+use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, EntryKind};
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::map::Map;
@@ -81,8 +81,8 @@ impl Books {
             facts.template_licences.insert(template.clone(), listed.into_iter().collect());
         }
         needs.licences.iter().for_each(|key| self.load_licence(key, None, facts));
-        for (tenant_id, hold_id) in &needs.holds {
-            let hold = self.hold_of(tenant_id, *hold_id).map(|(_, hold)| hold);
+        for (tenant_id, hold_id) in self.named_holds(needs) {
+            let hold = self.hold_of(tenant_id, hold_id).map(|(_, hold)| hold);
             if let Some(licence_id) = hold.and_then(|hold| hold.terms.licence_id.clone()) {
                 self.load_licence(&LicenceKey::new(tenant_id.clone(), licence_id), None, facts);
             }
@@ -138,20 +138,26 @@ impl Books {
     }
 
     fn load_holds_and_tasks<'a>(&'a self, needs: &'a Needs, facts: &mut Facts, accounts: &mut Vec<&'a AccountKey>) {
-        for (tenant_id, hold_id) in &needs.holds {
-            let Some((key, hold)) = self.hold_of(tenant_id, *hold_id) else { continue };
+        for (tenant_id, hold_id) in self.named_holds(needs) {
+            let Some((key, hold)) = self.hold_of(tenant_id, hold_id) else { continue };
             accounts.push(key);
             if let Some(task_id) = &hold.terms.task_id {
                 self.load_task(tenant_id, task_id, facts);
             }
             facts.holds.insert(hold.id, (Arc::clone(key), hold.clone()));
         }
-        for (tenant_id, task_id) in &needs.tasks {
+        for (tenant_id, task_id) in needs.tasks.iter().chain(&needs.task_holds) {
             let named = self.load_task(tenant_id, task_id, facts).and_then(|task| task.hold_id);
             if let Some((key, hold)) = named.and_then(|hold_id| self.hold_of(tenant_id, hold_id)) {
                 facts.holds.insert(hold.id, (Arc::clone(key), Hold::clone(hold)));
             }
         }
+    }
+
+    /// The holds that are named, by themselves or by a task that is ended with its hold.
+    fn named_holds<'a>(&'a self, needs: &'a Needs) -> impl Iterator<Item = (&'a TenantId, HoldId)> {
+        let of_tasks = needs.task_holds.iter().filter_map(|task| Some((&task.0, self.tasks.get(task)?.hold_id?)));
+        needs.holds.iter().map(|(tenant_id, hold_id)| (tenant_id, *hold_id)).chain(of_tasks)
     }
 
     fn load_task(&self, tenant_id: &TenantId, task_id: &TaskId, facts: &mut Facts) -> Option<&Task> {

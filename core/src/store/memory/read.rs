@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::super::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use super::books::{AccountRow, Books, Place};
 use crate::credit::Member;
-use crate::id::{LicenceId, OpId, OrganizationId, TemplateId, TenantId, UserId};
+use crate::id::{LicenceId, OpId, OrganizationId, TaskId, TemplateId, TenantId, UserId};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder, StoredOperation};
-use crate::owner::{AccountKey, MemberKey};
+use crate::owner::{AccountKey, MemberKey, Subject};
 use crate::time::Timestamp;
 
 impl Books {
@@ -23,6 +23,14 @@ impl Books {
             Query::Grant(tenant_id, grant_id) => Answer::Grant(self.grant_of(tenant_id, *grant_id).cloned()),
             Query::Rule(tenant_id, rule_id) => Answer::Rule(self.rule_of(tenant_id, *rule_id).cloned()),
             Query::Task(tenant_id, task_id) => Answer::Task(self.tasks.get(&(tenant_id.clone(), task_id.clone())).cloned()),
+            Query::Tasks(after, limit) => {
+                let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                let rows = self.tasks.range((start, Bound::Unbounded)).take(*limit);
+                Answer::Tasks(rows.map(|(name, task)| (name.clone(), task.clone())).collect())
+            }
+            Query::TaskOperations { tenant_id, task_id, order, beyond, limit } => {
+                Answer::TaskOperations(self.operations_of_task(tenant_id, task_id, *order, *beyond, *limit))
+            }
             Query::OperationByKey(tenant_id, key) => {
                 let index = self.by_key.get(&(tenant_id.clone(), key.clone()));
                 Answer::OperationByKey(index.and_then(|index| self.placed(*index)))
@@ -59,6 +67,31 @@ impl Books {
     fn operations_of(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Vec<Arc<StoredOperation>> {
         let found = op_ids.iter().filter_map(|op_id| self.placed(*self.by_op_id.get(op_id)?));
         found.filter(|stored| stored.operation.tenant_id == *tenant_id).collect()
+    }
+
+    fn operations_of_task(
+        &self,
+        tenant_id: &TenantId,
+        task_id: &TaskId,
+        order: PageOrder,
+        beyond: u64,
+        limit: usize,
+    ) -> Vec<Arc<StoredOperation>> {
+        let by_entries = self.by_task.get(&(tenant_id.clone(), task_id.clone())).into_iter().flatten().map(|place| place.operation);
+        let about = self.by_subject.get(&(tenant_id.clone(), Subject::Task(task_id.clone()))).into_iter().flatten().copied();
+        let mut indexes: BTreeSet<usize> = by_entries.chain(about).collect();
+        // The operation at position n stands at index n - 1.
+        let beyond = usize::try_from(beyond).unwrap_or(usize::MAX);
+        let indexes: Vec<usize> = match order {
+            PageOrder::Asc => indexes.split_off(&beyond).into_iter().collect(),
+            PageOrder::Desc => indexes.into_iter().rev().filter(|index| index.saturating_add(1) < beyond).collect(),
+        };
+        let trimmed = |stored: Arc<StoredOperation>| {
+            let mut stored = Arc::unwrap_or_clone(stored);
+            stored.entries.retain(|entry| entry.task_id.as_ref() == Some(task_id));
+            Arc::new(stored)
+        };
+        indexes.into_iter().take(limit).filter_map(|index| self.placed(index).map(trimmed)).collect()
     }
 
     fn page(&self, query: &EntryQuery) -> EntryPage {

@@ -295,6 +295,9 @@ impl Books {
         if let Some(key) = &stored.operation.key {
             self.by_key.insert((tenant_id.clone(), key.clone()), operation);
         }
+        if let Some(subject) = &stored.operation.subject {
+            self.by_subject.entry((tenant_id.clone(), subject.clone())).or_default().push(operation);
+        }
         let tenant = self.by_tenant.entry(tenant_id.clone()).or_default();
         tenant.operations.push(operation);
         for (entry, row) in stored.entries.iter().enumerate() {

@@ -88,7 +88,7 @@ enum Lookup {
     RunningRules(AccountKey),
     DueHolds(AccountKey),
     NextHold(AccountKey),
-    Task(TenantId, TaskId),
+    Task(TenantId, TaskId, Closure),
     Hold(TenantId, HoldId, Closure),
     Grant(TenantId, GrantId),
     Rule(TenantId, RuleId),
@@ -108,10 +108,10 @@ enum Lookup {
     LastAccount,
 }
 
-/// How far a hold leads.
+/// How far a hold leads, or that of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Closure {
-    /// It was named: to its account and its task.
+    /// It was named, or its task was, to be ended with it: to its account and its task.
     Named,
     /// Its task was named: no further.
     OfTask,
@@ -148,7 +148,9 @@ impl BatchMachine {
         }
         needs.texts.iter().for_each(|(key, _)| machine.ask_account(key));
         needs.accounts.iter().for_each(|key| machine.ask_account(key));
-        needs.tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone())));
+        for (tasks, closure) in [(&needs.tasks, Closure::OfTask), (&needs.task_holds, Closure::Named)] {
+            tasks.iter().for_each(|(tenant, task)| machine.ask(Lookup::Task(tenant.clone(), task.clone(), closure)));
+        }
         needs.holds.iter().for_each(|(tenant, hold)| machine.ask(Lookup::Hold(tenant.clone(), *hold, Closure::Named)));
         needs.grants.iter().for_each(|(tenant, grant)| machine.ask(Lookup::Grant(tenant.clone(), *grant)));
         needs.rules.iter().for_each(|(tenant, rule)| machine.ask(Lookup::Rule(tenant.clone(), *rule)));
@@ -355,7 +357,7 @@ impl BatchMachine {
             Lookup::RunningRules(key) => Statement::new(sql::RUNNING_RULES, params![self.account_id(key)?]),
             Lookup::DueHolds(key) => Statement::new(sql::DUE_HOLDS, params![self.account_id(key)?, self.facts.now]),
             Lookup::NextHold(key) => Statement::new(sql::NEXT_HOLD, params![self.account_id(key)?, self.facts.now]),
-            Lookup::Task(tenant, task) => Statement::new(sql::TASK, params![tenant.as_str(), task.as_str()]),
+            Lookup::Task(tenant, task, _) => Statement::new(sql::TASK, params![tenant.as_str(), task.as_str()]),
             Lookup::Hold(tenant, hold, _) => Statement::new(sql::HOLD, params![hold.uuid(), tenant.as_str()]),
             Lookup::Grant(tenant, grant) => Statement::new(sql::GRANT, params![grant.uuid(), tenant.as_str()]),
             Lookup::Rule(tenant, rule) => Statement::new(sql::RULE, params![rule.uuid(), tenant.as_str()]),
@@ -437,11 +439,11 @@ impl BatchMachine {
                 let next = codec::next_time("holds", "expires_at", rows)?;
                 account_facts(&mut self.facts, &key)?.next_hold_at = next;
             }
-            Lookup::Task(tenant, task_id) => {
+            Lookup::Task(tenant, task_id, closure) => {
                 if let Some(row) = rows.first() {
-                    let task = codec::task(&task_id, row)?;
+                    let (_, task) = codec::task(row)?;
                     if let Some(hold_id) = task.hold_id {
-                        self.ask(Lookup::Hold(tenant.clone(), hold_id, Closure::OfTask));
+                        self.ask(Lookup::Hold(tenant.clone(), hold_id, closure));
                     }
                     self.facts.tasks.insert((tenant, task_id), task);
                 }
@@ -454,8 +456,10 @@ impl BatchMachine {
                         if let Some(licence_id) = &hold.terms.licence_id {
                             self.ask(Lookup::Licence(LicenceKey::new(tenant.clone(), licence_id.clone())));
                         }
-                        if let Some(task_id) = &hold.terms.task_id {
-                            self.ask(Lookup::Task(tenant, task_id.clone()));
+                        // The one that led here is known already.
+                        let task = hold.terms.task_id.as_ref().map(|task_id| (tenant, task_id.clone()));
+                        if let Some((tenant, task_id)) = task.filter(|task| !self.facts.tasks.contains_key(task)) {
+                            self.ask(Lookup::Task(tenant, task_id, Closure::OfTask));
                         }
                     }
                     self.facts.holds.insert(hold_id, (key, hold));

@@ -202,13 +202,45 @@ pub(super) fn rule(row: Row<'_>) -> Result<(Arc<AccountKey>, Rule), StoreError> 
     Ok((key, Rule { id, terms: Arc::new(RuleTerms { reason, metadata, ..terms }), state, next, next_at }))
 }
 
-pub(super) fn task(task_id: &TaskId, row: Row<'_>) -> Result<Task, StoreError> {
-    let mut columns = Columns::named("tasks", task_id.as_str(), row);
-    Ok(Task {
-        charges: columns.number("charges")?,
-        last_at: columns.time("last_at")?,
-        hold_id: columns.optional_uuid("hold_id")?.map(HoldId::from_uuid),
-    })
+/// A task with its name.
+pub(super) fn task(row: Row<'_>) -> Result<(TaskId, Task), StoreError> {
+    let name = named_by(row);
+    task_columns(&mut Columns::named("tasks", &name, row))
+}
+
+/// A task of any tenant.
+pub(super) fn task_of_any(row: Row<'_>) -> Result<((TenantId, TaskId), Task), StoreError> {
+    let name = named_by(row);
+    let mut columns = Columns::named("tasks", &name, row);
+    let (task_id, task) = task_columns(&mut columns)?;
+    Ok(((columns.id("tenant_id", TenantId::new)?, task_id), task))
+}
+
+fn task_columns(columns: &mut Columns<'_>) -> Result<(TaskId, Task), StoreError> {
+    let task_id = columns.id("task_id", TaskId::new)?;
+    let (charges, last_at) = (columns.number("charges")?, columns.time("last_at")?);
+    let hold_id = columns.optional_uuid("hold_id")?.map(HoldId::from_uuid);
+    Ok((task_id, Task { hold_id, charges, work: columns.optional_json("work")?, last_at }))
+}
+
+/// The parameters of [`super::statements::TASK_UPSERT`].
+pub(super) fn task_params<'a>(tenant_id: &'a TenantId, task_id: &'a TaskId, task: &'a Task) -> Vec<Value<'a>> {
+    let hold_id = task.hold_id.map(HoldId::uuid);
+    let charges = i64::from(task.charges);
+    params![tenant_id.as_str(), task_id.as_str(), charges, task.last_at, hold_id, json(task.work.as_ref())]
+}
+
+/// A position, which is all that the row has.
+pub(super) fn position(row: Row<'_>) -> Result<u64, StoreError> {
+    Columns::of("operations", row).number("position")
+}
+
+/// The text in the first column, for what is said of a row that cannot be read.
+fn named_by(row: Row<'_>) -> String {
+    match row.value(0) {
+        Value::Text(name) => name.into_owned(),
+        _ => "?".to_owned(),
+    }
 }
 
 pub(super) fn subject(name: &Subject, row: Row<'_>) -> Result<SubjectRow, StoreError> {
@@ -220,10 +252,7 @@ pub(super) fn subject(name: &Subject, row: Row<'_>) -> Result<SubjectRow, StoreE
 
 /// A member, and the user who is one.
 pub(super) fn member(row: Row<'_>) -> Result<(UserId, Member), StoreError> {
-    let name = match row.value(0) {
-        Value::Text(user_id) => user_id.into_owned(),
-        _ => "?".to_owned(),
-    };
+    let name = named_by(row);
     let mut columns = Columns::named("members", &name, row);
     let user_id = columns.id("user_id", UserId::new)?;
     let role = columns.optional_word("role", Role::from_name)?;

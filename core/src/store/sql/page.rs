@@ -74,7 +74,7 @@ enum Path<'a> {
     Tenant(&'a TenantId),
 }
 
-/// After which entry: its number along an account, its row along a task, or its row and its operation along a tenant.
+/// After which entry: its number along an account, or its row and its operation along a task or a tenant.
 #[derive(Clone, Copy)]
 struct Place {
     position: i64,
@@ -114,7 +114,8 @@ impl<'a> Walk<'a> {
             }
             Path::Task(tenant, task) => {
                 let sql = if ascending { sql::TASK_ENTRIES_ASC } else { sql::TASK_ENTRIES_DESC };
-                Statement::new(sql, vec![tenant.as_str().into(), task.as_str().into(), number.into(), limit])
+                let (tenant, task) = (tenant.as_str().into(), task.as_str().into());
+                Statement::new(sql, vec![tenant, task, position.into(), number.into(), limit])
             }
             Path::Tenant(tenant) => {
                 let sql = if ascending { sql::TENANT_ENTRIES_ASC } else { sql::TENANT_ENTRIES_DESC };

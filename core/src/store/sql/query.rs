@@ -8,9 +8,9 @@ use super::statements as sql;
 use super::{Row, Source, Sql, Statement, Value, codec, consumers, corrupt, count, params};
 use super::{licences, page};
 use crate::facts::{Account, AccountFacts, Facts, Needs};
-use crate::id::OpId;
-use crate::ledger::{AccountHead, Entry, StoredOperation};
-use crate::owner::AccountKey;
+use crate::id::{OpId, TaskId, TenantId};
+use crate::ledger::{AccountHead, Entry, PageOrder, StoredOperation};
+use crate::owner::{AccountKey, Subject};
 use crate::store::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use crate::time::Timestamp;
 
@@ -34,7 +34,15 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
         }
         Query::Task(tenant, id) => {
             let rows = source.rows(&Statement::new(sql::TASK, params![tenant.as_str(), id.as_str()]))?;
-            Answer::Task(rows.first().map(|row| codec::task(id, row)).transpose()?)
+            Answer::Task(rows.first().map(|row| codec::task(row)).transpose()?.map(|(_, task)| task))
+        }
+        Query::Tasks(after, limit) => {
+            // No id is empty, so all come after it.
+            let (tenant, task) = after.as_ref().map_or(("", ""), |(tenant, task)| (tenant.as_str(), task.as_str()));
+            Answer::Tasks(all(source, sql::TASKS_AFTER, vec![tenant.into(), task.into(), rows_limit(*limit)], codec::task_of_any)?)
+        }
+        Query::TaskOperations { tenant_id, task_id, order, beyond, limit } => {
+            Answer::TaskOperations(task_operations(source, (tenant_id, task_id), *order, *beyond, *limit)?)
         }
         Query::OperationByKey(tenant, key) => {
             let found = operations(source, sql::OPERATION_BY_KEY, params![tenant.as_str(), key.as_str()])?;
@@ -139,6 +147,39 @@ fn operations(source: &mut dyn Source, sql: Sql, bound: Vec<Value<'_>>) -> Resul
 
 fn operation(source: &mut dyn Source, tenant: &str, id: OpId) -> Result<Option<Arc<StoredOperation>>, StoreError> {
     Ok(operations(source, sql::OPERATION, params![tenant, id.uuid()])?.into_iter().next())
+}
+
+/// Operations about a task: those with entries that name it, and those that are about it and have none.
+fn task_operations(
+    source: &mut dyn Source,
+    (tenant_id, task_id): (&TenantId, &TaskId),
+    order: PageOrder,
+    beyond: u64,
+    limit: usize,
+) -> Result<Vec<Arc<StoredOperation>>, StoreError> {
+    let subject = Subject::Task(task_id.clone()).to_string();
+    let (of_entries, of_subject) = match order {
+        PageOrder::Asc => (sql::TASK_POSITIONS_ASC, sql::SUBJECT_POSITIONS_ASC),
+        PageOrder::Desc => (sql::TASK_POSITIONS_DESC, sql::SUBJECT_POSITIONS_DESC),
+    };
+    let bound = |name| vec![Value::from(tenant_id.as_str()), Value::from(name), count(beyond), rows_limit(limit)];
+    let mut positions = all(source, of_entries, bound(task_id.as_str()), codec::position)?;
+    positions.extend(all(source, of_subject, bound(&subject), codec::position)?);
+    positions.sort_unstable();
+    positions.dedup();
+    if order == PageOrder::Desc {
+        positions.reverse();
+    }
+    positions.truncate(limit);
+    let mut operations = Vec::with_capacity(positions.len());
+    for position in positions {
+        let found = first(source, sql::OPERATION_AT, vec![count(position)], codec::operation)?;
+        let found = found.ok_or_else(|| corrupt(format!("row {position} of `operations` is not there")))?;
+        let bound = vec![tenant_id.as_str().into(), task_id.as_str().into(), count(position)];
+        let entries = all(source, sql::TASK_ENTRIES_AT, bound, codec::entry)?;
+        operations.push(Arc::new(StoredOperation { operation: found.operation, entries, position }));
+    }
+    Ok(operations)
 }
 
 fn account(source: &mut dyn Source, key: &AccountKey, at: Timestamp) -> Result<Option<AccountFacts>, StoreError> {

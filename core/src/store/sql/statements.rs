@@ -239,7 +239,10 @@ statements! {
     RULE = rule!("WHERE r.rule_id = ?1 AND a.tenant_id = ?2");
     RUNNING_RULES = rule!("WHERE r.account_id = ?1 AND r.state = 'running'");
 
-    TASK = "SELECT charges, last_at, hold_id FROM tasks WHERE tenant_id = ?1 AND task_id = ?2";
+    TASK = "SELECT task_id, charges, last_at, hold_id, work FROM tasks WHERE tenant_id = ?1 AND task_id = ?2";
+    TASKS_AFTER =
+        "SELECT task_id, charges, last_at, hold_id, work, tenant_id FROM tasks WHERE (tenant_id, task_id) > (?1, ?2) \
+         ORDER BY tenant_id, task_id LIMIT ?3";
 
     // Of any tenant: hardly anybody is ever blocked.
     ANY_SUBJECT = "SELECT 1 FROM subjects WHERE tenant_id >= '' LIMIT 1";
@@ -268,6 +271,7 @@ statements! {
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
     OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
     KEY_TAKEN = "SELECT 1 FROM operations WHERE tenant_id = ?1 AND idempotency_key = ?2";
+    OPERATION_AT = operation!("WHERE o.position = ?1");
     FEED = operation!("WHERE o.position > ?1 ORDER BY o.position LIMIT ?2");
     FEED_OF_TENANT = operation!("WHERE o.tenant_id = ?2 AND o.position > ?1 ORDER BY o.position LIMIT ?3");
     LAST_POSITION = "SELECT max(position) FROM operations";
@@ -276,10 +280,24 @@ statements! {
     ENTRIES_OF_OPERATION = entry!("WHERE e.account_id = ?1 AND e.seq >= ?2 AND e.seq < ?3 ORDER BY e.seq");
     ENTRIES_ASC = entry!("WHERE e.account_id = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT ?3");
     ENTRIES_DESC = entry!("WHERE e.account_id = ?1 AND e.seq < ?2 ORDER BY e.seq DESC LIMIT ?3");
-    TASK_ENTRIES_ASC = entry!("WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.entry_row > ?3 ORDER BY e.entry_row LIMIT ?4");
-    TASK_ENTRIES_DESC =
-        entry!("WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.entry_row < ?3 ORDER BY e.entry_row DESC LIMIT ?4");
     // Rows of entries ascend with the positions of their operations.
+    TASK_ENTRIES_ASC = entry!(
+        "WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.position >= ?3 AND e.entry_row > ?4 ORDER BY e.position, e.entry_row LIMIT ?5"
+    );
+    TASK_ENTRIES_DESC = entry!(
+        "WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.position <= ?3 AND e.entry_row < ?4 \
+         ORDER BY e.position DESC, e.entry_row DESC LIMIT ?5"
+    );
+    TASK_ENTRIES_AT = entry!("WHERE e.tenant_id = ?1 AND e.task_id = ?2 AND e.position = ?3 ORDER BY e.entry_row");
+    TASK_POSITIONS_ASC =
+        "SELECT DISTINCT position FROM entries WHERE tenant_id = ?1 AND task_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4";
+    TASK_POSITIONS_DESC =
+        "SELECT DISTINCT position FROM entries WHERE tenant_id = ?1 AND task_id = ?2 AND position < ?3 \
+         ORDER BY position DESC LIMIT ?4";
+    SUBJECT_POSITIONS_ASC =
+        "SELECT position FROM operations WHERE tenant_id = ?1 AND subject = ?2 AND position > ?3 ORDER BY position LIMIT ?4";
+    SUBJECT_POSITIONS_DESC =
+        "SELECT position FROM operations WHERE tenant_id = ?1 AND subject = ?2 AND position < ?3 ORDER BY position DESC LIMIT ?4";
     TENANT_ENTRIES_ASC = operation_entry!(
         "WHERE o.tenant_id = ?1 AND o.position >= ?2 AND e.entry_row > ?3 ORDER BY o.position, e.seq LIMIT ?4"
     );
@@ -306,7 +324,8 @@ statements! {
     TASK_CHARGES = concat!(
         entry_columns!(), ", o.refunded, o.policy_tag FROM entries e CROSS JOIN operations o ON o.position = e.position ",
         "CROSS JOIN accounts a ON a.account_id = e.account_id WHERE e.tenant_id = ?1 AND e.task_id = ?2 ",
-        "AND e.kind IN ('charge', 'capture') AND a.owner_kind = ?3 AND a.owner_id = ?4 AND a.unit = ?5 ORDER BY e.entry_row"
+        "AND e.kind IN ('charge', 'capture') AND a.owner_kind = ?3 AND a.owner_id = ?4 AND a.unit = ?5 ",
+        "ORDER BY e.position, e.entry_row"
     );
 
     OPERATION_INSERT = insert_operation!("INSERT", values_of_operation!());
@@ -361,8 +380,9 @@ statements! {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     RULE_UPDATE = "UPDATE rules SET state = ?2, next = ?3, next_at = ?4 WHERE rule_id = ?1";
     TASK_UPSERT =
-        "INSERT INTO tasks (tenant_id, task_id, charges, last_at, hold_id) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT \
-         (tenant_id, task_id) DO UPDATE SET charges = excluded.charges, last_at = excluded.last_at, hold_id = excluded.hold_id";
+        "INSERT INTO tasks (tenant_id, task_id, charges, last_at, hold_id, work) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT \
+         (tenant_id, task_id) DO UPDATE SET charges = excluded.charges, last_at = excluded.last_at, hold_id = excluded.hold_id, \
+         work = excluded.work";
     SUBJECT_UPSERT =
         "INSERT INTO subjects (tenant_id, kind, subject_id, blocked, since, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT \
          (tenant_id, kind, subject_id) DO UPDATE SET blocked = excluded.blocked, since = excluded.since, last_at = excluded.last_at";

@@ -274,9 +274,7 @@ impl<'a> Writes<'a> {
         statements.extend(self.holds.into_rows().map(|(_, pending)| hold(&pending)));
         statements.extend(self.rules.into_rows().map(|(_, pending)| rule(&pending)));
         for ((tenant_id, task_id), Pending { row: task, .. }) in self.tasks.into_rows() {
-            let hold_id = task.hold_id.map(HoldId::uuid);
-            let bound = params![tenant_id.as_str(), task_id.as_str(), i64::from(task.charges), task.last_at, hold_id];
-            statements.push(Statement::new(sql::TASK_UPSERT, bound));
+            statements.push(Statement::new(sql::TASK_UPSERT, codec::task_params(tenant_id, task_id, task)));
         }
         for ((tenant_id, op_id), pending) in self.refunded.into_rows() {
             let bound = params![tenant_id.as_str(), op_id.uuid(), pending.row];

@@ -12,7 +12,7 @@ use crate::changes::Changes;
 use crate::credit::{LimitPeriod, Member, PeriodUse, Role};
 use crate::facts::{AccountFacts, Facts, Needs, SubjectRow};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TenantId};
-use crate::ledger::{EntryPage, EntryQuery, OperationKind, StoredOperation};
+use crate::ledger::{EntryPage, EntryQuery, OperationKind, PageOrder, StoredOperation};
 use crate::licence::{Channel, DayUse, Licence, LicenceKey, LicenceTerms};
 use crate::owner::{AccountKey, MemberKey};
 use crate::risk::{Arrival, RiskCount, RiskKey, Velocity, VelocityUse};
@@ -257,6 +257,22 @@ impl Desk {
         match self.ask(&Query::Entries(query)) {
             Answer::Entries(page) => page,
             other => panic!("entries are answered by {other:?}"),
+        }
+    }
+
+    /// Operations about a task beyond a position.
+    pub(super) fn task_operations(
+        &self,
+        tenant_id: &TenantId,
+        task_id: &TaskId,
+        order: PageOrder,
+        beyond: u64,
+        limit: usize,
+    ) -> Vec<Arc<StoredOperation>> {
+        let (tenant_id, task_id) = (tenant_id.clone(), task_id.clone());
+        match self.ask(&Query::TaskOperations { tenant_id, task_id, order, beyond, limit }) {
+            Answer::TaskOperations(operations) => operations,
+            other => panic!("operations of a task are answered by {other:?}"),
         }
     }
 

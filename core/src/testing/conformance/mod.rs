@@ -21,6 +21,7 @@ pub mod past;
 pub mod reads;
 pub mod reopen;
 pub mod serial;
+pub mod tasks;
 pub mod unique;
 pub mod world;
 
@@ -167,6 +168,12 @@ macro_rules! store_conformance {
                 licences_come_in_order_a_page_at_a_time,
                 a_read_does_not_wait_for_a_batch,
                 a_read_sees_whole_batches_only,
+            }
+            tasks {
+                a_task_that_is_ended_comes_with_its_hold_and_all_that_comes_with_it,
+                the_present_is_the_last_booking_of_the_account_of_a_task_that_is_ended,
+                operations_of_a_task_come_in_both_orders_with_its_entries_alone,
+                tasks_come_in_order_a_page_at_a_time,
             }
             paging {
                 every_field_of_an_entry_and_an_operation_is_kept,

@@ -7,7 +7,7 @@ use super::desk::{
 };
 use crate::facts::{Facts, Needs};
 use crate::id::{GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
-use crate::ledger::{EntryQuery, EntryScope, OperationKind};
+use crate::ledger::{EntryQuery, EntryScope, OperationKind, PageOrder};
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Owner, Subject as Who};
 use crate::risk::RiskKey;
@@ -49,6 +49,7 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         keys: vec![(tenant_id.clone(), id("k"))],
         accounts: vec![AccountKey { tenant_id: tenant_id.clone(), ..account("a") }],
         tasks: vec![(tenant_id.clone(), own.task.clone())],
+        task_holds: vec![(tenant_id.clone(), own.task.clone())],
         holds: vec![(tenant_id.clone(), own.hold)],
         grants: vec![(tenant_id.clone(), own.grant)],
         charges: vec![(tenant_id.clone(), own.charge)],
@@ -105,6 +106,7 @@ pub fn a_foreign_question_finds_nothing(subject: &Subject) {
     assert!(matches!(desk.ask(&Query::Grant(foreign.clone(), own.grant)), Answer::Grant(None)));
     assert!(matches!(desk.ask(&Query::Rule(foreign.clone(), own.rule)), Answer::Rule(None)));
     assert!(matches!(desk.ask(&Query::Task(foreign.clone(), own.task.clone())), Answer::Task(None)));
+    assert!(desk.task_operations(&foreign, &own.task, PageOrder::Asc, 0, 10).is_empty());
     assert!(matches!(desk.ask(&Query::OperationByKey(foreign.clone(), id("k"))), Answer::OperationByKey(None)));
     assert!(matches!(desk.ask(&Query::Operations(foreign.clone(), vec![op_id])), Answer::Operations(found) if found.is_empty()));
     assert!(matches!(desk.ask(&Query::EntriesAt(account.clone(), second(0))), Answer::EntriesAt(None)));
@@ -127,6 +129,7 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
         keys: vec![(tenant(), id("other"))],
         accounts: vec![account("other")],
         tasks: vec![(tenant(), id("other"))],
+        task_holds: vec![(tenant(), id("other"))],
         holds: vec![(tenant(), HoldId::derive(unknown, 1))],
         grants: vec![(tenant(), GrantId::derive(unknown, 1))],
         charges: vec![(tenant(), LedgerId::derive(unknown, 1))],

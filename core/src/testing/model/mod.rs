@@ -10,6 +10,9 @@ mod recur;
 mod risk;
 mod rules;
 mod spending;
+mod tasks;
+
+pub use tasks::Deed;
 
 use crate::command::PlaceHold;
 use crate::credit::{Band, GrantType, HoldState, LowBalance, Payer, Policies, Scope};
@@ -17,6 +20,7 @@ use crate::denial::DenialKind::{self, *};
 use crate::id::{GrantId, HoldId, LedgerId, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::ledger::{EntryKind, Terms};
 use crate::owner::{AccountKey, Owner};
+use crate::task::TaskStatus;
 use crate::{Body, Command, Receipt, Timestamp};
 
 /// Stands for the credit limit where numbers of lots stand.
@@ -47,6 +51,7 @@ pub struct Effects {
     pub quota: Option<(i64, u64)>,
     /// Compliance is told of an anomaly.
     pub told: bool,
+    pub progress: Option<u8>,
 }
 
 /// What the model answers.
@@ -145,6 +150,7 @@ pub struct Model {
     rhythms: Vec<recur::Rhythm>,
     uses: Vec<Use>,
     tasks: Vec<(TenantId, TaskId, i64)>,
+    deeds: Vec<tasks::Noted>,
     stops: Vec<spending::Stop>,
     colleagues: Vec<spending::Colleague>,
     permits: Vec<licences::Permit>,
@@ -398,6 +404,12 @@ impl Model {
                 let effects = self.submit(clock, tenant, ask)?;
                 return Ok(self.answer(command, effects));
             }
+            Body::AdvanceTask(ask) => {
+                let effects = self.advance(clock, tenant, ask)?;
+                return Ok(self.answer(command, effects));
+            }
+            Body::CompleteTask(ask) => self.complete(clock, tenant, ask)?,
+            Body::FailTask(ask) => self.fail(clock, tenant, ask)?,
         };
         (effects.balance_after, effects.frozen_after) = self.sums(purse);
         let band = self.band(purse);
@@ -474,12 +486,17 @@ impl Model {
     fn begin_freeze(&mut self, clock: i64, tenant: &TenantId, id: HoldId) -> Result<(usize, i64), DenialKind> {
         let mine = |freeze: &Freeze| freeze.id == Some(id) && self.purses[freeze.purse].key.tenant_id == *tenant;
         let freeze = self.freezes.iter().position(mine).ok_or(PreDeductNotFound)?;
+        Ok((freeze, self.begin_with(clock, freeze)?))
+    }
+
+    /// The instant of a command about a hold, and its account settled.
+    fn begin_with(&mut self, clock: i64, freeze: usize) -> Result<i64, DenialKind> {
         self.expect_version(self.freezes[freeze].purse)?;
         let task = self.freezes[freeze].ask.task_id.clone();
         let now = self.present(clock.max(self.last_of_permit(freeze)), self.freezes[freeze].purse, task.as_ref());
         self.touch(self.freezes[freeze].permit, now);
         self.touch_tally(freeze, now);
-        Ok((freeze, now))
+        Ok(now)
     }
 
     /// The latest instant at which something was said of who spends, or of the licences that can be used.
@@ -541,9 +558,10 @@ impl Model {
             if self.freezes[freeze].purse == purse && due {
                 self.freezes[freeze].state = HoldState::Expired;
                 let lines = std::mem::take(&mut self.freezes[freeze].lines);
-                let all = lines.iter().map(|(_, part)| part).sum();
-                self.unuse(freeze, all);
-                self.unspend(freeze, all, true);
+                let held = lines.iter().map(|(_, part)| part).sum();
+                self.unuse(freeze, held);
+                self.unspend(freeze, held, true);
+                self.note_deed(freeze, TaskStatus::Failed, held, self.freezes[freeze].until);
                 self.unfreeze(purse, &lines, self.freezes[freeze].until);
             }
         }

@@ -9,6 +9,7 @@ use crate::credit::{ExpiredRefund, GrantType, HoldState, LateCommit, OverCapture
 use crate::credit::{MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{AppId, TaskId, TemplateId, TenantId};
+use crate::task::TaskStatus;
 
 impl Model {
     // ---- grants ----
@@ -215,6 +216,7 @@ impl Model {
             id,
             seq,
         });
+        self.note_deed(self.freezes.len() - 1, TaskStatus::Accepted, -ask.amount.micros(), now);
         self.touch(permit, now);
         let freeze = Some(self.freezes.len() - 1);
         self.use_up(purse, user, freeze, now, amount);
@@ -296,6 +298,7 @@ impl Model {
         if ask.last {
             self.unuse(freeze, total(&lines));
             self.unspend(freeze, total(&lines), false);
+            self.note_deed(freeze, TaskStatus::Completed, total(&lines) - excess, now);
         }
         let came_back = if ask.last { self.unfreeze(purse, &std::mem::take(&mut lines), now) } else { 0 };
         let status = if ask.last { HoldState::Committed } else { state };
@@ -343,6 +346,9 @@ impl Model {
         let held_now = total(&lines);
         self.unuse(freeze, amount);
         self.unspend(freeze, amount, status == HoldState::Cancelled);
+        if status == HoldState::Cancelled {
+            self.note_deed(freeze, TaskStatus::Failed, amount, now);
+        }
         (self.freezes[freeze].state, self.freezes[freeze].lines) = (status, lines);
         let (released, held, change) = (Some(amount), Some(held_now), Some(change));
         Ok(Effects { released, held, change, status: Some(status), ..Effects::default() })

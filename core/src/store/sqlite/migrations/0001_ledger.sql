@@ -34,6 +34,7 @@ CREATE TABLE operations (
 ) STRICT;
 CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
 CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
+CREATE INDEX operations_subject ON operations (tenant_id, subject) WHERE subject IS NOT NULL; -- likewise
 CREATE UNIQUE INDEX operations_idempotency_key ON operations (idempotency_key, tenant_id) WHERE idempotency_key IS NOT NULL;
 
 -- One row a line of the ledger. `entry_row` ascends in the order of booking.
@@ -66,7 +67,7 @@ CREATE TABLE entries (
     text_hash     BLOB              -- set when user, operator, reason and metadata are erased
 ) STRICT;
 CREATE UNIQUE INDEX entries_seq ON entries (account_id, seq);
-CREATE INDEX entries_task ON entries (tenant_id, task_id) WHERE task_id IS NOT NULL;
+CREATE INDEX entries_task ON entries (tenant_id, task_id, position) WHERE task_id IS NOT NULL;
 
 CREATE TABLE accounts (
     account_id   INTEGER PRIMARY KEY,
@@ -167,6 +168,7 @@ CREATE TABLE tasks (
     charges   INTEGER NOT NULL,
     last_at   INTEGER NOT NULL,
     hold_id   BLOB,
+    work      TEXT,    -- JSON: how far the work of a hold is, as it was last said
     PRIMARY KEY (tenant_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
