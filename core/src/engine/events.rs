@@ -246,7 +246,7 @@ impl Bench {
         loop {
             let read = self.feed(query.tenant_id.as_ref(), after, size, deadline)?;
             for (index, stored) in read.iter().enumerate() {
-                let events = events_of(stored)?;
+                let events = events_of(stored);
                 if is_first && (stored.position > start.position() || events.iter().any(|event| event.cursor > start)) {
                     is_first = false;
                     self.refuse_expired(query, start, stored, deadline)?;

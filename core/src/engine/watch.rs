@@ -195,7 +195,7 @@ impl<'a> Round<'a> {
         };
         let new = bench.feed(None, seen, READ, deadline)?;
         for stored in &new {
-            self.serve(stored.position, &events_of(stored)?);
+            self.serve(stored.position, &events_of(stored));
             self.seen = Some(stored.position);
         }
         self.is_behind = new.len() == READ;

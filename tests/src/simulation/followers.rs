@@ -41,8 +41,7 @@ impl Follower {
         let mine = |stored: &&StoredOperation| {
             self.consumer.tenant_id.as_ref().is_none_or(|tenant_id| *tenant_id == stored.operation.tenant_id)
         };
-        let events = operations.filter(mine).map(events_of).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        let expected: Vec<EventId> = events.into_iter().flatten().map(|event| event.event_id).collect();
+        let expected: Vec<EventId> = operations.filter(mine).flat_map(events_of).map(|event| event.event_id).collect();
         let parts = self.read.iter().zip(&expected).position(|(read, expected)| read != expected);
         same("where a follower's events part from the books", parts, None)?;
         same("events that a follower read", self.read.len(), expected.len())
