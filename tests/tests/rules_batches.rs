@@ -122,6 +122,11 @@ fn what_is_due_is_booked_by_the_first_and_not_again() {
                 "charge 6; charge 6; charge 3",
                 "ok | denied insufficient_balance available=3 | ok",
             ),
+            (
+                "grant 9; hold 4 expire_in=60 late_commit=draw as=h; wait 60",
+                "settle; capture h 4; capture h 4",
+                "ok booked=1 | ok captured=4 status=committed | denied pre_deduct_already_processed status=committed",
+            ),
             ("recur 9; at +1d", "charge 9; charge 1", "ok balance_after=0 | denied insufficient_balance"),
             (
                 "grant 9; hold 9 expire_in=60 task_id=t; wait 60",
