@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::amount::Amount;
+use crate::audit::AuditRecord;
 use crate::credit::{Grant, GrantTerms, Hold, HoldTerms, Member, Rule, RuleTerms};
 use crate::facts::{Account, AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
@@ -45,6 +46,8 @@ pub struct Changes {
     pub licences: LicenceRows,
     /// Text about people that goes.
     pub erased: Erased,
+    /// Records of the audit: always new.
+    pub audit: Vec<AuditRecord>,
 }
 
 /// Text that is erased in an account.
@@ -96,6 +99,7 @@ impl Changes {
             members: Vec::new(),
             licences: LicenceRows::default(),
             erased: Erased::default(),
+            audit: Vec::new(),
         }
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
+use crate::audit::Quote;
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
 use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey, user_of_work};
 pub use crate::map::Map;
@@ -49,6 +50,8 @@ pub struct Needs {
     /// Templates -> [`Facts::template_licences`]; the licences -> [`Facts::licences`]; how often the user used each ->
     /// [`Facts::licence_users`].
     pub templates: Vec<TemplateKey>,
+    /// Quotes -> [`Facts::quotes`].
+    pub quotes: Vec<(TenantId, AuditId)>,
 }
 
 /// How many entries one command looks at to erase their text.
@@ -107,6 +110,9 @@ pub struct Facts {
     /// How often a user used a licence, as booked: of those who use a template, and of those who made a hold that stands here.
     #[serde(with = "crate::pairs")]
     pub licence_users: Map<(LicenceKey, UserId), u64>,
+    /// Quotes by name. They never change, and are no anchors.
+    #[serde(default, with = "crate::pairs")]
+    pub quotes: Map<AuditId, Quote>,
 }
 
 /// A licence, and what comes back to it without a command.
@@ -266,6 +272,7 @@ impl Facts {
         let holders = holders(&part);
         keep(&mut part.members, &self.members, &holders);
         self.keep_licences(&mut part, needs);
+        keep(&mut part.quotes, &self.quotes, needs.quotes.iter().map(|(_, audit_id)| audit_id));
         part
     }
 

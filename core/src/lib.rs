@@ -59,6 +59,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod amount;
+pub mod audit;
 pub mod changes;
 mod command;
 mod credit;
@@ -83,6 +84,7 @@ pub mod testing;
 mod time;
 
 pub use amount::{AMOUNT_SCALE, Amount};
+pub use audit::{Caller, Quote};
 pub use command::{
     Adjust, AdjustReceipt, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body, CaptureHold,
     CaptureReceipt, Charge, ChargeReceipt, Command, Context, CreditLimitReceipt, EraseText, EraseTextReceipt, ExtendHold,
@@ -107,8 +109,8 @@ pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, DocumentId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, MAX_TEXT_ID_BYTES, ModelId,
-    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, TaskId, TemplateId, TenantId, Unit,
-    UsageUnit, UserId,
+    OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, SessionId, TaskId, TemplateId,
+    TenantId, Unit, UsageUnit, UserId,
 };
 pub use licence::{
     Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, MAX_DOCUMENTS, MAX_LICENCES,

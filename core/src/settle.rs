@@ -234,6 +234,7 @@ mod tests {
             user_id: None,
             scene: None,
             price_basis: None,
+            quote_id: None,
             policy_tag: None,
             licence_id: None,
             over_capture: OverCapture::Reject,

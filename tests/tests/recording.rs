@@ -191,7 +191,7 @@ fn a_recording_has_the_members_whose_use_it_changes() {
 #[test]
 fn a_recording_says_which_grants_would_have_paid() {
     let recording = recording();
-    let Decision::Denied(denial) = again(&recording) else { panic!("it is refused") };
+    let Decision::Denied(denial, _) = again(&recording) else { panic!("it is refused") };
     assert_eq!((denial.name(), denial.details()["available"].as_str()), ("insufficient_balance", Some("2")));
     let explanation = recording.explain().unwrap();
     assert_eq!((explanation.missing.to_string(), explanation.grants.len()), ("5".to_owned(), 1));

@@ -10,14 +10,15 @@ use crate::amount::Amount;
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
 use crate::facts::Needs;
-use crate::id::{AppId, LedgerId, Operator, PolicyTag, PriceBasis, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::id::{AppId, AuditId, LedgerId, Operator, PolicyTag, PriceBasis, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
 
 /// Consumes credit at once.
 ///
 /// # Errors
 /// `amount_invalid` unless positive; `blocked`; of an organization's credit `payload_invalid` without a user, `not_a_member`,
-/// `member_limit_exceeded` with what is used and when a retry can succeed; where the tenant requires licences, `template_not_found`,
+/// `member_limit_exceeded` with what is used and when a retry can succeed; `payload_invalid` for a quote that is none, of other work, at
+/// another price or too old; where the tenant requires licences, `template_not_found`,
 /// `authorization_missing` without one that is valid, `daily_quota_exceeded`, `quota_exceeded`; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
 /// `insufficient_balance` with what was needed and what there was.
 ///
@@ -59,9 +60,12 @@ pub struct Charge {
     /// The app that is used.
     #[serde(default)]
     pub app_id: Option<AppId>,
-    /// The version of the price list that the amount was worked out from; kept, not read.
+    /// The version of the price list that the amount was worked out from; kept, not read. That of the quote, where one is named.
     #[serde(default)]
     pub price_basis: Option<PriceBasis>,
+    /// A quote ([`crate::Engine::quote`]): the amount must be its price, and what it names the quote's.
+    #[serde(default)]
+    pub audit_id: Option<AuditId>,
     /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
@@ -92,6 +96,7 @@ impl Charge {
             template_id: None,
             app_id: None,
             price_basis: None,
+            audit_id: None,
             reason: None,
             policy_tag: None,
             metadata: None,
@@ -111,6 +116,7 @@ impl CommandParts for Charge {
         fields.text(Field::Reason, self.reason.as_deref());
         fields.text(Field::TaskId, self.task_id.as_ref().map(TaskId::as_str));
         fields.text(Field::PriceBasis, self.price_basis.as_ref().map(PriceBasis::as_str));
+        fields.text(Field::AuditId, self.audit_id.map(|id| id.to_string()).as_deref());
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -123,6 +129,7 @@ impl CommandParts for Charge {
         let account = paying_account(tenant_id, policy, self.payer.as_ref(), self.user_id.as_ref(), self.unit.as_ref())?;
         spending_needs(&account, self.user_id.as_ref(), needs);
         licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
+        needs.quotes.extend(self.audit_id.map(|audit_id| (tenant_id.clone(), audit_id)));
         needs.accounts.push(account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

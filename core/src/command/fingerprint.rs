@@ -83,6 +83,7 @@ fields! {
     DailyQuota = "daily_quota",
     RequiredDocuments = "required_documents",
     Documents = "documents",
+    AuditId = "audit_id",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,
@@ -94,6 +95,11 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// That of an operation which no command asked for.
+    pub(crate) fn of_kind(kind: OperationKind) -> Fingerprint {
+        Fields::begin(kind).finish()
+    }
+
     /// The 16 bytes that decide whether two commands are the same.
     #[must_use]
     pub const fn digest(&self) -> &[u8; 16] {

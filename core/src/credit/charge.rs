@@ -2,6 +2,7 @@
 
 use super::draw::draw;
 use super::{MAX_TASK_CHARGES, spending};
+use crate::audit::{self, Named};
 use crate::command::{AnswerRest, Charge, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
 use crate::denial::{Denial, DenialKind};
@@ -15,12 +16,22 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
     let tenant_id = case.tenant_id();
     let key = paying_account(tenant_id, case.policy, command.payer.as_ref(), command.user_id.as_ref(), command.unit.as_ref())?;
     let mut posting = spending::open(case, &key, command.user_id.as_ref(), command.amount)?;
+    let named = Named {
+        audit_id: command.audit_id,
+        account: &key,
+        amount: command.amount,
+        template_id: command.template_id.as_ref(),
+        app_id: command.app_id.as_ref(),
+        scene: None,
+        price_basis: command.price_basis.as_ref(),
+    };
+    let quote = audit::priced(case, &named)?;
     let licensed = licence::for_work(
         case,
         &posting,
         command.template_id.as_ref(),
         command.user_id.as_ref(),
-        command.policy_tag.as_ref(),
+        command.policy_tag.as_ref().or_else(|| quote?.policy_tag.as_ref()),
         DenialKind::AuthorizationMissing,
     )?;
     let task = command.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
@@ -34,8 +45,8 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
     let mut line = Line::new(EntryKind::Charge, drawn, case.now())
         .work(command.task_id.as_ref(), command.template_id.as_ref(), command.app_id.as_ref())
         .text(text);
-    if let Some(price_basis) = command.price_basis.clone() {
-        line = line.terms(Terms::Price { price_basis });
+    if let Some(price_basis) = quote.map(|quote| &quote.price_basis).or(command.price_basis.as_ref()).cloned() {
+        line = line.terms(Terms::Price { price_basis, quote_id: command.audit_id });
     }
     posting.post(line)?;
     posting.members.count(&key, command.user_id.as_ref(), command.amount, case.now());

@@ -8,6 +8,7 @@ use super::grants::end_returned;
 use super::hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 use super::{MAX_OPEN_HOLDS, spending};
 use crate::amount::Amount;
+use crate::audit::{self, Named, Quote};
 use crate::command::{AnswerRest, CaptureHold, ExtendHold, Metadata, PlaceHold, ReleaseHold, paying_account, shared_metadata};
 use crate::decide::{Booking, Case};
 use crate::denial::{Denial, DenialKind};
@@ -28,12 +29,22 @@ pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<
     if let Some(task_id) = &command.task_id {
         refuse_busy_task(case, task_id)?;
     }
+    let named = Named {
+        audit_id: command.audit_id,
+        account: &key,
+        amount: command.amount,
+        template_id: command.template_id.as_ref(),
+        app_id: command.app_id.as_ref(),
+        scene: command.scene.as_ref(),
+        price_basis: command.price_basis.as_ref(),
+    };
+    let quote = audit::priced(case, &named)?;
     let licensed = licence::for_work(
         case,
         &posting,
         command.template_id.as_ref(),
         command.user_id.as_ref(),
-        command.policy_tag.as_ref(),
+        command.policy_tag.as_ref().or_else(|| quote?.policy_tag.as_ref()),
         DenialKind::AuthorizationNotFound,
     )?;
     if usize::try_from(posting.account.open_holds).is_ok_and(|open| open >= MAX_OPEN_HOLDS) {
@@ -42,7 +53,7 @@ pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<
     let drawn = draw(&posting, case.policy, command.amount, command.app_id.as_ref(), command.template_id.as_ref())?;
     let id = HoldId::derive(case.op_id, posting.next_ordinal()?);
     let expires_at = after(case.now(), i64::from(command.expire_in));
-    let terms = Arc::new(terms_of(command, &licensed, case.now()));
+    let terms = Arc::new(terms_of(command, quote, &licensed, case.now()));
     let hold =
         Hold { id, terms: Arc::clone(&terms), state: HoldState::Frozen, expires_at, draw: drawn.clone(), captured: Amount::ZERO };
     let line = Line::new(EntryKind::Hold, drawn, case.now())
@@ -257,7 +268,7 @@ fn quota_of(posting: &Posting<'_>, hold: &Hold) -> Option<QuotaSnapshot> {
     Some(licence::snapshot(posting, &key, hold.terms.user_id.as_ref()))
 }
 
-fn terms_of(command: &PlaceHold, licensed: &Licensed, now: Timestamp) -> HoldTerms {
+fn terms_of(command: &PlaceHold, quote: Option<&Quote>, licensed: &Licensed, now: Timestamp) -> HoldTerms {
     HoldTerms {
         amount: command.amount,
         task_id: command.task_id.clone(),
@@ -265,7 +276,8 @@ fn terms_of(command: &PlaceHold, licensed: &Licensed, now: Timestamp) -> HoldTer
         app_id: command.app_id.clone(),
         user_id: command.user_id.clone(),
         scene: command.scene.clone(),
-        price_basis: command.price_basis.clone(),
+        price_basis: quote.map(|quote| &quote.price_basis).or(command.price_basis.as_ref()).cloned(),
+        quote_id: command.audit_id,
         policy_tag: licensed.policy_tag.clone(),
         licence_id: licensed.key.as_ref().map(|key| key.licence_id.clone()),
         over_capture: command.over_capture,

@@ -64,6 +64,10 @@ pub struct TenantPolicy {
     pub tells_quota_exceeded: bool,
     /// The templates that exist, for licences; none for whatever is named.
     pub templates: Option<Arc<BTreeSet<TemplateId>>>,
+    /// Seconds for which a quote can be held or charged (default 900), counted from when it was made; at their end it is too old.
+    pub quote_validity_seconds: u32,
+    /// Whether every estimate is a quote (default no).
+    pub estimates_are_quotes: bool,
 }
 
 impl Default for TenantPolicy {
@@ -81,6 +85,8 @@ impl Default for TenantPolicy {
             licence_required: false,
             tells_quota_exceeded: false,
             templates: None,
+            quote_validity_seconds: 900,
+            estimates_are_quotes: false,
         }
     }
 }

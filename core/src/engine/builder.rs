@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::commit::Bench;
 use super::lane::Lane;
 use super::pause::Pause;
+use super::refusals::{Desk, Refusals};
 use super::stats::{Outcomes, Work};
+use super::trail::Trail;
 use super::{Engine, Inner};
 use crate::credit::Policies;
 use crate::error::Error;
@@ -114,9 +116,11 @@ impl EngineBuilder {
 
     fn build_over(self, store: Arc<dyn Store>) -> Engine {
         let deadline = self.patience();
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let lane =
-            Lane::new(Bench { store, clock, pause: self.seed.map_or_else(Pause::new, Pause::seeded), work: Work::default() });
+        let clock: Arc<dyn Clock> = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let refusals = Arc::new(Refusals::default());
+        let trail = Trail::new(Desk { store: Arc::clone(&store), clock: Arc::clone(&clock), refusals: Arc::clone(&refusals) });
+        let pause = self.seed.map_or_else(Pause::new, Pause::seeded);
+        let lane = Lane::new(Bench { store, clock, pause, work: Work::default(), refusals, trail });
         let policies = match &self.templates {
             Some(templates) => self.policies.templates(templates),
             None => self.policies,

@@ -8,12 +8,14 @@ use std::time::Instant;
 use super::health::micros_after;
 use super::job::{Job, panic_text};
 use super::pause::Pause;
+use super::refusals::{Kept, Outbox, Refusals};
 use super::stats::{Decided, Work};
 use super::trace;
+use super::trail::Trail;
 use crate::changes::Changes;
 use crate::error::Error;
 use crate::facts::{Facts, Needs};
-use crate::id::OpId;
+use crate::id::{AuditId, OpId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::Map;
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
@@ -25,6 +27,8 @@ pub(super) struct Bench {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pause: Pause,
     pub(super) work: Work,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) trail: Arc<Trail>,
 }
 
 impl Bench {
@@ -77,6 +81,8 @@ impl Bench {
                     }
                     Err(_) => {}
                 }
+                // Or the name of a refusal, which others have written first.
+                let _ = self.refusals.look_up(&failed.refusals, |query| self.store.query(query));
             }
             if !failed.can_be_tried_again() {
                 return self.isolate(jobs, failed.error, in_doubt);
@@ -99,15 +105,22 @@ impl Bench {
             Ok(Ok(())) => {
                 let commands = batch.jobs.iter().map(Job::commands).sum();
                 self.work.note_batch(commands, asked, batch.decided, self.pause.now());
+                self.keep(batch.kept);
                 Ok(())
             }
-            Ok(Err(error)) => Err(Failed { error, panicked: false }),
+            Ok(Err(error)) => Err(Failed { error, panicked: false, refusals: batch.kept.first }),
             Err(panic) => {
                 let message = format!("the store gave up: {}", panic_text(&*panic));
                 let error = StoreError { kind: StoreErrorKind::Permanent, may_have_applied: true, message };
-                Err(Failed { error, panicked: true })
+                Err(Failed { error, panicked: true, refusals: Vec::new() })
             }
         }
+    }
+
+    /// Goes on with the refusals of a batch that is committed.
+    pub(super) fn keep(&self, kept: Kept) {
+        self.refusals.learn(kept.first);
+        kept.later.into_iter().for_each(|record| self.trail.push(record));
     }
 
     /// Answers the jobs whose operations were found, and gives back the others.
@@ -198,6 +211,8 @@ impl Bench {
 struct Failed {
     error: StoreError,
     panicked: bool,
+    /// The names of the refusals that it would have written.
+    refusals: Vec<(TenantId, AuditId)>,
 }
 
 impl Failed {
@@ -226,6 +241,11 @@ pub(super) struct DecideBatch<'a> {
     in_doubt: bool,
     /// How far the last try came.
     decided: Option<Decided>,
+    refusals: &'a Refusals,
+    /// The refusals of the last try.
+    pub(super) kept: Kept,
+    /// It is decided in a transaction of the host.
+    is_staged: bool,
 }
 
 /// The clock, and what it last said: the facts may be later.
@@ -262,8 +282,28 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.members);
         unique(&mut needs.licences);
         unique(&mut needs.templates);
+        unique(&mut needs.quotes);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
-        DecideBatch { jobs, needs, pause: &bench.pause, clock, in_doubt, decided: None }
+        DecideBatch {
+            jobs,
+            needs,
+            pause: &bench.pause,
+            clock,
+            in_doubt,
+            decided: None,
+            refusals: &bench.refusals,
+            kept: Kept::default(),
+            is_staged: false,
+        }
+    }
+}
+
+impl DecideBatch<'_> {
+    /// The same, in a transaction of the host, which it may roll back.
+    #[cfg(feature = "sqlite")]
+    pub(super) const fn staged(mut self) -> Self {
+        self.is_staged = true;
+        self
     }
 }
 
@@ -279,18 +319,19 @@ impl Batch for DecideBatch<'_> {
     fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
         let began = self.pause.now();
         let skew_micros = facts.now.micros().saturating_sub(self.clock.last_micros.load(Ordering::Relaxed));
-        let mut written = Vec::with_capacity(self.jobs.len());
+        let mut outbox = Outbox::new(self.refusals, self.is_staged);
         let must_begin = !self.in_doubt && self.jobs.iter().any(Job::has_deadline);
         let present = must_begin.then(|| self.clock.clock.now());
         for job in &mut *self.jobs {
             if present.is_some_and(|now| job.is_late(now)) {
                 job.refuse_late();
             } else {
-                job.decide(&mut facts, &mut written);
+                job.decide(&mut facts, &mut outbox);
             }
         }
         self.decided = Some(Decided { began, ended: self.pause.now(), skew_micros: u64::try_from(skew_micros).unwrap_or(0) });
-        written
+        self.kept = outbox.kept;
+        outbox.changes
     }
 }
 

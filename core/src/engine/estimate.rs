@@ -2,16 +2,22 @@
 
 use std::sync::Arc;
 
+use serde_json::Map;
+
 use super::Engine;
+use super::questions::Asked;
+use crate::audit::{AuditKind, AuditRecord, Caller};
 use crate::credit;
 use crate::denial::Denial;
 use crate::error::Failure;
 use crate::facts::AccountFacts;
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, Subject};
 use crate::pricing::{EstimateRequest, FundedEstimate, PriceBooks};
+use crate::time::Timestamp;
 
 impl Engine {
-    /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held or kept.
+    /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held; the audit has
+    /// it a moment later.
     ///
     /// What is missing is what grants that can pay for this app and template lack, and the credit limit does not cover.
     ///
@@ -35,6 +41,64 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn estimate(&self, account: &AccountKey, request: &EstimateRequest) -> Result<FundedEstimate, Failure> {
+        self.estimate_for(account, request, &Caller::default())
+    }
+
+    /// As [`Engine::estimate`], and says in the audit who asked.
+    ///
+    /// # Errors
+    /// As [`Engine::estimate`].
+    pub fn estimate_for(
+        &self,
+        account: &AccountKey,
+        request: &EstimateRequest,
+        caller: &Caller,
+    ) -> Result<FundedEstimate, Failure> {
+        if self.policy(&account.tenant_id).estimates_are_quotes {
+            return self.quote(account, request, caller);
+        }
+        let (mut funded, now) = self.funded(account, request)?;
+        let record = self.estimated(AuditKind::Estimate, account, request, caller, &funded, now);
+        funded.audit_id = Some(record.audit_id);
+        self.record_later(record);
+        Ok(funded)
+    }
+
+    /// Estimates work at a price that can be held or charged: the answer is kept before it is given, and a hold or charge that names
+    /// its `audit_id` is at this price, whatever price book is in force by then.
+    ///
+    /// It is valid for the policy's `quote_validity_seconds`, 900 by default; as old as that it is too old.
+    ///
+    /// # Errors
+    /// As [`Engine::estimate`]; [`crate::Error`] when the store does not keep it.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::pricing::{EstimateRequest, PriceBook, PriceBooks};
+    /// use drawdown::{AccountKey, Caller, Context, Engine, GrantCredit, GrantType, Owner, PlaceHold};
+    /// let book = "{version: 1, effective_at: 2026-01-01T00:00:00Z, unit: credit, templates: {poster: {base: 10}}}";
+    /// let engine = Engine::builder().prices(PriceBooks::new([PriceBook::from_yaml(book)?])?).build()?;
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "30".parse()?)))?;
+    /// let account = AccountKey::new("acme".parse()?, user.clone(), "credit".parse()?);
+    /// let request = EstimateRequest::from_json(r#"{"template_id": "poster"}"#)?;
+    /// let quote = engine.quote(&account, &request, &Caller::from(&acme))?;
+    /// let hold = |amount: &str| PlaceHold { audit_id: quote.audit_id, ..PlaceHold::new(user.clone(), amount.parse().unwrap()) };
+    /// assert_eq!(engine.execute(acme.request(hold("10")))?.frozen_amount.to_string(), "10");
+    /// let refused = engine.execute(acme.request(hold("9"))).unwrap_err();
+    /// assert_eq!(refused.denial().unwrap().details()["allowed"], "`10`, as in the quote");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn quote(&self, account: &AccountKey, request: &EstimateRequest, caller: &Caller) -> Result<FundedEstimate, Failure> {
+        let (mut funded, now) = self.funded(account, request)?;
+        let record = self.estimated(AuditKind::Quote, account, request, caller, &funded, now);
+        self.record_now(&record)?;
+        funded.audit_id = Some(record.audit_id);
+        Ok(funded)
+    }
+
+    fn funded(&self, account: &AccountKey, request: &EstimateRequest) -> Result<(FundedEstimate, Timestamp), Failure> {
         let (facts, now) = self.settled(account)?;
         let book = self.inner.prices.at(now)?;
         if *book.unit() != account.unit {
@@ -49,7 +113,32 @@ impl Engine {
         let mut funded = estimate.funded(facts.account.available, facts.account.standing.credit_limit)?;
         // Credit that is kept for other apps and templates is part of the balance and pays nothing here.
         funded.suggest_topup = funded.suggest_topup.max(missing);
-        Ok(funded)
+        Ok((funded, now))
+    }
+
+    fn estimated(
+        &self,
+        kind: AuditKind,
+        account: &AccountKey,
+        request: &EstimateRequest,
+        caller: &Caller,
+        funded: &FundedEstimate,
+        now: Timestamp,
+    ) -> AuditRecord {
+        let mut details = Map::new();
+        details.insert("request".to_owned(), request.to_json());
+        details.insert("estimate".to_owned(), serde_json::to_value(funded).unwrap_or_default());
+        let asked = Asked {
+            kind,
+            tenant_id: &account.tenant_id,
+            subject: Some(Subject::from(&account.owner)),
+            template_id: request.template_id.as_ref(),
+            caller,
+            policy_tag: funded.estimate.policy_tag.as_ref(),
+            reason_code: None,
+            details,
+        };
+        self.answered(asked, Some(&account.owner), now)
     }
 
     /// The price books of the engine.

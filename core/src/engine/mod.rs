@@ -20,12 +20,15 @@ mod licences;
 mod members;
 mod pause;
 mod preview;
+mod questions;
 mod reads;
 mod record;
+mod refusals;
 mod stats;
 mod sweep;
 mod ticket;
 mod trace;
+mod trail;
 
 use std::fmt;
 use std::sync::Arc;
@@ -90,7 +93,15 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Inner {
+    /// The lane first: what it refuses is the trailing writer's to keep.
+    fn close(&self) {
         self.lane.close();
+        self.lane.bench.trail.close();
     }
 }
 
@@ -238,9 +249,10 @@ impl Engine {
         ticket.wait_all()
     }
 
-    /// Takes no more commands, and returns once those that it took are answered. Also what dropping the last clone does.
+    /// Takes no more commands, and returns once those that it took are answered and the audit is written. Also what dropping the
+    /// last clone does.
     pub fn close(&self) {
-        self.inner.lane.close();
+        self.inner.close();
     }
 
     /// The policy of a tenant.

@@ -1,6 +1,7 @@
 //! What a command would do.
 
 use super::job::late;
+use super::refusals::{Outbox, Refusals};
 use super::{Engine, typed};
 use crate::command::{Operate, Request};
 use crate::error::Failure;
@@ -33,6 +34,13 @@ impl Engine {
             return Err(late().into());
         }
         let mut facts = self.facts_of(&prepared)?;
-        typed::<B>(&prepared.decide(&mut facts, &mut Vec::new())?)
+        let refusals = Refusals::default();
+        let decided = prepared.decide(&mut facts, &mut Outbox::new(&refusals, false), true);
+        // Nothing is kept, so no record can be named.
+        let decided = decided.map_err(|failure| match failure {
+            Failure::Denied(denial) => denial.unaudited().into(),
+            Failure::Failed(error) => Failure::Failed(error),
+        });
+        typed::<B>(&decided?)
     }
 }

@@ -10,7 +10,7 @@ use crate::credit::{TenantPolicy, named_enum};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
 use crate::facts::Facts;
-use crate::id::{LicenceId, PolicyTag, TemplateId, UserId};
+use crate::id::{AuditId, LicenceId, PolicyTag, TemplateId, UserId};
 use crate::ledger::posting::Posting;
 use crate::time::Timestamp;
 
@@ -51,6 +51,8 @@ pub struct LicenceCheck {
     pub requirements: Vec<String>,
     /// The licence that counts.
     pub licence_id: Option<LicenceId>,
+    /// The record of the audit. None where no engine has answered.
+    pub audit_id: Option<AuditId>,
 }
 
 /// What is left of a licence after a command, and how often the user has used it.
@@ -97,6 +99,7 @@ pub fn check_licence(
             policy_tag: None,
             requirements: vec![LICENSE.to_owned()],
             licence_id: None,
+            audit_id: None,
         },
     })
 }
@@ -210,6 +213,7 @@ impl<'a> Found<'a> {
             policy_tag: self.licence.terms.policy_tag.clone(),
             requirements: self.requirements(),
             licence_id: Some(self.key.licence_id.clone()),
+            audit_id: None,
         }
     }
 

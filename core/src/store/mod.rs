@@ -8,10 +8,11 @@ pub mod sqlite;
 
 use std::sync::Arc;
 
+use crate::audit::{AuditPage, AuditQuery, AuditRecord};
 use crate::changes::Changes;
 use crate::credit::{Grant, Hold, Member, Rule};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, OrganizationId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, OpId, OrganizationId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::{Clock, Timestamp};
@@ -47,6 +48,8 @@ pub trait Batch {
 /// 8. **Reads** see a state that was committed, whole, and never wait for a writer longer than an in-memory copy.
 /// 9. **Forgetting** removes the stored answer and the denial of an operation for good, and nothing else: it reads as
 ///    [`crate::ledger::Operation::is_forgotten`] from then on.
+/// 10. **Audit.** A record has one name in its tenant: a batch that writes one whose name is taken fails as
+///     [`StoreErrorKind::Conflict`]. Nothing is ever written before a place that [`Query::Audit`] handed out.
 pub trait Store: Send + Sync {
     /// Locks the anchors, loads the facts, has the batch decided, writes its changes, commits.
     ///
@@ -66,6 +69,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError>;
+
+    /// Writes these records of the audit, all or none: for what is no part of a batch. One whose name is in the tenant already is
+    /// passed over, or, if it is a refusal, raises the count of that one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError>;
 
     /// The store in a SQLite file that this one is, or hands its calls to: whose file a transaction of the host is compared with
     /// before commands join it. None otherwise.
@@ -129,6 +139,10 @@ pub enum Query {
     },
     /// The position of the last operation that the feed hands out; 0 when there is none.
     LastPosition,
+    /// A page of the audit: its records, and the operations.
+    Audit(AuditQuery),
+    /// Those of these records of the audit that exist, in any order.
+    AuditRecords(TenantId, Vec<AuditId>),
     /// Of each account of all tenants after this one, in their order, the last entry whose operation stands at this position of
     /// the feed or before it. Accounts without one are left out, so a page is full or the last.
     HeadsAt {
@@ -164,6 +178,8 @@ pub enum Answer {
     Members(Vec<(UserId, Member)>),
     Feed(Vec<Arc<StoredOperation>>),
     LastPosition(u64),
+    Audit(AuditPage),
+    AuditRecords(Vec<Arc<AuditRecord>>),
     HeadsAt(Vec<AccountHead>),
 }
 

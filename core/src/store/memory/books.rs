@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::audit::AuditRecord;
 use crate::credit::{Grant, Hold, Member, Rule};
 use crate::facts::{Account, SubjectRow, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, StoredOperation};
 use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey};
 use crate::map::Map;
@@ -37,6 +38,9 @@ pub(super) struct Books {
     pub(super) by_key: Map<(TenantId, IdempotencyKey), usize>,
     pub(super) by_tenant: Map<TenantId, TenantIndex>,
     pub(super) by_task: Map<(TenantId, TaskId), Vec<Place>>,
+    /// Records of the audit in the order of writing, each with the last position by then.
+    pub(super) audit: Vec<(u64, Arc<AuditRecord>)>,
+    pub(super) by_audit_id: Map<(TenantId, AuditId), usize>,
     /// Accounts in which something becomes due.
     pub(super) due: BTreeSet<(Timestamp, Arc<AccountKey>)>,
 }

@@ -40,6 +40,11 @@ impl Books {
             }
             Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
             Query::LastPosition => Answer::LastPosition(u64::try_from(self.operations.len()).unwrap_or(u64::MAX)),
+            Query::Audit(query) => Answer::Audit(self.audit_page(query)),
+            Query::AuditRecords(tenant_id, ids) => {
+                let found = ids.iter().filter_map(|audit_id| self.audit_record(tenant_id, *audit_id));
+                Answer::AuditRecords(found.cloned().collect())
+            }
             Query::HeadsAt { position, after, limit } => Answer::HeadsAt(self.heads_at(*position, after.as_ref(), *limit)),
         })
     }

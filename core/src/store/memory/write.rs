@@ -7,7 +7,7 @@ use super::books::{AccountRow, Books, Place};
 use crate::changes::{Changes, Erased, erase_grant, erase_hold, erase_rule};
 use crate::credit::{Grant, Hold, HoldState, Rule};
 use crate::facts::Account;
-use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::licence::{LicenceRows, TemplateKey};
 use crate::map::{Map, Set};
@@ -22,6 +22,7 @@ struct Ahead<'a> {
     grants: Set<GrantId>,
     holds: Set<HoldId>,
     rules: Set<RuleId>,
+    audit: Set<(&'a TenantId, AuditId)>,
 }
 
 impl Books {
@@ -36,6 +37,7 @@ impl Books {
                 self.check_account(changes, account, &mut ahead)?;
             }
             self.check_rows(changes, &mut ahead)?;
+            self.check_audit(changes, &mut ahead)?;
         }
         Ok(())
     }
@@ -74,6 +76,16 @@ impl Books {
             return Err(corrupt(format!("the credit limit or the debt of `{}` is below zero", account.key)));
         }
         ahead.seqs.insert(&account.key, account.seq);
+        Ok(())
+    }
+
+    fn check_audit<'a>(&self, changes: &'a Changes, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
+        for record in &changes.audit {
+            let taken = self.audit_record(&record.tenant_id, record.audit_id).is_some();
+            if taken || !ahead.audit.insert((&record.tenant_id, record.audit_id)) {
+                return Err(StoreError::new(StoreErrorKind::Conflict, format!("the record `{}` exists", record.audit_id)));
+            }
+        }
         Ok(())
     }
 
@@ -148,10 +160,10 @@ impl Books {
             }
         }
         self.erase(&changes.erased);
-        if !recorded {
-            return;
+        if recorded {
+            self.append(changes.stored);
         }
-        self.append(changes.stored);
+        changes.audit.into_iter().for_each(|record| self.append_audit(record));
     }
 
     /// Erases text, and the copies of it.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::audit;
 use super::codec;
 use super::licences;
 use super::remembered::Remembered;
@@ -15,7 +16,7 @@ use super::write::{Known, Writes};
 use super::{Row, Rows, Statement, Value, corrupt, count, params};
 use crate::changes::Changes;
 use crate::facts::{AccountFacts, Facts, LicenceFacts, MAX_ERASED, Needs, batch_now, holders, licences_of_holds};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::StoredOperation;
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::map::{Map, Set};
@@ -99,6 +100,7 @@ enum Lookup {
     Template(TemplateKey),
     LicenceUser(LicenceKey, UserId),
     DueUses(LicenceKey),
+    Quote(TenantId, AuditId),
     LastPosition,
     LastAccount,
 }
@@ -152,6 +154,7 @@ impl BatchMachine {
         needs.members.iter().for_each(|member| machine.ask(Lookup::Member(member.clone())));
         needs.licences.iter().for_each(|licence| machine.ask(Lookup::Licence(licence.clone())));
         needs.templates.iter().for_each(|template| machine.ask(Lookup::Template(template.clone())));
+        needs.quotes.iter().for_each(|(tenant, quote)| machine.ask(Lookup::Quote(tenant.clone(), *quote)));
         machine
     }
 
@@ -355,6 +358,7 @@ impl BatchMachine {
             Lookup::Template(template) => licences::by_template(template),
             Lookup::LicenceUser(key, user_id) => licences::used_by(key, user_id),
             Lookup::DueUses(key) => licences::due_uses(key, self.facts.now),
+            Lookup::Quote(tenant, quote) => audit::by_name(tenant, *quote),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -494,6 +498,10 @@ impl BatchMachine {
             Lookup::DueUses(key) => {
                 let known = self.facts.licences.get_mut(&key).ok_or_else(|| corrupt("a licence vanished while it was read"))?;
                 known.due = rows.iter().map(licences::reserved).collect::<Result<_, _>>()?;
+            }
+            Lookup::Quote(_, audit_id) => {
+                let quote = rows.first().map(audit::quote).transpose()?.flatten();
+                self.facts.quotes.extend(quote.map(|quote| (audit_id, quote)));
             }
             Lookup::LastPosition => {
                 self.remembered.last_position = Some(codec::single("operations", "position", rows)?.unwrap_or(0));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::audit;
 use super::batch::{BatchMachine, Step, entries_of, stored};
 use super::page;
 use super::remembered::Remembered;
@@ -73,6 +74,8 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             let last = codec::single("operations", "position", &rows)?.unwrap_or(0);
             Answer::LastPosition(u64::try_from(last).map_err(|_| corrupt("an operation stands at a position below 0"))?)
         }
+        Query::Audit(query) => Answer::Audit(audit::page(source, query)?),
+        Query::AuditRecords(tenant, ids) => Answer::AuditRecords(audit::named(source, tenant, ids)?),
         Query::HeadsAt { position, after, limit } => Answer::HeadsAt(heads_at(source, *position, after.clone(), *limit)?),
     })
 }

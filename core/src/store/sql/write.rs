@@ -3,8 +3,9 @@
 use std::hash::Hash;
 
 use super::statements as sql;
-use super::{Sql, Statement, Value, codec, corrupt, count, licences, params};
+use super::{Sql, Statement, Value, audit, codec, corrupt, count, licences, params};
 use crate::amount::Amount;
+use crate::audit::AuditRecord;
 use crate::changes::{Changes, Erased};
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
 use crate::facts::{Account, SubjectRow, Task};
@@ -66,6 +67,7 @@ pub(super) struct Writes<'a> {
     licences: Latest<&'a LicenceKey, &'a Licence>,
     licence_uses: Latest<HoldId, &'a (LicenceKey, Option<LicenceUse>)>,
     licence_users: Latest<&'a (LicenceKey, UserId), u64>,
+    audit: Vec<&'a AuditRecord>,
     /// Run last: what is erased may have been written in this batch.
     erased: Vec<Statement<'a>>,
 }
@@ -158,6 +160,7 @@ impl<'a> Writes<'a> {
             licences: Latest::new(),
             licence_uses: Latest::new(),
             licence_users: Latest::new(),
+            audit: Vec::new(),
             erased: Vec::new(),
         }
     }
@@ -188,6 +191,7 @@ impl<'a> Writes<'a> {
             self.members.put(key, false, 0, member);
         }
         self.add_licences(changes);
+        self.audit.extend(&changes.audit);
         Ok(())
     }
 
@@ -282,6 +286,8 @@ impl<'a> Writes<'a> {
             }
         }
         statements.extend(self.licence_users.into_rows().map(|(user, pending)| licences::write_user(user, pending.row)));
+        // Behind the operations, after which they stand.
+        statements.extend(self.audit.into_iter().map(audit::insert));
         statements.extend(self.erased);
         Ok(statements)
     }

@@ -22,6 +22,7 @@ use rusqlite::Connection;
 
 use super::sql::{self, BatchMachine, Remembered, Step};
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::audit::AuditRecord;
 use crate::id::{OpId, TenantId};
 use open::OpenedFile;
 use prepared::PreparedStatements;
@@ -187,6 +188,11 @@ impl Store for SqliteStore {
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         let statements: Vec<sql::Statement<'_>> = op_ids.iter().map(|op_id| sql::forget(tenant_id, *op_id)).collect();
+        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
+    }
+
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let statements: Vec<sql::Statement<'_>> = records.iter().map(sql::record).collect();
         self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
     }
 

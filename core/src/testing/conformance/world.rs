@@ -1,11 +1,13 @@
 //! Law 7: nothing crosses the border of a tenant, and what is not found is absent.
 
 use super::Subject;
+use super::audit::{full, name};
 use super::desk::{
     Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, second, tenant, units,
 };
+use crate::audit::AuditKind;
 use crate::facts::{Facts, Needs};
-use crate::id::{GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{EntryQuery, EntryScope, OperationKind};
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Owner, Subject as Who};
@@ -19,6 +21,7 @@ struct Own {
     charge: LedgerId,
     task: TaskId,
     rule: RuleId,
+    quote: AuditId,
 }
 
 fn book_everything(desk: &Desk) -> Own {
@@ -37,7 +40,9 @@ fn book_everything(desk: &Desk) -> Own {
     let grant = booked.new_grants[0].id;
     let hold = desk.hold(&key, grant, 1, 60, Some(&task));
     let rule = desk.book(&key, OperationKind::Recur, |draft| draft.rule(second(60))).new_rules[0].id;
-    Own { grant, hold, charge: desk.charge(&key, grant, 2, Some(&task)), task, rule }
+    let quote = full(AuditKind::Quote, name());
+    desk.store.record(std::slice::from_ref(&quote)).unwrap();
+    Own { quote: quote.audit_id, grant, hold, charge: desk.charge(&key, grant, 2, Some(&task)), task, rule }
 }
 
 /// Every handle, as another tenant would name it.
@@ -56,6 +61,7 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         members: vec![MemberKey::new(tenant_id.clone(), id("o"), id("a"))],
         licences: vec![LicenceKey::new(tenant_id.clone(), id("l"))],
         templates: vec![TemplateKey::new(tenant_id.clone(), id("a"), Some(id("u")))],
+        quotes: vec![(tenant_id.clone(), own.quote)],
     }
 }
 
@@ -74,6 +80,7 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.licences.is_empty(), "{:?}", facts.licences);
     assert!(facts.template_licences.values().all(Vec::is_empty), "{:?}", facts.template_licences);
     assert!(facts.licence_users.is_empty(), "{:?}", facts.licence_users);
+    assert!(facts.quotes.is_empty(), "{:?}", facts.quotes);
 }
 
 pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
@@ -84,6 +91,7 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     assert_eq!((found.holds.len(), found.charges.len(), found.task_charges.len(), found.rules.len()), (1, 1, 1, 1));
     assert_eq!((found.texts.len(), found.subjects.len(), found.members.len()), (1, 2, 1));
     assert_eq!((found.licences.len(), found.template_licences.len(), found.licence_users.len()), (1, 1, 1));
+    assert_eq!(found.quotes.len(), 1);
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -133,6 +141,7 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
             TemplateKey::new(tenant(), id("a"), Some(id("other"))),
             TemplateKey::new(tenant(), id("a"), None),
         ],
+        quotes: vec![(tenant(), AuditId::derive(unknown, 0))],
     };
     assert_nothing(&desk.facts(needs));
 }

@@ -143,7 +143,8 @@ CREATE TABLE holds (
     scene        TEXT,
     price_basis  TEXT,
     policy_tag   TEXT,
-    licence_id   TEXT
+    licence_id   TEXT,
+    quote_id     BLOB -- the quote that it was made by
 ) STRICT;
 CREATE INDEX holds_frozen ON holds (account_id, expires_at) WHERE state = 'frozen';
 
@@ -239,6 +240,29 @@ CREATE TABLE licence_users (
     used       INTEGER NOT NULL CHECK (used >= 0),
     PRIMARY KEY (tenant_id, licence_id, user_id)
 ) STRICT, WITHOUT ROWID;
+
+-- What was asked or refused, and is no operation. Rows are never changed, except the count of a refusal.
+CREATE TABLE audit (
+    audit_row   INTEGER PRIMARY KEY, -- ascends in the order of writing
+    audit_id    BLOB    NOT NULL,
+    tenant_id   TEXT    NOT NULL,
+    position    INTEGER NOT NULL,    -- the last operation when it was written
+    kind        TEXT    NOT NULL,
+    subject     TEXT,
+    template_id TEXT,
+    actor       TEXT,
+    request_id  TEXT,
+    policy_tag  TEXT,
+    outcome     TEXT    NOT NULL,
+    reason_code TEXT,
+    created_at  INTEGER NOT NULL,
+    op_id       BLOB,                -- the operation that tells compliance
+    count       INTEGER NOT NULL CHECK (count > 0),
+    details     TEXT    NOT NULL,    -- JSON
+    hash        BLOB    NOT NULL     -- of all above but position and count
+) STRICT;
+CREATE UNIQUE INDEX audit_name ON audit (audit_id, tenant_id);
+CREATE INDEX audit_tenant ON audit (tenant_id, position); -- in the order of writing
 
 -- Before 1970 a time is negative: its second is the one before it, and the rest is counted from there.
 CREATE VIEW ledger AS
