@@ -35,7 +35,7 @@ pub enum Decision {
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, owner, version, membership, target, licence, capacity, balance; within
+/// Decides a command from facts. The order of checks: shape, replay, owner, version, membership, target, quote, licence, capacity, balance; within
 /// a command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {

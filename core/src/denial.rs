@@ -238,13 +238,6 @@ impl Denial {
         self
     }
 
-    /// The same, of which there is no record.
-    #[must_use]
-    pub(crate) const fn unaudited(mut self) -> Denial {
-        self.audit_id = None;
-        self
-    }
-
     /// The kind.
     #[must_use]
     pub const fn kind(&self) -> DenialKind {

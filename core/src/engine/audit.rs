@@ -27,7 +27,8 @@ const ENTRIES_A_READ: usize = 256;
 
 impl Engine {
     /// Recomputes the books from the first entry on: the chain, the balances, the grants, holds and rules of every account, and says
-    /// where they part from what is stored. Commands go on meanwhile.
+    /// where they part from what is stored. Then it reads the audit: what each record says, that each refusal is told of, and that
+    /// the quotes which were held or charged are there. Commands go on meanwhile.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read. What is wrong with the books is in the report.
@@ -55,7 +56,8 @@ impl Engine {
     /// there. It does not read what stands before: an entry there that was changed and left its hashes alone, and rows of grants
     /// and holds that say something else than those entries without changing a sum, are found by [`Engine::verify_with`] and
     /// `full`. What came after the checkpoint is recomputed, but whoever can write the books could have rewritten it as a whole:
-    /// the report counts it as `uncovered_entries`.
+    /// the report counts it as `uncovered_entries`. Of the audit it reads
+    /// the quotes alone that are named since.
     ///
     /// # Errors
     /// `payload_invalid` for a checkpoint of another version; [`Error`] when the store cannot be read. A checkpoint that is not
@@ -106,6 +108,9 @@ impl Engine {
         }
         if let Some(search) = search {
             search.finish(self, &mut report)?;
+        }
+        if options.checkpoint.is_none() || options.full {
+            self.verify_audit(&mut report)?;
         }
         Ok(report)
     }
@@ -195,6 +200,7 @@ impl Engine {
             report.entries += u64::try_from(entries.len()).unwrap_or(0);
             entries.iter().for_each(|entry| rebuilt.read(entry));
             self.check_operations(account, &page, &entries, &mut rebuilt)?;
+            self.check_quotes(account, &entries, &mut rebuilt)?;
             query.cursor = page.next_cursor;
             if query.cursor.is_none() {
                 break;

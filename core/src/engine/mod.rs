@@ -29,6 +29,7 @@ mod sweep;
 mod ticket;
 mod trace;
 mod trail;
+mod verify_audit;
 
 use std::fmt;
 use std::sync::Arc;

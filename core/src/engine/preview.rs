@@ -8,7 +8,7 @@ use crate::error::Failure;
 
 impl Engine {
     /// Decides a command as it would be decided now, and commits nothing: the receipt, or the denial, that it would be
-    /// answered with. The ids in it are of no use: the command gets others when it is executed.
+    /// answered with. The ids in it are of no use: the command gets others when it is executed, and nothing is kept in the audit.
     ///
     /// It locks nothing and waits for no writer. Whoever executes the command later may find the books changed.
     ///
@@ -35,12 +35,6 @@ impl Engine {
         }
         let mut facts = self.facts_of(&prepared)?;
         let refusals = Refusals::default();
-        let decided = prepared.decide(&mut facts, &mut Outbox::new(&refusals, false), true);
-        // Nothing is kept, so no record can be named.
-        let decided = decided.map_err(|failure| match failure {
-            Failure::Denied(denial) => denial.unaudited().into(),
-            Failure::Failed(error) => Failure::Failed(error),
-        });
-        typed::<B>(&decided?)
+        typed::<B>(&prepared.decide(&mut facts, &mut Outbox::new(&refusals, false), true)?)
     }
 }

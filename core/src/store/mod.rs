@@ -143,6 +143,20 @@ pub enum Query {
     Audit(AuditQuery),
     /// Those of these records of the audit that exist, in any order.
     AuditRecords(TenantId, Vec<AuditId>),
+    /// Records of the audit of all tenants after this number, in the order of writing, each with its number.
+    AuditAfter {
+        /// After this number; 0 for the first.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Operations of all tenants after this position that tell compliance something, in the order of the feed.
+    Alerts {
+        /// After this position; 0 for the first.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
     /// Of each account of all tenants after this one, in their order, the last entry whose operation stands at this position of
     /// the feed or before it. Accounts without one are left out, so a page is full or the last.
     HeadsAt {
@@ -180,6 +194,8 @@ pub enum Answer {
     LastPosition(u64),
     Audit(AuditPage),
     AuditRecords(Vec<Arc<AuditRecord>>),
+    AuditAfter(Vec<(u64, Arc<AuditRecord>)>),
+    Alerts(Vec<Arc<StoredOperation>>),
     HeadsAt(Vec<AccountHead>),
 }
 

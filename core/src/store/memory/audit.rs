@@ -42,6 +42,12 @@ impl Books {
         Ok(())
     }
 
+    /// Records after this number, with theirs.
+    pub(super) fn audit_after(&self, after: u64, limit: usize) -> Vec<(u64, Arc<AuditRecord>)> {
+        let rows = (1..).zip(&self.audit).map(|(row, (_, record))| (row, Arc::clone(record)));
+        rows.filter(|(row, _)| *row > after).take(limit).collect()
+    }
+
     /// A page of records and operations, in the order in which they were written.
     pub(super) fn audit_page(&self, query: &AuditQuery) -> AuditPage {
         let indexes = self.by_tenant.get(&query.tenant_id).map_or(&[][..], |tenant| &tenant.operations);

@@ -45,6 +45,13 @@ impl Books {
                 let found = ids.iter().filter_map(|audit_id| self.audit_record(tenant_id, *audit_id));
                 Answer::AuditRecords(found.cloned().collect())
             }
+            Query::AuditAfter { after, limit } => Answer::AuditAfter(self.audit_after(*after, *limit)),
+            Query::Alerts { after, limit } => {
+                let start = usize::try_from(*after).unwrap_or(usize::MAX);
+                let alerts =
+                    self.operations.iter().enumerate().skip(start).filter(|(_, stored)| !stored.operation.alerts.is_empty());
+                Answer::Alerts(alerts.take(*limit).filter_map(|(index, _)| self.placed(index)).collect())
+            }
             Query::HeadsAt { position, after, limit } => Answer::HeadsAt(self.heads_at(*position, after.as_ref(), *limit)),
         })
     }

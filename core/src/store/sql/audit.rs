@@ -45,6 +45,12 @@ pub(super) fn named(source: &mut dyn Source, tenant_id: &TenantId, ids: &[AuditI
     Ok(found)
 }
 
+/// Records of all tenants after this number, with theirs.
+pub(super) fn after(source: &mut dyn Source, after: u64, limit: usize) -> Result<Vec<(u64, Arc<AuditRecord>)>, StoreError> {
+    let found = all(source, sql::AUDIT_AFTER, vec![count(after), rows_limit(limit)], placed)?;
+    Ok(found.into_iter().map(|(place, record)| (place.row, Arc::new(record))).collect())
+}
+
 /// A page of records and operations.
 pub(super) fn page(source: &mut dyn Source, query: &AuditQuery) -> Result<AuditPage, StoreError> {
     if let Some(audit_id) = query.filter.audit_id {

@@ -76,6 +76,8 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
         }
         Query::Audit(query) => Answer::Audit(audit::page(source, query)?),
         Query::AuditRecords(tenant, ids) => Answer::AuditRecords(audit::named(source, tenant, ids)?),
+        Query::AuditAfter { after, limit } => Answer::AuditAfter(audit::after(source, *after, *limit)?),
+        Query::Alerts { after, limit } => Answer::Alerts(operations(source, sql::ALERTS, vec![count(*after), rows_limit(*limit)])?),
         Query::HeadsAt { position, after, limit } => Answer::HeadsAt(heads_at(source, *position, after.clone(), *limit)?),
     })
 }

@@ -274,6 +274,7 @@ statements! {
     AUDIT_ASC = audit!("WHERE tenant_id = ?1 AND (position, audit_row) > (?2, ?3) ORDER BY position, audit_row LIMIT ?4");
     AUDIT_DESC =
         audit!("WHERE tenant_id = ?1 AND (position, audit_row) < (?2, ?3) ORDER BY position DESC, audit_row DESC LIMIT ?4");
+    AUDIT_AFTER = audit!("WHERE audit_row > ?1 ORDER BY audit_row LIMIT ?2");
     AUDIT_INSERT = insert_audit!("");
     // Whatever is written again stays as it is; only refusals add up.
     AUDIT_RECORD = insert_audit!(
@@ -286,6 +287,7 @@ statements! {
     FEED = operation!("WHERE o.position > ?1 ORDER BY o.position LIMIT ?2");
     FEED_OF_TENANT = operation!("WHERE o.tenant_id = ?2 AND o.position > ?1 ORDER BY o.position LIMIT ?3");
     OPERATIONS_DESC = operation!("WHERE o.tenant_id = ?2 AND o.position < ?1 ORDER BY o.position DESC LIMIT ?3");
+    ALERTS = operation!("WHERE o.alerts IS NOT NULL AND o.position > ?1 ORDER BY o.position LIMIT ?2");
     LAST_POSITION = "SELECT max(position) FROM operations";
 
     ENTRIES_OF_OPERATION = entry!("WHERE e.account_id = ?1 AND e.seq >= ?2 AND e.seq < ?3 ORDER BY e.seq");

@@ -7,7 +7,7 @@ use super::desk::{Desk, account, id, second, tenant, units};
 use crate::audit::{AuditFilter, AuditKind, AuditOutcome, AuditPage, AuditPlace, AuditQuery, AuditRecord, Audited, Quote};
 use crate::facts::Needs;
 use crate::id::{AuditId, OpId, TenantId};
-use crate::ledger::{ChainHash, OperationKind, PageOrder};
+use crate::ledger::{Alert, AlertRule, ChainHash, OperationKind, PageOrder};
 use crate::owner::{AccountKey, Subject as Who};
 use crate::store::{Answer, Query, StoreErrorKind};
 use crate::testing::scripted::next_op_id;
@@ -194,6 +194,38 @@ pub fn records_and_operations_come_in_the_order_of_writing(subject: &Subject) {
     super::audit::record(&desk, &[records[3].clone()]);
     let more = page(&desk, AuditQuery { order: PageOrder::Asc, cursor: Some(last), ..AuditQuery::new(tenant()) });
     assert_eq!(more.audited.iter().map(|(_, found)| found.audit_id()).collect::<Vec<_>>(), [records[3].audit_id]);
+}
+
+pub fn all_records_and_all_alerts_are_found(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let other = AuditRecord { tenant_id: id("t2"), ..bare(name()) }.sealed();
+    let written = [bare(name()), other, bare(name())];
+    record(&desk, &written);
+    let after = |after: u64, limit: usize| match desk.ask(&Query::AuditAfter { after, limit }) {
+        Answer::AuditAfter(found) => found,
+        other => panic!("records are answered by {other:?}"),
+    };
+    let (mut found, mut last) = (Vec::new(), 0);
+    while let Some((row, record)) = after(last, 1).pop() {
+        found.push(AuditRecord::clone(&record));
+        last = row;
+    }
+    assert_eq!(found, written);
+    assert_eq!(after(0, 2).len(), 2);
+    let told = Alert { rule: AlertRule::Refusal, details: Default::default() };
+    for alerts in [vec![], vec![told.clone()], vec![], vec![told]] {
+        desk.book(&account("a"), OperationKind::Grant, |draft| {
+            let alerts = alerts.clone();
+            draft.grant(units(1), None).with(move |changes| changes.stored_mut().operation.alerts = alerts)
+        });
+    }
+    let alerts = |after: u64, limit: usize| match desk.ask(&Query::Alerts { after, limit }) {
+        Answer::Alerts(found) => found.iter().map(|stored| stored.position).collect::<Vec<_>>(),
+        other => panic!("alerts are answered by {other:?}"),
+    };
+    let positions: Vec<u64> = desk.feed(None, 0, 10).iter().map(|stored| stored.position).collect();
+    assert_eq!(alerts(0, 10), [positions[1], positions[3]]);
+    assert_eq!((alerts(0, 1), alerts(positions[1], 10)), (vec![positions[1]], vec![positions[3]]));
 }
 
 pub fn every_condition_of_a_question_about_the_audit_holds(subject: &Subject) {

@@ -173,6 +173,7 @@ macro_rules! store_conformance {
                 a_quote_comes_as_it_was_written,
                 records_and_operations_come_in_the_order_of_writing,
                 every_condition_of_a_question_about_the_audit_holds,
+                all_records_and_all_alerts_are_found,
             }
             past {
                 the_last_entry_booked_by_then_is_found,

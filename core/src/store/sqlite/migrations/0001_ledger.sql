@@ -35,6 +35,7 @@ CREATE TABLE operations (
 CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
 CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
 CREATE UNIQUE INDEX operations_idempotency_key ON operations (idempotency_key, tenant_id) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX operations_alerts ON operations (position) WHERE alerts IS NOT NULL;
 
 -- One row a line of the ledger. `entry_row` ascends in the order of booking.
 CREATE TABLE entries (
