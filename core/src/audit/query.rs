@@ -44,7 +44,10 @@ impl Audited {
     pub fn outcome(&self) -> AuditOutcome {
         match self {
             Audited::Record(record) => record.outcome,
-            Audited::Operation(operation) if operation.denial.is_some() || operation.kind == OperationKind::Alert => {
+            // A denial that was remembered is about nothing, its text forgotten or not.
+            Audited::Operation(operation)
+                if operation.kind == OperationKind::Alert || operation.account.is_none() && operation.subject.is_none() =>
+            {
                 AuditOutcome::Refused
             }
             Audited::Operation(_) => AuditOutcome::Allowed,

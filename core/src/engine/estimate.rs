@@ -127,7 +127,7 @@ impl Engine {
     ) -> AuditRecord {
         let mut details = Map::new();
         details.insert("request".to_owned(), request.to_json());
-        details.insert("estimate".to_owned(), serde_json::to_value(funded).unwrap_or_default());
+        details.insert("estimate".to_owned(), Engine::told(funded));
         let asked = Asked {
             kind,
             tenant_id: &account.tenant_id,

@@ -73,7 +73,7 @@ impl Engine {
         let (reason, policy_tag) = (check.reason_code.as_str(), check.policy_tag.as_ref());
         let mut details = Map::new();
         details.insert("channel".to_owned(), channel.map(Channel::as_str).into());
-        details.insert("check".to_owned(), serde_json::to_value(check).unwrap_or_default());
+        details.insert("check".to_owned(), Engine::told(check));
         if check.is_authorized {
             let (kind, reason_code) = (AuditKind::LicenceCheck, Some(reason));
             let asked = Asked { kind, tenant_id, subject, template_id, caller, policy_tag, reason_code, details };

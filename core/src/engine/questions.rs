@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Engine;
@@ -82,6 +83,15 @@ impl Engine {
     /// The id of an operation, or of a record of the audit, that begins now.
     pub(super) fn new_op_id(&self, tenant_id: &TenantId, owner: Option<&Owner>, now: Timestamp) -> OpId {
         OpId::new(now, tenant_id, owner, self.inner.lane.bench.pause.random())
+    }
+
+    /// An answer as a record has it: without the name of the record.
+    pub(super) fn told(answer: &impl Serialize) -> Value {
+        let mut answer = serde_json::to_value(answer).unwrap_or_default();
+        if let Value::Object(fields) = &mut answer {
+            fields.remove("audit_id");
+        }
+        answer
     }
 
     /// The record of a question that was answered.

@@ -16,6 +16,10 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// The most records that wait. Beyond them a record is lost, and counted.
 pub(super) const MAX_WAITING: usize = 8_192;
+/// About the most bytes that wait.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+/// About how many bytes a record has besides its details.
+const RECORD_BYTES: usize = 512;
 /// How long records are gathered before they are written: with the write they are at most 50 ms behind, if the store is not busy.
 const GATHER: Duration = Duration::from_millis(20);
 /// The most records that are written at once.
@@ -39,6 +43,7 @@ pub(super) struct Trail {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<AuditRecord>,
+    bytes: usize,
     /// How many came.
     taken: u64,
     /// How many were written or lost.
@@ -79,13 +84,15 @@ impl Trail {
             waiting.count = waiting.count.saturating_add(record.count);
             return;
         }
-        if state.closed || state.waiting.len() >= MAX_WAITING || !self.has_thread(&mut state) {
+        let has_room = state.waiting.len() < MAX_WAITING && state.bytes < MAX_WAITING_BYTES;
+        if state.closed || !has_room || !self.has_thread(&mut state) {
             state.lost = state.lost.saturating_add(record.count);
             state.failed = Some(Error::Busy(format!("{} records of the audit wait", state.waiting.len())));
             drop(state);
             trace::audit_lost();
             return;
         }
+        state.bytes += bytes_of(&record);
         state.waiting.push_back(record);
         state.taken += 1;
         let is_first = state.waiting.len() == 1;
@@ -161,6 +168,7 @@ impl Trail {
             state = self.work.wait_timeout_while(state, GATHER, gathers).unwrap_or_else(PoisonError::into_inner).0;
             let size = state.waiting.len().min(MAX_WRITTEN);
             let records: Vec<AuditRecord> = state.waiting.drain(..size).collect();
+            state.bytes = state.bytes.saturating_sub(records.iter().map(bytes_of).sum());
             drop(state);
             let written = catch_unwind(AssertUnwindSafe(|| self.write(&records)));
             let given_up = || Written::lost(&records, Error::Store("the store gave up".to_owned()));
@@ -224,6 +232,10 @@ impl Trail {
         }
         written
     }
+}
+
+fn bytes_of(record: &AuditRecord) -> usize {
+    RECORD_BYTES + record.details.len()
 }
 
 /// The refusals after the first.

@@ -1,12 +1,13 @@
 //! Random commands from a seed: over few tenants, owners, tasks and keys, so that collisions, replays, conflicts,
 //! expiries, late commits and ids of others are frequent.
 
+mod quotes;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::audit::{AuditKind, AuditOutcome, AuditRecord};
 use crate::command::{Adjust, AmendGrant, CaptureHold, Charge, ExtendHold, GrantCredit, PlaceHold, Refund, RefundOf, ReleaseHold};
 use crate::command::{
     Block, BlockTarget, BlockedAccount, EraseText, ImportBalance, RecurGrant, RemoveMember, RevokeLicence, SetCreditLimit,
@@ -17,13 +18,14 @@ use crate::credit::{
     Policies, Role, Scope, TenantPolicy,
 };
 use crate::id::{
-    AppId, AuditId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, OpId, Operator, OrganizationId, PolicyTag,
-    RuleId, TaskId, TemplateId, TenantId, Unit, UserId,
+    AppId, DocumentId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, Operator, OrganizationId, PolicyTag, RuleId, TaskId,
+    TemplateId, TenantId, Unit, UserId,
 };
-use crate::ledger::ChainHash;
 use crate::licence::Channel;
-use crate::owner::{Owner, Subject};
+use crate::owner::Owner;
 use crate::{Amount, Body, Command, Context, Receipt, Timestamp};
+
+pub use quotes::quotes;
 
 /// When sequences begin: 2026-01-01T00:00:00Z.
 pub const START: i64 = 1_767_225_600_000_000;
@@ -160,48 +162,6 @@ pub fn policies() -> Policies {
     };
     let default = TenantPolicy { answer_retention_days: None, licence_required: true, ..TenantPolicy::default() };
     Policies::new(default).tenant(tenant_id, globex)
-}
-
-/// Quotes that commands of a sequence name: to be written before it begins. Without them whatever is named is refused.
-#[must_use]
-#[expect(clippy::expect_used, reason = "the words are constants")]
-pub fn quotes() -> Vec<AuditRecord> {
-    let quote = |number: i64, tenant: &str, owner: &str| {
-        let (tenant_id, owner) = (tenant.parse().expect("an id"), owner.parse::<Owner>().expect("an owner"));
-        let created_at = Timestamp::from_micros(START + number * QUOTED_EVERY).expect("an instant");
-        let cost = number % 6 + 1;
-        let details =
-            format!(r#"{{"estimate":{{"currency":"credit","selected_cost":"{cost}","calculation_basis":"pricing_v1"}}}}"#);
-        AuditRecord {
-            audit_id: quote_id(number, &tenant_id, &owner),
-            subject: Some(Subject::from(&owner)),
-            tenant_id,
-            kind: AuditKind::Quote,
-            template_id: (number % 2 == 0).then(|| "a".parse().expect("an id")),
-            actor: None,
-            request_id: None,
-            policy_tag: None,
-            outcome: AuditOutcome::Allowed,
-            reason_code: None,
-            created_at,
-            op_id: None,
-            count: 1,
-            details: details.into(),
-            hash: ChainHash::default(),
-        }
-        .sealed()
-    };
-    let owners = [("acme", "user:u1"), ("acme", "pool"), ("globex", "pool")];
-    owners.into_iter().flat_map(|(tenant, owner)| (0..QUOTES).map(move |number| quote(number, tenant, owner))).collect()
-}
-
-/// How many quotes an account has, and how many microseconds after one another.
-const QUOTES: i64 = 60;
-const QUOTED_EVERY: i64 = 600_000_000;
-
-fn quote_id(number: i64, tenant_id: &TenantId, owner: &Owner) -> AuditId {
-    let at = Timestamp::from_micros(START).unwrap_or_default();
-    AuditId::derive(OpId::new(at, tenant_id, Some(owner), number.unsigned_abs()), 0)
 }
 
 /// A random sequence of so many steps; the same for the same seed.
@@ -573,23 +533,6 @@ impl Generator {
             late_commit: if self.chance(50) { LateCommit::Draw } else { LateCommit::Reject },
             ..PlaceHold::by_policy(user_id, self.amount(12))
         })
-    }
-
-    /// Sometimes a quote, mostly one that is valid, and what it says of payer, amount and template.
-    fn quote(&mut self, tenant_id: &TenantId) -> Option<(AuditId, Owner, Amount, Option<TemplateId>)> {
-        if !self.chance(12) {
-            return None;
-        }
-        let late = if self.chance(20) { 3 } else { 0 };
-        let number = ((self.now - START) / QUOTED_EVERY - late).clamp(0, QUOTES - 1);
-        let owner = if self.chance(70) && tenant_id.as_str() == "acme" {
-            Owner::User(self.pick(&["u1"], UserId::new))
-        } else {
-            Owner::Pool
-        };
-        let amount = Amount::from_micros((number % 6 + 1) * 1_000_000);
-        let amount = if self.chance(15) { self.amount(6) } else { amount };
-        Some((quote_id(number, tenant_id, &owner), owner, amount, self.some(30, |own| Some(own.pick(&["a"], TemplateId::new)))))
     }
 
     fn extend(&mut self) -> Body {
