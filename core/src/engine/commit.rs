@@ -81,8 +81,11 @@ impl Bench {
                     }
                     Err(_) => {}
                 }
-                // Or the name of a refusal, which others have written first.
-                let _ = self.refusals.look_up(&failed.refusals, |query| self.store.query(query));
+                // Or the name of a refusal, which others have told of first: it is known now, so it stands in nobody's way again.
+                let ask = |query: &Query| self.ask(query, self.pause.now());
+                if failed.error.kind == StoreErrorKind::Conflict && self.refusals.look_up(&failed.refusals, ask) == Ok(true) {
+                    continue;
+                }
             }
             if !failed.can_be_tried_again() {
                 return self.isolate(jobs, failed.error, in_doubt);

@@ -1,5 +1,6 @@
 //! What questions leave in the audit, and questions about the audit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::error::{Error, Failure};
 use crate::id::{AuditId, OpId, PolicyTag, TemplateId, TenantId};
 use crate::ledger::ChainHash;
 use crate::owner::{Owner, Subject};
-use crate::store::{Answer, Query, StoreError};
+use crate::store::{Answer, Query, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
 /// Something that was asked and answered.
@@ -146,8 +147,9 @@ impl Engine {
     /// Writes, again after contention or a lost reply until the deadline: to write the same record twice changes nothing.
     fn written<T>(&self, write: impl Fn() -> Result<T, StoreError>) -> Result<T, Failure> {
         let (bench, deadline, mut tries) = (&self.inner.lane.bench, self.deadline(), 0);
+        let given_up = || Err(StoreError::new(StoreErrorKind::Permanent, "the store gave up"));
         loop {
-            match write() {
+            match catch_unwind(AssertUnwindSafe(&write)).unwrap_or_else(|_| given_up()) {
                 Ok(written) => return Ok(written),
                 Err(error) if (error.is_transient() || error.may_have_applied) && bench.pause.now() < deadline => {
                     bench.pause.sleep(tries);

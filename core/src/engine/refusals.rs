@@ -39,18 +39,20 @@ impl Refusals {
         }
     }
 
-    /// Asks the store which of these are there, and knows them from then on.
+    /// Asks the store which of these are there, and knows them from then on. Answers whether there are any.
     pub(super) fn look_up(
         &self,
         names: &[(TenantId, AuditId)],
         ask: impl Fn(&Query) -> Result<Answer, StoreError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let mut any = false;
         for (tenant_id, audit_id) in names {
             if let Answer::AuditRecords(found) = ask(&Query::AuditRecords(tenant_id.clone(), vec![*audit_id]))? {
+                any |= !found.is_empty();
                 self.learn(found.iter().map(|record| (record.tenant_id.clone(), record.audit_id)));
             }
         }
-        Ok(())
+        Ok(any)
     }
 }
 
