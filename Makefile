@@ -31,7 +31,7 @@ bench:
 	cargo run --quiet --release --package drawdown-benches
 
 # A minute of random input for each target; only the first run compiles. See fuzz/README.md.
-FUZZ_TARGETS = amount command commands ids prices recording statement
+FUZZ_TARGETS = amount command commands ids policy prices recording statement
 FUZZ_SECONDS = 60
 
 fuzz:

@@ -102,7 +102,7 @@ pub use credit::{
 pub use denial::{Denial, DenialKind};
 pub use engine::{
     Balance, CommandStats, Distribution, Engine, EngineBuilder, EngineStats, EraseReport, ForgetReport, GroupFailure, Health,
-    HealthReason, HealthStatus, MemberPage, MemberUse, SweepReport, Ticket,
+    HealthReason, HealthStatus, LicencePage, MemberPage, MemberUse, SweepReport, Ticket,
 };
 #[cfg(feature = "sqlite")]
 pub use engine::{Joined, Pending};
@@ -113,8 +113,8 @@ pub use id::{
     TenantId, Unit, UsageUnit, UserId,
 };
 pub use licence::{
-    Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, MAX_DOCUMENTS, MAX_LICENCES,
-    QuotaSnapshot, ReasonCode, TemplateKey, check_licence,
+    Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, LicenceView, MAX_DOCUMENTS,
+    MAX_LICENCES, QuotaSnapshot, ReasonCode, TemplateKey, check_licence,
 };
 pub use owner::{AccountKey, MemberKey, Owner, Subject};
 pub use recording::Recording;

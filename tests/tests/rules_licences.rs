@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
+use drawdown::store::Store;
+use drawdown::store::memory::MemoryStore;
+use drawdown::store::sqlite::SqliteStore;
 use drawdown::{
-    Charge, Context, Engine, GrantCredit, GrantType, MAX_LICENCES, Owner, Policies, SetLicence, TemplateKey, TenantPolicy,
+    Charge, Context, Engine, GrantCredit, GrantType, MAX_LICENCES, ManualClock, Owner, PlaceHold, Policies, ReasonCode, SetLicence,
+    TemplateKey, TenantPolicy,
 };
 use drawdown_tests::script::table;
 
@@ -290,4 +296,41 @@ fn a_template_has_so_many_licences_for_one_user() {
     assert!(engine.run(licence("l7".to_owned())).is_ok(), "one that is there can be changed");
     let own = SetLicence { user_id: Some("u1".parse().unwrap()), ..SetLicence::new("own", "a", "ops").unwrap() };
     assert!(engine.execute(acme.request(own)).is_ok(), "and a user can have one");
+}
+
+/// Holds whose time is over count no more in what is read, although nothing has booked that yet.
+#[test]
+fn a_licence_is_read_as_it_stands_now() {
+    let file = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at("2026-01-01T23:50:00Z".parse().unwrap()));
+    let sqlite = SqliteStore::open(file.path().join("books.db")).unwrap();
+    for store in [Arc::new(MemoryStore::new()) as Arc<dyn Store>, Arc::new(sqlite)] {
+        clock.set("2026-01-01T23:50:00Z".parse().unwrap());
+        let engine = Engine::builder().store(store).clock(clock.clone()).policies(Policies::new(required())).build().unwrap();
+        let acme = Context::tenant("acme").unwrap();
+        let user = Owner::user("u1").unwrap();
+        engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Plan, "9".parse().unwrap()))).unwrap();
+        let licence = SetLicence { total_quota: Some(5), daily_quota: Some(3), ..SetLicence::new("l1", "a", "ops").unwrap() };
+        engine.execute(acme.request(licence)).unwrap();
+        let template_id = Some("a".parse().unwrap());
+        for expire_in in [300, 1_200] {
+            let hold = PlaceHold { template_id: template_id.clone(), ..PlaceHold::new(user.clone(), "1".parse().unwrap()) };
+            engine.execute(acme.request(PlaceHold { expire_in, ..hold })).unwrap();
+        }
+        engine.execute(acme.request(Charge { template_id, ..Charge::new(user, "1".parse().unwrap()) })).unwrap();
+        let read = || {
+            let view = engine.licence(&acme.tenant_id, &"l1".parse().unwrap()).unwrap();
+            assert_eq!(engine.licences(&acme.tenant_id, None, None, 10).unwrap().licences, vec![view.clone()]);
+            (view.used, view.reserved, view.used_today, view.remaining_quota, view.daily_remaining, view.reason_code)
+        };
+        assert_eq!(read(), (3, 2, 3, 2, 0, ReasonCode::DailyQuotaExceeded));
+        clock.set("2026-01-01T23:55:00Z".parse().unwrap());
+        assert_eq!(read(), (2, 1, 2, 3, 1, ReasonCode::Valid), "one hold is over");
+        clock.set("2026-01-02T00:00:00Z".parse().unwrap());
+        assert_eq!(read(), (2, 1, 0, 3, 3, ReasonCode::Valid), "another day");
+        let beta = Context::tenant("beta").unwrap();
+        let foreign = engine.licence(&beta.tenant_id, &"l1".parse().unwrap()).unwrap_err();
+        assert_eq!(foreign.denial().unwrap().name(), "authorization_not_found");
+        assert!(engine.licences(&beta.tenant_id, None, None, 10).unwrap().licences.is_empty());
+    }
 }

@@ -1,16 +1,29 @@
 //! Questions about licences.
 
+use serde::Serialize;
 use serde_json::Map;
 
 use super::Engine;
 use super::questions::Asked;
+use super::reads::{ask, check_limit};
 use crate::audit::{AuditKind, Caller, Refused};
-use crate::error::Failure;
+use crate::denial::{Denial, DenialKind};
+use crate::error::{Error, Failure};
 use crate::facts::Needs;
-use crate::id::AuditId;
-use crate::licence::{Channel, LicenceCheck, TemplateKey, check_licence};
+use crate::id::{AuditId, LicenceId, TemplateId, TenantId};
+use crate::licence::{self, Channel, LicenceCheck, LicenceKey, LicenceView, TemplateKey, check_licence};
 use crate::owner::{Owner, Subject};
+use crate::store::{Answer, Query};
 use crate::time::Timestamp;
+
+/// A page of licences, in the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LicencePage {
+    /// The licences.
+    pub licences: Vec<LicenceView>,
+    /// After which the next page begins; none for the last.
+    pub next_cursor: Option<LicenceId>,
+}
 
 impl Engine {
     /// Whether a user may use a template now, by this channel or by whichever. Nothing is used up. A refusal is an answer: its
@@ -87,5 +100,77 @@ impl Engine {
         let audit_id = record.audit_id;
         self.refuse(record)?;
         Ok(audit_id)
+    }
+
+    /// A licence as it stands now: what is agreed, what was used, and whether it may be.
+    ///
+    /// # Errors
+    /// `authorization_not_found`.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, ReasonCode, SetLicence};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// engine.execute(acme.request(SetLicence { total_quota: Some(3), ..SetLicence::new("lic-1", "poster", "ops")? }))?;
+    /// let licence = engine.licence(&acme.tenant_id, &"lic-1".parse()?)?;
+    /// assert_eq!((licence.used, licence.remaining_quota, licence.reason_code), (0, 3, ReasonCode::Valid));
+    /// let unknown = engine.licence(&acme.tenant_id, &"lic-2".parse()?).unwrap_err();
+    /// assert_eq!(unknown.denial().unwrap().name(), "authorization_not_found");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn licence(&self, tenant_id: &TenantId, licence_id: &LicenceId) -> Result<LicenceView, Failure> {
+        let found = self.views(tenant_id, vec![licence_id.clone()])?.pop();
+        found.ok_or_else(|| {
+            Denial::new(DenialKind::AuthorizationNotFound, format!("there is no licence `{licence_id}`"))
+                .with("licence_id", licence_id.as_str())
+                .into()
+        })
+    }
+
+    /// A tenant's licences after this one, in the order of their ids; of all templates or of one, revoked and expired ones too.
+    ///
+    /// # Errors
+    /// `payload_invalid` for a limit outside 1 to 1,000.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::{Context, Engine, SetLicence};
+    /// let engine = Engine::in_memory();
+    /// let acme = Context::tenant("acme")?;
+    /// for (licence, template) in [("lic-2", "poster"), ("lic-1", "poster"), ("lic-3", "flyer")] {
+    ///     engine.execute(acme.request(SetLicence::new(licence, template, "ops")?))?;
+    /// }
+    /// let first = engine.licences(&acme.tenant_id, Some(&"poster".parse()?), None, 1)?;
+    /// assert_eq!(first.licences[0].licence_id.as_str(), "lic-1");
+    /// let second = engine.licences(&acme.tenant_id, Some(&"poster".parse()?), first.next_cursor.as_ref(), 1)?;
+    /// assert_eq!((second.licences[0].licence_id.as_str(), second.next_cursor), ("lic-2", None));
+    /// assert!(engine.licences(&acme.tenant_id, None, None, 1_001).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn licences(
+        &self,
+        tenant_id: &TenantId,
+        template_id: Option<&TemplateId>,
+        after: Option<&LicenceId>,
+        limit: usize,
+    ) -> Result<LicencePage, Failure> {
+        check_limit(limit)?;
+        let (of_tenant, template_id, after) = (tenant_id.clone(), template_id.cloned(), after.cloned());
+        // One more than asked for tells whether there is a next page.
+        let query = Query::Licences { tenant_id: of_tenant, template_id, after, limit: limit + 1 };
+        let mut names = ask!(self, Licences, query)?;
+        let has_next = names.len() > limit;
+        names.truncate(limit);
+        let next_cursor = names.last().filter(|_| has_next).cloned();
+        Ok(LicencePage { licences: self.views(tenant_id, names)?, next_cursor })
+    }
+
+    /// Those of these licences that exist, in the order in which they are named.
+    fn views(&self, tenant_id: &TenantId, names: Vec<LicenceId>) -> Result<Vec<LicenceView>, Failure> {
+        let keys: Vec<_> = names.into_iter().map(|licence_id| LicenceKey::new(tenant_id.clone(), licence_id)).collect();
+        let facts = self.facts(Needs { licences: keys.clone(), ..Needs::default() })?;
+        let policy = self.policy(tenant_id);
+        Ok(keys.iter().filter_map(|key| licence::view(&facts, policy, key)).collect())
     }
 }

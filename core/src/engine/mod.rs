@@ -41,6 +41,7 @@ pub use forget::ForgetReport;
 pub use health::{Health, HealthReason, HealthStatus};
 #[cfg(feature = "sqlite")]
 pub use join::{Joined, Pending};
+pub use licences::LicencePage;
 pub use members::{MemberPage, MemberUse};
 pub use reads::Balance;
 pub use stats::{CommandStats, Distribution, EngineStats};

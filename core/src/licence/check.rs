@@ -173,19 +173,29 @@ fn best<'a>(
 }
 
 /// A licence, and what it says now.
-struct Found<'a> {
+pub(super) struct Found<'a> {
     key: &'a LicenceKey,
     licence: &'a Licence,
-    reason: ReasonCode,
-    remaining: Option<u64>,
-    daily: Option<u64>,
+    pub(super) reason: ReasonCode,
+    /// How often it was used today.
+    pub(super) today: u64,
+    pub(super) remaining: Option<u64>,
+    pub(super) daily: Option<u64>,
     not_yet: bool,
 }
 
 impl<'a> Found<'a> {
-    fn of(uses: &LicenceUses<'_>, policy: &TenantPolicy, key: &'a LicenceKey, licence: &'a Licence, now: Timestamp) -> Found<'a> {
-        let (remaining, daily) = left(licence, uses.due(key), now);
+    pub(super) fn of(
+        uses: &LicenceUses<'_>,
+        policy: &TenantPolicy,
+        key: &'a LicenceKey,
+        licence: &'a Licence,
+        now: Timestamp,
+    ) -> Found<'a> {
+        let (used, today) = used(licence, uses.due(key), now);
         let terms = &licence.terms;
+        let remaining = terms.total_quota.map(|quota| quota.saturating_sub(used));
+        let daily = terms.daily_quota.map(|quota| quota.saturating_sub(today));
         let not_yet = terms.valid_from.is_some_and(|from| now < from);
         let reason = match () {
             () if licence.revoked_at.is_some() => ReasonCode::Revoked,
@@ -195,7 +205,7 @@ impl<'a> Found<'a> {
             () if remaining == Some(0) || daily == Some(0) => ReasonCode::DailyQuotaExceeded,
             () => ReasonCode::Valid,
         };
-        Found { key, licence, reason, remaining, daily, not_yet }
+        Found { key, licence, reason, today, remaining, daily, not_yet }
     }
 
     fn rank(&self) -> (bool, bool, Timestamp) {
@@ -266,20 +276,21 @@ impl<'a> Found<'a> {
 /// What is left of a licence now, and how often the user of this work has used it.
 pub(crate) fn snapshot(posting: &Posting<'_>, key: &LicenceKey, user_id: Option<&UserId>) -> QuotaSnapshot {
     let licence = posting.licences.licence(key);
-    let remaining = licence.and_then(|licence| left(licence, posting.licences.due(key), posting.now).0);
+    let remaining = licence.and_then(|licence| {
+        let (used, _) = used(licence, posting.licences.due(key), posting.now);
+        licence.terms.total_quota.map(|quota| quota.saturating_sub(used))
+    });
     let user = user_of_work(&posting.account.key, user_id);
     let user_usage = user.map_or(0, |user_id| posting.licences.used_by(key, user_id));
     QuotaSnapshot { template_quota: quota::shown(remaining), user_usage }
 }
 
-/// What is left in all and of the day, once the uses that are due are left out.
-fn left<'a>(licence: &Licence, due: impl Iterator<Item = &'a LicenceUse>, now: Timestamp) -> (Option<u64>, Option<u64>) {
+/// How often it was used in all and today, once the uses that are due are left out.
+fn used<'a>(licence: &Licence, due: impl Iterator<Item = &'a LicenceUse>, now: Timestamp) -> (u64, u64) {
     let (mut used, mut of_day) = (licence.used, licence.day.used);
     for due in due {
         used = used.saturating_sub(1);
         of_day = of_day.saturating_sub(u64::from(licence.day.has(due.made_at)));
     }
-    let today = if now < licence.day.until { of_day } else { 0 };
-    let terms = &licence.terms;
-    (terms.total_quota.map(|quota| quota.saturating_sub(used)), terms.daily_quota.map(|quota| quota.saturating_sub(today)))
+    (used, if now < licence.day.until { of_day } else { 0 })
 }

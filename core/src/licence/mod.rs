@@ -4,6 +4,7 @@ mod check;
 mod set;
 mod terms;
 mod uses;
+mod view;
 
 pub use check::{LicenceCheck, QuotaSnapshot, ReasonCode, check_licence};
 pub(crate) use check::{Licensed, for_work, snapshot};
@@ -12,6 +13,8 @@ pub use terms::{Channel, DayUse, Licence, LicenceKey, LicenceTerms, TemplateKey}
 pub(crate) use terms::{quota, user_of_work};
 pub use uses::{LicenceRows, LicenceUse};
 pub(crate) use uses::{LicenceUses, Stand};
+pub use view::LicenceView;
+pub(crate) use view::view;
 
 /// Licences of one template for one user, or for anyone, that a tenant can have.
 pub const MAX_LICENCES: usize = 1_000;

@@ -12,7 +12,9 @@ use crate::audit::{AuditPage, AuditQuery, AuditRecord};
 use crate::changes::Changes;
 use crate::credit::{Grant, Hold, Member, Rule};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
-use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, OpId, OrganizationId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{
+    AuditId, GrantId, HoldId, IdempotencyKey, LicenceId, OpId, OrganizationId, RuleId, TaskId, TemplateId, TenantId, UserId,
+};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::{Clock, Timestamp};
@@ -128,6 +130,17 @@ pub enum Query {
         /// At most so many.
         limit: usize,
     },
+    /// The names of a tenant's licences after this one, in their order; of all templates or of one.
+    Licences {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// Only those for this template.
+        template_id: Option<TemplateId>,
+        /// After this licence; none for the first.
+        after: Option<LicenceId>,
+        /// At most so many.
+        limit: usize,
+    },
     /// Operations after this position, in the order of the feed; of one tenant or of all.
     Feed {
         /// Only this tenant's.
@@ -190,6 +203,7 @@ pub enum Answer {
     NextDue(Option<Timestamp>),
     Accounts(Vec<AccountKey>),
     Members(Vec<(UserId, Member)>),
+    Licences(Vec<LicenceId>),
     Feed(Vec<Arc<StoredOperation>>),
     LastPosition(u64),
     Audit(AuditPage),

@@ -1,12 +1,13 @@
 //! Answers questions.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::{AccountImage, Answer, EntriesAt, Query, StoreError};
 use super::books::{AccountRow, Books, Place};
 use crate::credit::Member;
-use crate::id::{OpId, OrganizationId, TenantId, UserId};
+use crate::id::{LicenceId, OpId, OrganizationId, TemplateId, TenantId, UserId};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, EntryScope, MAX_PAGE, PageOrder, StoredOperation};
 use crate::owner::{AccountKey, MemberKey};
 use crate::time::Timestamp;
@@ -37,6 +38,9 @@ impl Books {
             Query::Accounts(after, limit) => Answer::Accounts(self.accounts_after(after.as_ref(), *limit)),
             Query::Members { tenant_id, organization_id, after, limit } => {
                 Answer::Members(self.members_after(tenant_id, organization_id, after.as_ref(), *limit))
+            }
+            Query::Licences { tenant_id, template_id, after, limit } => {
+                Answer::Licences(self.licences_after(tenant_id, template_id.as_ref(), after.as_ref(), *limit))
             }
             Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
             Query::LastPosition => Answer::LastPosition(u64::try_from(self.operations.len()).unwrap_or(u64::MAX)),
@@ -142,6 +146,19 @@ impl Books {
         let present = self.members.iter().filter(|(key, member)| of(key) && member.role.is_some());
         let next = present.filter(|(key, _)| after.is_none_or(|after| key.user_id > *after));
         next.take(limit).map(|(key, member)| (key.user_id.clone(), member.clone())).collect()
+    }
+
+    fn licences_after(
+        &self,
+        tenant_id: &TenantId,
+        template_id: Option<&TemplateId>,
+        after: Option<&LicenceId>,
+        limit: usize,
+    ) -> Vec<LicenceId> {
+        let of = self.licences.iter().filter(|(key, _)| key.tenant_id == *tenant_id);
+        let of = of.filter(|(_, licence)| template_id.is_none_or(|template_id| licence.terms.template_id == *template_id));
+        let names = of.map(|(key, _)| &key.licence_id).filter(|name| after.is_none_or(|after| *name > after));
+        names.collect::<BTreeSet<_>>().into_iter().take(limit).cloned().collect()
     }
 
     fn feed(&self, tenant_id: Option<&TenantId>, after: u64, limit: usize) -> Vec<Arc<StoredOperation>> {

@@ -521,6 +521,7 @@ impl BatchMachine {
             keys.push(key.clone());
             self.facts.licences.insert(key, LicenceFacts { licence, due: BTreeMap::new() });
         }
+        keys.sort_unstable();
         self.facts.template_licences.insert(template, keys);
         Ok(())
     }

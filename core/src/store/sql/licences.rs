@@ -31,6 +31,11 @@ pub(super) fn used_by<'a>(key: &'a LicenceKey, user_id: &'a UserId) -> Statement
     Statement::new(sql::LICENCE_USER, bound)
 }
 
+/// The name of a licence.
+pub(super) fn name_of(row: Row<'_>) -> Result<LicenceId, StoreError> {
+    Columns::of("licences", row).id("licence_id", LicenceId::new)
+}
+
 /// A licence of this tenant, with its name.
 pub(super) fn licence(tenant_id: &TenantId, row: Row<'_>) -> Result<(LicenceKey, Licence), StoreError> {
     let name = match row.value(0) {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::audit;
 use super::batch::{BatchMachine, Step, entries_of, stored};
-use super::page;
 use super::remembered::Remembered;
 use super::statements as sql;
 use super::{Row, Source, Sql, Statement, Value, codec, corrupt, count, params};
+use super::{licences, page};
 use crate::facts::{Account, AccountFacts, Facts, Needs};
 use crate::id::OpId;
 use crate::ledger::{AccountHead, Entry, StoredOperation};
@@ -61,6 +61,15 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             let mut bound = params![tenant_id.as_str(), organization_id.as_str(), after];
             bound.push(rows_limit(*limit));
             Answer::Members(all(source, sql::MEMBERS_AFTER, bound, codec::member)?)
+        }
+        Query::Licences { tenant_id, template_id, after, limit } => {
+            // No id is empty, so all come after it.
+            let after = after.as_ref().map_or("", |after| after.as_str());
+            let mut bound = params![tenant_id.as_str(), after, rows_limit(*limit)];
+            let of_template = template_id.as_ref().map(|template_id| Value::from(template_id.as_str()));
+            let sql = if of_template.is_some() { sql::LICENCES_OF_TEMPLATE } else { sql::LICENCES_AFTER };
+            bound.extend(of_template);
+            Answer::Licences(all(source, sql, bound, licences::name_of)?)
         }
         Query::Feed { tenant_id: None, after, limit } => {
             Answer::Feed(operations(source, sql::FEED, vec![count(*after), rows_limit(*limit)])?)

@@ -264,8 +264,12 @@ statements! {
     );
 
     LICENCE = licence!("WHERE tenant_id = ?1 AND licence_id = ?2");
-    // Those for any user have an empty one.
-    TEMPLATE_LICENCES = licence!("WHERE tenant_id = ?1 AND template_id = ?2 AND user_id IN ('', ?3) ORDER BY licence_id");
+    // Those for any user have an empty one. Left to itself, SQLite reads all licences of the tenant, and more so when it is asked for an
+    // order: who reads them puts them in order.
+    TEMPLATE_LICENCES = licence!("INDEXED BY licences_template WHERE tenant_id = ?1 AND template_id = ?2 AND user_id IN ('', ?3)");
+    LICENCES_AFTER = "SELECT licence_id FROM licences WHERE tenant_id = ?1 AND licence_id > ?2 ORDER BY licence_id LIMIT ?3";
+    LICENCES_OF_TEMPLATE = "SELECT licence_id FROM licences WHERE tenant_id = ?1 AND template_id = ?4 AND licence_id > ?2 \
+                            ORDER BY licence_id LIMIT ?3";
     DUE_USES = "SELECT hold_id, user_id, made_at, expires_at FROM licence_uses \
                 WHERE tenant_id = ?1 AND licence_id = ?2 AND expires_at <= ?3";
     LICENCE_USER = "SELECT used FROM licence_users WHERE tenant_id = ?1 AND licence_id = ?2 AND user_id = ?3";

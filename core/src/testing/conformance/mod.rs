@@ -154,6 +154,7 @@ macro_rules! store_conformance {
                 the_longest_due_account_comes_first,
                 accounts_come_in_order_a_page_at_a_time,
                 members_come_in_order_a_page_at_a_time,
+                licences_come_in_order_a_page_at_a_time,
                 a_read_does_not_wait_for_a_batch,
                 a_read_sees_whole_batches_only,
             }

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::Subject;
 use super::desk::{
-    Desk, Ended, account, account_at, account_of, feed, id, member, member_key, needs_account, run, second, tenant, units,
+    Desk, Ended, account, account_at, account_of, feed, id, licence, licence_key, member, member_key, needs_account, run, second,
+    tenant, units,
 };
 use crate::credit::{Band, Debt, Every, Grant, GrantTerms, LowBalance, Member, Recurrence, RuleTerms, Scope, Standing};
 use crate::facts::{AccountFacts, Needs};
-use crate::id::{RuleId, TaskId, UserId};
+use crate::id::{LicenceId, RuleId, TaskId, UserId};
 use crate::ledger::OperationKind;
 use crate::owner::{AccountKey, MemberKey};
 use crate::store::{Answer, Query};
@@ -221,6 +222,34 @@ pub fn members_come_in_order_a_page_at_a_time(subject: &Subject) {
             read.extend(page);
         }
         assert_eq!(read, ["B", "a", "c", "d"].map(|user| (id(user), member(second(0)))), "pages of {limit}");
+    }
+}
+
+pub fn licences_come_in_order_a_page_at_a_time(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let put = |draft: Draft| {
+        draft.with(|changes| {
+            for (name, template, user) in [("c", "p", None), ("B", "p", Some("u")), ("a", "p", Some("v")), ("d", "q", None)] {
+                changes.licences.licences.insert(licence_key(name), licence(template, user, second(0)));
+            }
+        })
+    };
+    desk.book(&account("a"), OperationKind::SetLicence, put);
+    for (template, expected) in [(None, vec!["B", "a", "c", "d"]), (Some("p"), vec!["B", "a", "c"]), (Some("x"), vec![])] {
+        for limit in [1, 2, 10] {
+            let mut read: Vec<LicenceId> = Vec::new();
+            loop {
+                let (template_id, after) = (template.map(id), read.last().cloned());
+                let query = Query::Licences { tenant_id: tenant(), template_id, after, limit };
+                let Answer::Licences(page) = desk.ask(&query) else { panic!("licences are answered by something else") };
+                assert!(page.len() <= limit && read.len() <= 4);
+                if page.is_empty() {
+                    break;
+                }
+                read.extend(page);
+            }
+            assert_eq!(read.iter().map(LicenceId::as_str).collect::<Vec<_>>(), expected, "pages of {limit}");
+        }
     }
 }
 

@@ -114,6 +114,8 @@ pub fn a_foreign_question_finds_nothing(subject: &Subject) {
     for scope in scopes {
         assert!(desk.entries(EntryQuery::new(scope)).entries.is_empty());
     }
+    let licences = Query::Licences { tenant_id: foreign.clone(), template_id: None, after: None, limit: 10 };
+    assert!(matches!(desk.ask(&licences), Answer::Licences(found) if found.is_empty()));
     let members = Query::Members { tenant_id: foreign.clone(), organization_id: id("o"), after: None, limit: 10 };
     assert!(matches!(desk.ask(&members), Answer::Members(found) if found.is_empty()));
     assert!(desk.feed(Some(foreign), 0, 10).is_empty());

@@ -222,6 +222,7 @@ CREATE TABLE licences (
     PRIMARY KEY (tenant_id, licence_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX licences_template ON licences (tenant_id, template_id, user_id);
+CREATE INDEX licences_listed ON licences (tenant_id, template_id, licence_id);
 
 -- One row a use that an open hold reserves.
 CREATE TABLE licence_uses (
