@@ -65,8 +65,11 @@ impl Bench {
         while !jobs.is_empty() {
             trace::tried(&span, tries + 1);
             let failed = match self.try_once(&mut jobs, in_doubt) {
-                Ok(()) if in_doubt => return self.confirm(jobs),
-                Ok(()) => return jobs.into_iter().for_each(Job::answer_decided),
+                Ok(kept) if in_doubt => return self.confirm(jobs, kept),
+                Ok(kept) => {
+                    self.keep(kept);
+                    return jobs.into_iter().for_each(Job::answer_decided);
+                }
                 Err(failed) => failed,
             };
             self.note_failed(&failed);
@@ -101,15 +104,14 @@ impl Bench {
     }
 
     /// One call of the store. A panic in it is a failure whose effect is not known.
-    fn try_once(&self, jobs: &mut [Job], in_doubt: bool) -> Result<(), Failed> {
+    fn try_once(&self, jobs: &mut [Job], in_doubt: bool) -> Result<Kept, Failed> {
         let asked = self.pause.now();
         let mut batch = DecideBatch::new(jobs, self, in_doubt);
         match catch_unwind(AssertUnwindSafe(|| self.store.run(&mut batch))) {
             Ok(Ok(())) => {
                 let commands = batch.jobs.iter().map(Job::commands).sum();
                 self.work.note_batch(commands, asked, batch.decided, self.pause.now());
-                self.keep(batch.kept);
-                Ok(())
+                Ok(batch.kept)
             }
             Ok(Err(error)) => Err(Failed { error, panicked: false, refusals: batch.kept.first }),
             Err(panic) => {
@@ -134,8 +136,12 @@ impl Bench {
 
     /// Answers a committed batch of which an earlier try may have been committed too: what was refused this time may
     /// have been accepted then.
-    fn confirm(&self, jobs: Vec<Job>) {
-        match self.find(&jobs) {
+    fn confirm(&self, jobs: Vec<Job>, mut kept: Kept) {
+        let found = self.find(&jobs);
+        // What took effect before was not refused now; of what cannot be told nothing is counted.
+        kept.later.retain(|record| found.as_ref().is_ok_and(|found| record.op_id.is_none_or(|id| !found.contains_key(&id))));
+        self.keep(kept);
+        match found {
             Ok(found) => jobs.into_iter().filter_map(|job| job.answer_found(&found)).for_each(Job::answer_decided),
             Err(error) => {
                 let (accepted, refused) = jobs.into_iter().partition(Job::is_accepted);
