@@ -99,12 +99,12 @@ impl Prepared {
             Ok(Decision::Replayed(receipt)) => Ok(receipt),
             Ok(Decision::Remembered(mut changes, denial, trace)) if is_alone => {
                 facts.apply(&changes);
-                outbox.keep(trace, self.said(&denial), Some(&mut changes));
+                outbox.keep(trace, || self.said(&denial), Some(&mut changes));
                 outbox.changes.push(*changes);
                 Err(denial.into())
             }
             Ok(Decision::Denied(denial, trace) | Decision::Remembered(_, denial, trace)) => {
-                outbox.keep(trace, self.said(&denial), None);
+                outbox.keep(trace, || self.said(&denial), None);
                 Err(denial.into())
             }
             Ok(Decision::Contradiction(what)) => Err(Error::Corrupt(what).into()),

@@ -81,7 +81,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// Keeps what a denial leaves behind. `remembered`: what keeps the denial under its key.
-    pub(super) fn keep(&mut self, trace: Trace, said: (Fingerprint, Denial), remembered: Option<&mut Changes>) {
+    pub(super) fn keep(&mut self, trace: Trace, said: impl FnOnce() -> (Fingerprint, Denial), remembered: Option<&mut Changes>) {
         let Some(record) = trace.refusal else { return };
         let name = (record.tenant_id.clone(), record.audit_id);
         if self.is_staged || self.known.knows(&record) || self.kept.first.contains(&name) {
@@ -94,7 +94,7 @@ impl<'a> Outbox<'a> {
                 changes.stored_mut().operation.alerts.push(told(&record));
                 changes.audit.push(*record);
             }
-            None => self.changes.push(alert(*record, Some(said))),
+            None => self.changes.push(alert(*record, Some(said()))),
         }
     }
 }
