@@ -63,7 +63,7 @@ fn explain(recording: &Recording) {
             }
         }
         Decision::Replayed(_) => println!("  decided accepted before under the same key: the first answer again"),
-        Decision::Denied(denial) | Decision::Remembered(_, denial) => {
+        Decision::Denied(denial, _) | Decision::Remembered(_, denial, _) => {
             println!("  decided denied, {}: {denial}", denial.name());
             denial.details().iter().for_each(|(name, value)| println!("          {name} {value}"));
         }

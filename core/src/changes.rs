@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::amount::Amount;
+use crate::audit::AuditRecord;
 use crate::credit::{Grant, GrantTerms, Hold, HoldTerms, Member, Rule, RuleTerms};
 use crate::facts::{Account, AccountFacts, ChargeFact, Facts, LicenceFacts, MAX_ERASED, Needs, SubjectRow, Task};
 use crate::id::{GrantId, HoldId, LedgerId, OpId, RuleId, TaskId, TenantId};
@@ -48,6 +49,8 @@ pub struct Changes {
     pub risk: RiskRows,
     /// Text about people that goes.
     pub erased: Erased,
+    /// Records of the audit: always new.
+    pub audit: Vec<AuditRecord>,
 }
 
 /// Text that is erased in an account.
@@ -100,6 +103,7 @@ impl Changes {
             licences: LicenceRows::default(),
             risk: RiskRows::default(),
             erased: Erased::default(),
+            audit: Vec::new(),
         }
     }
 

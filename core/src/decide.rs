@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::amount::Amount;
+use crate::audit::{self, Trace};
 use crate::changes::{Changes, Erased};
 use crate::command::{AnswerRest, Body, Command, Context, Fingerprint, Receipt, Settle, paying_account};
 use crate::credit::{
@@ -27,20 +28,20 @@ pub enum Decision {
     Accepted(Box<Changes>, Receipt),
     /// The command took effect before: its answer again.
     Replayed(Receipt),
-    /// The command is refused.
-    Denied(Denial),
-    /// The command is refused, and what keeps the denial under its key.
-    Remembered(Box<Changes>, Denial),
+    /// The command is refused, and what the denial leaves behind.
+    Denied(Denial, Trace),
+    /// The command is refused, what keeps the denial under its key, and what it leaves behind besides.
+    Remembered(Box<Changes>, Denial, Trace),
     /// The facts contradict themselves; nothing is decided.
     Contradiction(String),
 }
 
-/// Decides a command from facts. The order of checks: shape, replay, request limit, owner, version, membership, target, licence, risk
-/// limits, capacity, balance; within a command of a family, the function named here goes on in that order.
+/// Decides a command from facts. The order of checks: shape, replay, request limit, owner, version, membership, target, quote, licence,
+/// risk limits, capacity, balance; within a command of a family, the function named here goes on in that order.
 #[must_use]
 pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Facts) -> Decision {
     if let Err(denial) = command.check() {
-        return Decision::Denied(denial);
+        return Decision::Denied(denial, Trace::default());
     }
     let fingerprint = command.fingerprint();
     if let Some(earlier) = earlier(&command.context, facts) {
@@ -50,10 +51,15 @@ pub fn decide(command: &Command, op_id: OpId, policy: &TenantPolicy, facts: &Fac
     let taken = refuse_requests(&case, &command.body).and_then(|()| check_version(&case, command));
     match taken.and_then(|()| book(&case, &command.body)) {
         Ok(booking) => accept(&case, command.body.kind(), fingerprint, booking),
-        Err(Stop::Denied(denial)) if command.context.remember_denials => {
-            Decision::Remembered(Box::new(remember(&case, command.body.kind(), fingerprint, &denial)), denial)
+        Err(Stop::Denied(denial)) => {
+            let (denial, trace) = audit::trace(command, op_id, policy, denial, facts.now);
+            if command.context.remember_denials {
+                let changes = remember(&case, command.body.kind(), fingerprint, &denial);
+                Decision::Remembered(Box::new(changes), denial, trace)
+            } else {
+                Decision::Denied(denial, trace)
+            }
         }
-        Err(Stop::Denied(denial)) => Decision::Denied(denial),
         Err(Stop::Contradiction(what)) => Decision::Contradiction(what),
     }
 }
@@ -111,17 +117,18 @@ fn earlier<'a>(context: &Context, facts: &'a Facts) -> Option<&'a Arc<StoredOper
 fn replay(earlier: &Arc<StoredOperation>, fingerprint: &Fingerprint, policy: &TenantPolicy, now: Timestamp) -> Decision {
     // By the time alone, so that it does not matter what was removed and when.
     if earlier.operation.is_forgotten() || policy.answer_is_expired(earlier.operation.created_at, now) {
-        return Decision::Denied(answer_expired(earlier));
+        return Decision::Denied(answer_expired(earlier), Trace::default());
     }
     if let Some(field) = earlier.operation.fingerprint.first_difference(fingerprint) {
         return Decision::Denied(
             Denial::new(DenialKind::IdempotencyConflict, format!("the idempotency key was used before with another `{field}`"))
                 .with("field", field)
                 .with("audit_id", earlier.operation.audit_id().to_string()),
+            Trace::default(),
         );
     }
     match &earlier.operation.denial {
-        Some(denial) => Decision::Denied(Denial::clone(denial)),
+        Some(denial) => Decision::Denied(Denial::clone(denial), Trace::default()),
         None => Decision::Replayed(Receipt { stored: Arc::clone(earlier), idempotent_replay: true }),
     }
 }
@@ -328,6 +335,7 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         members,
         licences,
         risk: changed_risk,
+        audit: Vec::new(),
     };
     Decision::Accepted(Box::new(changes), Receipt { stored, idempotent_replay: false })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::amount::Amount;
-use crate::id::PolicyTag;
+use crate::id::{AuditId, PolicyTag};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -132,8 +132,8 @@ denial_kinds! {
 
 /// An expected refusal: a stable name, a sentence, what was needed and what there was, and whether waiting helps.
 ///
-/// A denial leaves no trace in the books: no key, no entry, no anchor is touched; except that a command may ask for its
-/// denial to be kept under its key ([`crate::Context::remember_denials`]).
+/// A denial touches no anchor, key, entry, quota or cap; except that a command may ask for its denial to be kept under its key
+/// ([`crate::Context::remember_denials`]). One for a reason of compliance or risk leaves a record of the audit, which it names.
 ///
 /// # Examples
 /// ```
@@ -153,13 +153,23 @@ pub struct Denial {
     retryable: bool,
     retry_at: Option<Timestamp>,
     policy_tag: Option<PolicyTag>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    audit_id: Option<AuditId>,
 }
 
 impl Denial {
     /// A denial of this kind; the message is one sentence in lower case, user input in backticks.
     #[must_use]
     pub fn new(kind: DenialKind, message: impl Into<String>) -> Denial {
-        Denial { kind, message: message.into(), details: Map::new(), retryable: kind.retryable(), retry_at: None, policy_tag: None }
+        Denial {
+            kind,
+            message: message.into(),
+            details: Map::new(),
+            retryable: kind.retryable(),
+            retry_at: None,
+            policy_tag: None,
+            audit_id: None,
+        }
     }
 
     /// `payload_invalid` that names the field, what was given and what is allowed.
@@ -237,6 +247,13 @@ impl Denial {
         self
     }
 
+    /// Names the record of the audit that keeps it.
+    #[must_use]
+    pub(crate) const fn audited(mut self, audit_id: AuditId) -> Denial {
+        self.audit_id = Some(audit_id);
+        self
+    }
+
     /// The kind.
     #[must_use]
     pub const fn kind(&self) -> DenialKind {
@@ -277,6 +294,12 @@ impl Denial {
     #[must_use]
     pub const fn policy_tag(&self) -> Option<&PolicyTag> {
         self.policy_tag.as_ref()
+    }
+
+    /// The record of the audit that keeps it; none where it is kept nowhere.
+    #[must_use]
+    pub const fn audit_id(&self) -> Option<AuditId> {
+        self.audit_id
     }
 }
 

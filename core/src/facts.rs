@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
+use crate::audit::Quote;
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
 use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey, user_of_work};
 pub use crate::map::Map;
@@ -56,6 +57,8 @@ pub struct Needs {
     pub templates: Vec<TemplateKey>,
     /// Spenders, as risk controls count them -> [`Facts::risk`].
     pub risk: Vec<RiskKey>,
+    /// Quotes -> [`Facts::quotes`].
+    pub quotes: Vec<(TenantId, AuditId)>,
 }
 
 /// How many entries one command looks at to erase their text.
@@ -117,6 +120,9 @@ pub struct Facts {
     /// What spenders used: those named, and those for whom holds count that stand here, named or due.
     #[serde(with = "crate::pairs")]
     pub risk: Map<RiskKey, RiskFacts>,
+    /// Quotes by name. They never change, and are no anchors.
+    #[serde(default, with = "crate::pairs")]
+    pub quotes: Map<AuditId, Quote>,
 }
 
 /// A licence, and what comes back to it without a command.
@@ -280,6 +286,7 @@ impl Facts {
         keep(&mut part.members, &self.members, &holders);
         self.keep_licences(&mut part, needs);
         self.keep_risk(&mut part, needs);
+        keep(&mut part.quotes, &self.quotes, needs.quotes.iter().map(|(_, audit_id)| audit_id));
         part
     }
 

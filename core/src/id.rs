@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 use crate::denial::Denial;
-use crate::owner::Owner;
+use crate::owner::{Owner, Subject};
 use crate::time::Timestamp;
 
 /// The identity of one accepted command. Every id that the command makes derives from it.
@@ -236,6 +236,33 @@ impl GrantId {
     }
 }
 
+impl AuditId {
+    /// The id of all refusals of one minute that have this tenant, subject, template and reason.
+    ///
+    /// A UUIDv7: the milliseconds of the minute's beginning, and 74 bits of BLAKE3 over tenant, subject, template and reason, each
+    /// with its length in 4 bytes (big-endian), empty where there is none. It leads to no operation by itself.
+    #[must_use]
+    pub fn of_refusal(
+        tenant_id: &TenantId,
+        subject: Option<&Subject>,
+        template_id: Option<&TemplateId>,
+        reason: &str,
+        now: Timestamp,
+    ) -> AuditId {
+        let subject = subject.map(Subject::to_string).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new();
+        for text in [tenant_id.as_str(), &subject, template_id.map_or("", TemplateId::as_str), reason] {
+            hasher.update(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes()).update(text.as_bytes());
+        }
+        let bytes = hasher.finalize();
+        let [first, second, rest @ ..] = bytes.as_bytes();
+        let low = rest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let minute = millis(now) / 60_000 * 60_000;
+        let shard = u64::from(u16::from_be_bytes([*first, *second]) & 0x0fff);
+        AuditId(Uuid::from_u64_pair((minute << 16) | 0x7000 | shard, low >> 2 | 0x8000_0000_0000_0000))
+    }
+}
+
 impl GrantId {
     /// Stands in a draw for what is drawn on the credit limit; no grant has it.
     pub const DEBT: GrantId = GrantId(Uuid::nil());
@@ -373,6 +400,8 @@ text_ids! {
     ExtraName = "extras",
     /// Names a licence of a tenant.
     LicenceId = "licence_id",
+    /// Names a session of a user; for the audit.
+    SessionId = "session_id",
     /// Names a document that a licence requires.
     DocumentId = "document",
     /// Names somebody who reads events and whose place is kept.

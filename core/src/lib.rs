@@ -64,6 +64,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod amount;
+pub mod audit;
 pub mod changes;
 mod command;
 mod credit;
@@ -91,6 +92,7 @@ pub mod testing;
 mod time;
 
 pub use amount::{AMOUNT_SCALE, Amount};
+pub use audit::{Caller, Quote};
 pub use command::{
     Adjust, AdjustReceipt, AdvanceTask, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body,
     CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, CompleteTask, Context, CreditLimitReceipt, EraseText,
@@ -116,8 +118,8 @@ pub use engine::{Joined, Pending};
 pub use error::{Error, Failure};
 pub use id::{
     Actor, AppId, AuditId, ConsumerName, DocumentId, EventId, ExtraName, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId,
-    MAX_TEXT_ID_BYTES, ModelId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene, Stage,
-    TaskId, TemplateId, TenantId, Unit, UsageUnit, UserId,
+    MAX_TEXT_ID_BYTES, ModelId, OpId, Operator, OrganizationId, PolicyTag, PriceBasis, RefundId, RequestId, RuleId, Scene,
+    SessionId, Stage, TaskId, TemplateId, TenantId, Unit, UsageUnit, UserId,
 };
 pub use licence::{
     Channel, DayUse, Licence, LicenceCheck, LicenceKey, LicenceRows, LicenceTerms, LicenceUse, LicenceView, MAX_DOCUMENTS,

@@ -168,6 +168,17 @@ impl Subject {
     }
 }
 
+impl From<&Owner> for Subject {
+    /// Whom an owner's account is about; the tenant, where it is the pool.
+    fn from(owner: &Owner) -> Subject {
+        match owner {
+            Owner::Pool => Subject::Tenant,
+            Owner::User(id) => Subject::User(id.clone()),
+            Owner::Organization(id) => Subject::Organization(id.clone()),
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -28,7 +28,7 @@ const VERSION: u32 = 1;
 /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "10".parse()?)))?;
 /// let (recording, answer) = engine.execute_recorded(acme.request(Charge::new(user, "12".parse()?)));
 /// let json = recording.unwrap().to_json(); // to the colleague who asks why
-/// let Decision::Denied(denial) = Recording::from_json(&json)?.decide() else { unreachable!() };
+/// let Decision::Denied(denial, _) = Recording::from_json(&json)?.decide() else { unreachable!() };
 /// assert_eq!(answer.unwrap_err().denial(), Some(&denial));
 /// assert_eq!(Recording::from_json("{}").unwrap_err().name(), "payload_invalid");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

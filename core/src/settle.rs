@@ -233,6 +233,7 @@ mod tests {
             user_id: None,
             scene: None,
             price_basis: None,
+            quote_id: None,
             policy_tag: None,
             licence_id: None,
             counted_for: None,

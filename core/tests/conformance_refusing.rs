@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use drawdown::audit::AuditRecord;
 use drawdown::event::{Consumer, EventCursor};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
@@ -24,6 +25,10 @@ impl Store for Refusing {
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
         self.0.query(query)
+    }
+
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        self.0.record(records)
     }
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {

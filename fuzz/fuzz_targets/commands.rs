@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::{Answer, Query, Store};
-use drawdown::testing::generate::{Made, START, policies, sequence_of};
+use drawdown::testing::generate::{Made, START, policies, quotes, sequence_of};
 use drawdown::testing::model::{Effects, Model, Verdict};
 use drawdown::testing::soundness;
 use drawdown::{Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
     let clock = Arc::new(ManualClock::at(latest));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let engine = Engine::builder().store(Arc::clone(&store)).clock(clock.clone()).policies(policies()).build().unwrap();
-    let mut model = Model::new(policies());
+    store.record(&quotes()).unwrap();
+    let mut model = Model::new(policies()).quoted(&quotes());
     let mut made: HashMap<u32, Made> = HashMap::new();
 
     for step in sequence_of(seeds) {

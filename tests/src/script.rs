@@ -21,17 +21,20 @@
 //! `for`, of work that names no app.
 //! A task that a command about tasks does not name is `t`. After an answer `task t status=running` says where one stands, and
 //! `history t accepted:-4@0 completed:1@60` how it got there.
+//! `quote a owner=user:u1 as=q` asks for a quote of a template, `estimate a` for an estimate; `audit_id=@q` names it. Template `a` costs
+//! 10, and 12 from `+1d` on; `b` costs 5 and is labelled `strict`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a tool of tests")]
 
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use drawdown::pricing::{EstimateRequest, PriceBook, PriceBooks};
 use drawdown::store::Store;
 use drawdown::store::memory::MemoryStore;
 use drawdown::{
-    AccountKey, Command, Denial, Engine, Error, Failure, GrantId, LicenceCheck, ManualClock, Owner, Policies, RiskKey, TemplateKey,
-    TenantPolicy, Timestamp,
+    AccountKey, Caller, Command, Denial, Engine, Error, Failure, GrantId, LicenceCheck, ManualClock, Owner, Policies, RiskKey,
+    TemplateKey, TenantPolicy, Timestamp,
 };
 use serde_json::{Map, Value, json};
 
@@ -82,7 +85,8 @@ impl Bank {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, policy: TenantPolicy) -> Bank {
         let clock = Arc::new(ManualClock::at(beginning()));
-        let engine = Engine::builder().store(store).clock(clock.clone()).policies(Policies::new(policy)).build().unwrap();
+        let builder = Engine::builder().store(store).clock(clock.clone()).policies(Policies::new(policy));
+        let engine = builder.prices(prices()).build().unwrap();
         Bank { engine, clock, names: HashMap::new() }
     }
 
@@ -169,6 +173,7 @@ impl Bank {
                 self.clock.set(instant(words.next().unwrap()));
                 Ok(Value::Null)
             }
+            "quote" | "estimate" => self.ask_price(statement),
             "check" => self.check(words).map(|check| serde_json::to_value(check).unwrap()),
             command => {
                 let (fields, name) = self.fields(command, words);
@@ -180,6 +185,35 @@ impl Bank {
                 Ok(receipt)
             }
         }
+    }
+
+    /// What work with a template costs: `quote a owner=user:u1 unit=credit app_id=x as=q`.
+    fn ask_price(&mut self, statement: &str) -> Result<Value, Failure> {
+        let mut account = AccountKey::new(id("acme"), id("user:u1"), id("credit"));
+        let (mut request, mut name) = (EstimateRequest::default(), None);
+        for word in statement.split_whitespace().skip(1) {
+            match word.split_once('=') {
+                Some(("tenant", tenant)) => account.tenant_id = id(tenant),
+                Some(("owner", owner)) => account.owner = id(owner),
+                Some(("unit", unit)) => account.unit = id(unit),
+                Some(("app_id", app)) => request.app_id = Some(id(app)),
+                Some(("scene", scene)) => request.scene = Some(id(scene)),
+                Some(("as", given)) => name = Some(given.to_owned()),
+                Some(_) => panic!("`{word}` is not known"),
+                None => request.template_id = Some(id(word)),
+            }
+        }
+        let caller = Caller::default();
+        let answer = if statement.starts_with("quote") {
+            self.engine.quote(&account, &request, &caller)?
+        } else {
+            self.engine.estimate(&account, &request)?
+        };
+        let answer = serde_json::to_value(answer).unwrap();
+        if let (Some(name), Value::Object(fields)) = (name, &answer) {
+            self.names.insert(name, fields.clone());
+        }
+        Ok(answer)
     }
 
     /// Whether a template may be used: `a user=u1 channel=viewer`.
@@ -247,7 +281,7 @@ impl Bank {
             | "after_seq" | "remember_denials" | "verified" | "progress" => {
                 serde_json::from_str(text).unwrap_or_else(|_| text.into())
             }
-            "grant_id" | "hold_id" | "ledger_id" | "rule_id" => {
+            "grant_id" | "hold_id" | "ledger_id" | "rule_id" | "audit_id" => {
                 match text.strip_prefix('@').and_then(|name| self.names.get(name)) {
                     Some(made) => made.get(field).cloned().unwrap_or_else(|| format!("no {field}").into()),
                     None => text.trim_start_matches('@').into(),
@@ -445,6 +479,18 @@ fn limit(text: &str) -> Value {
         [amount, per, unit] => json!({"amount": amount, "per": per, "unit": unit}),
         _ => text.into(),
     }
+}
+
+/// What work costs.
+fn prices() -> PriceBooks {
+    let book = |version: u32, from: &str, cost: u32| {
+        let yaml = format!(
+            "{{version: {version}, effective_at: {from}, unit: credit, scenes: {{film: 7}}, \
+             templates: {{a: {{base: {cost}}}, b: {{base: 5, policy_tag: strict}}}}}}"
+        );
+        PriceBook::from_yaml(&yaml).unwrap()
+    };
+    PriceBooks::new([book(1, "2025-12-01T00:00:00Z", 10), book(2, "2026-01-02T00:00:00Z", 12)]).unwrap()
 }
 
 /// What the first word after a command names.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 const HOLD: &str = "hold_019535d9-3df7-7aaa-8bbb-0123456a0001";
 const GRANT: &str = "grt_019535d9-3df7-7aaa-8bbb-0123456a0001";
 const RULE: &str = "rule_019535d9-3df7-7aaa-8bbb-0123456a0001";
+const QUOTE: &str = "aud_019535d9-3df7-7aaa-8bbb-0123456a0000";
 const ENTRY: &str = "led_019535d9-3df7-7aaa-8bbb-0123456a0001";
 
 /// One command of each kind, with every field that it has.
@@ -23,7 +24,7 @@ fn full_commands() -> Vec<Value> {
         json!({"command": "adjust", "owner": "organization:o1", "unit": "UC", "amount": "-1", "operator": "ops",
             "reason": "mistake", "metadata": {}}),
         json!({"command": "hold", "payer": "pool", "user_id": "u1", "unit": "UC", "amount": "0", "expire_in": 60, "task_id": "t-1",
-            "template_id": "t", "app_id": "app", "scene": "s", "price_basis": "v1", "over_capture": "draw", "late_commit": "draw",
+            "template_id": "t", "app_id": "app", "scene": "s", "price_basis": "v1", "audit_id": QUOTE, "over_capture": "draw", "late_commit": "draw",
             "reason": "work", "policy_tag": "p", "metadata": {}}),
         json!({"command": "extend", "hold_id": HOLD, "expire_in": 60, "reason": "slow", "metadata": {}}),
         json!({"command": "capture", "hold_id": HOLD, "actual_cost": "1", "final": false, "task_id": "t-1", "template_id": "t",
@@ -31,7 +32,7 @@ fn full_commands() -> Vec<Value> {
         json!({"command": "release", "hold_id": HOLD, "amount": "1", "task_id": "t-1", "user_id": "u1", "reason": "part",
             "metadata": {}}),
         json!({"command": "charge", "payer": "user:u1", "user_id": "u1", "unit": "UC", "amount": "1", "task_id": "t-1",
-            "template_id": "t", "app_id": "app", "price_basis": "v1", "reason": "call", "policy_tag": "p", "metadata": {}}),
+            "template_id": "t", "app_id": "app", "price_basis": "v1", "audit_id": QUOTE, "reason": "call", "policy_tag": "p", "metadata": {}}),
         json!({"command": "refund", "payer": "user:u1", "user_id": "u1", "unit": "UC", "task_id": "t-1", "amount": "1",
             "operator": "ops", "reason": "failed", "metadata": {}}),
         json!({"command": "refund", "payer": "user:u1", "ledger_id": ENTRY, "operator": "ops", "reason": "failed"}),

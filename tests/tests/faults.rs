@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use drawdown::pricing::{EstimateRequest, PriceBook, PriceBooks};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
 use drawdown::store::{Answer, Query, Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
 use drawdown::{
-    AccountKey, Adjust, AdvanceTask, AmendGrant, Amount, Block, BlockTarget, Body, CaptureHold, Charge, CompleteTask, Context,
-    Engine, EraseText, Every, ExtendHold, FailTask, Failure, GrantCredit, GrantType, ImportBalance, LateCommit, LimitPeriod,
-    LowBalance, ManualClock, MemberLimit, OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund, ReleaseHold,
-    RemoveMember, RevokeLicence, RiskControls, RiskKey, RiskPolicy, Role, SetCreditLimit, SetLicence, SetLowBalance, SetMember,
-    Settle, StopRule, SubmitDocuments, TemplateKey, TenantPolicy, Timestamp, Unblock, Velocity, VoidGrant,
+    AccountKey, Adjust, AdvanceTask, AmendGrant, Amount, Block, BlockTarget, Body, Caller, CaptureHold, Charge, CompleteTask,
+    Context, Engine, EraseText, Every, ExtendHold, FailTask, Failure, GrantCredit, GrantType, ImportBalance, LateCommit,
+    LimitPeriod, LowBalance, ManualClock, MemberLimit, OpId, OverCapture, Owner, PlaceHold, Policies, Receipt, RecurGrant, Refund,
+    ReleaseHold, RemoveMember, RevokeLicence, RiskControls, RiskKey, RiskPolicy, Role, SetCreditLimit, SetLicence, SetLowBalance,
+    SetMember, Settle, StopRule, SubmitDocuments, TemplateKey, TenantPolicy, Timestamp, Unblock, Velocity, VoidGrant,
 };
 use uuid::Uuid;
 
@@ -343,7 +344,9 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
     };
     let risk = RiskPolicy::default().app(id("x"), controls).unwrap();
     let policies = Policies::new(TenantPolicy { licence_required: true, risk, ..TenantPolicy::default() });
-    let engine = Engine::builder().store(store).clock(clock.clone()).policies(policies).build().unwrap();
+    let yaml = "{version: 1, effective_at: 2025-01-01T00:00:00Z, unit: credit, scenes: {film: 3}}";
+    let prices = PriceBooks::new([PriceBook::from_yaml(yaml).unwrap()]).unwrap();
+    let engine = Engine::builder().store(store).clock(clock.clone()).policies(policies).prices(prices).build().unwrap();
     let of_spender = RiskKey::of_work(&AccountKey::new(id("t1"), spender(), id("credit")), None, Some(&id("x")));
     let mut known = Known::default();
     let mut receipts = Receipts::new();
@@ -379,9 +382,27 @@ fn play(store: Arc<dyn Store>, repeats: &mut u32) -> Outcome {
     let poster = TemplateKey::new(id("t1"), id("poster"), Some(id("u1")));
     let check = repeat(repeats, || engine.check_licence(&poster, None)).unwrap();
     answers.push(("licence", format!("{} of 3 left and {}", check.remaining_quota, check.reason_code)));
+    answers.extend(quoted(&engine, repeats, &mut known));
     let books = repeat(repeats, || engine.verify());
     assert!(books.as_ref().unwrap().is_clean(), "{books:?}");
     Outcome { answers, books: Vec::new() }
+}
+
+/// A quote, and a charge by it.
+fn quoted(engine: &Engine, repeats: &mut u32, known: &mut Known) -> Vec<(&'static str, String)> {
+    let context = Context::tenant("t9").unwrap();
+    let account = context.account(user(), "credit").unwrap();
+    let request = EstimateRequest { scene: Some(id("film")), ..EstimateRequest::default() };
+    let grant = context.key("q1").unwrap().request(GrantCredit::new(user(), GrantType::Purchased, amount("5"))).into_command();
+    let granted = repeat(repeats, || engine.run(grant.clone()));
+    let quote = repeat(repeats, || engine.quote(&account, &request, &Caller::default())).unwrap();
+    let pay = |cost| Charge { audit_id: quote.audit_id, ..Charge::new(user(), cost) };
+    let charge = context.request(pay(quote.estimate.selected_cost)).into_command();
+    let charged = repeat(repeats, || engine.run(charge.clone()));
+    let dear = context.request(pay(amount("4"))).into_command();
+    let refused = repeat(repeats, || engine.run(dear.clone()));
+    let answers = [("for a quote", granted), ("by a quote", charged), ("at another price", refused)];
+    answers.into_iter().map(|(label, answer)| (label, known.rename(&told(&answer)))).collect()
 }
 
 /// Gives a command again, once, when the store has failed for good.
@@ -452,7 +473,7 @@ fn number(known: &mut Vec<Uuid>, id: Uuid) -> usize {
     })
 }
 
-/// Every operation and account of the store, without what differs from run to run.
+/// Every operation, account and record of the audit of the store, without what differs from run to run.
 fn books(store: &dyn Store) -> Vec<String> {
     let Answer::Feed(feed) = store.query(&Query::Feed { tenant_id: None, after: 0, limit: 1_000 }).unwrap() else {
         panic!("no feed");
@@ -471,7 +492,14 @@ fn books(store: &dyn Store) -> Vec<String> {
         let counts = (account.seq, account.open_grants, account.open_holds, account.due_at, account.last_at);
         format!("{key} {} {} {:?} {counts:?}", account.available, account.frozen, account.totals)
     });
-    operations.chain(accounts).collect()
+    let Answer::AuditAfter(records) = store.query(&Query::AuditAfter { after: 0, limit: 1_000 }).unwrap() else {
+        panic!("no audit");
+    };
+    let records = records.iter().map(|(_, record)| {
+        let subject = record.subject.as_ref().map(ToString::to_string);
+        format!("{} of {subject:?} {:?} {:?} {}", record.kind, record.template_id, record.reason_code, record.count)
+    });
+    operations.chain(accounts).chain(records).collect()
 }
 
 /// The outcome of the script over a store in memory that fails like this, and how many calls there were and failed.
@@ -537,6 +565,7 @@ fn the_script_does_what_it_says() {
             ("not enough", "insufficient_balance"),
             ("not enough, remembered", "insufficient_balance"),
             ("an older version", "version_conflict"),
+            ("at another price", "payload_invalid"),
         ]
     );
     assert!(calls > 36, "{calls} calls");
@@ -634,7 +663,7 @@ fn the_script_has_every_kind_of_command() {
         panic!("no feed");
     };
     let kinds: std::collections::BTreeSet<_> = feed.iter().map(|stored| stored.operation.kind).collect();
-    let is_command = |kind: &drawdown::ledger::OperationKind| *kind != drawdown::ledger::OperationKind::Alert;
-    let all = drawdown::ledger::OperationKind::ALL.iter().copied().filter(is_command).collect();
+    // What compliance is told is no command, and there all the same.
+    let all = drawdown::ledger::OperationKind::ALL.iter().copied().collect();
     assert_eq!(kinds, all);
 }

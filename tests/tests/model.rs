@@ -11,10 +11,10 @@ use drawdown::ledger::{Entry, EntryKind, Terms};
 use drawdown::store::memory::MemoryStore;
 use drawdown::store::sqlite::SqliteStore;
 use drawdown::store::{Answer, Query, Store};
-use drawdown::testing::generate::{Made, START, Step, Wait, policies, sequence};
+use drawdown::testing::generate::{Made, START, Step, Wait, policies, quotes, sequence};
 use drawdown::testing::model::{Model, Verdict};
 use drawdown::testing::soundness;
-use drawdown::{AccountKey, Amount, Command, Engine, Failure, ManualClock, Receipt, Timestamp};
+use drawdown::{AccountKey, Amount, Body, Charge, Command, Engine, Failure, ManualClock, PlaceHold, Receipt, Timestamp};
 use drawdown_tests::compare::{same, same_effects, same_tasks};
 use drawdown_tests::shrink::shrink;
 use serde_json::Value;
@@ -63,6 +63,8 @@ const REACHED: &[&str] = &[
     "charge not_a_member",
     "charge on credit",
     "charge owner_invalid",
+    "charge by a quote",
+    "charge payload_invalid",
     "charge replayed",
     "charge version_conflict",
     "capture version_conflict",
@@ -79,6 +81,8 @@ const REACHED: &[&str] = &[
     "grant replayed",
     "hold told",
     "hold accepted",
+    "hold by a quote",
+    "hold payload_invalid",
     "hold authorization_missing",
     "hold authorization_not_found",
     "hold blocked",
@@ -225,7 +229,8 @@ fn run(steps: &[Step], batch: usize, open: &impl Fn() -> Opened) -> Result<Seen,
     let clock = Arc::new(ManualClock::at(start));
     let builder = Engine::builder().store(Arc::clone(&store)).clock(clock.clone()).policies(policies());
     let engine = builder.build().map_err(|error| error.to_string())?;
-    let model = Model::new(policies());
+    store.record(&quotes()).map_err(|error| error.to_string())?;
+    let model = Model::new(policies()).quoted(&quotes());
     let mut pair = Pair { engine, store, clock, model, latest: start, made: HashMap::new(), past: Vec::new(), seen: Seen::new() };
     let mut rest = steps;
     let mut checkpoint = None;
@@ -304,6 +309,13 @@ impl Pair {
                     Value::Object(command.to_fields())
                 )
             })?;
+            if let (
+                Verdict::Accepted(_),
+                Body::Hold(PlaceHold { audit_id: Some(_), .. }) | Body::Charge(Charge { audit_id: Some(_), .. }),
+            ) = (&expected, &command.body)
+            {
+                *self.seen.entry(format!("{} by a quote", command.body.kind())).or_default() += 1;
+            }
             if let Ok(receipt) = &answer {
                 self.note_limits(receipt);
                 self.made.insert(step.serial, Made::of(receipt));

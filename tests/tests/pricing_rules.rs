@@ -265,7 +265,7 @@ fn an_estimate_has_every_field() {
             {"item": "extra", "name": "voice", "quantity": "2", "rate": "0.25", "amount": "0.5"},
             {"item": "priority", "name": "accelerated", "quantity": null, "rate": "1.5", "amount": "14.75"}
         ],
-        "current_balance": "40", "balance_after": "-4.25", "suggest_topup": "4.25"
+        "current_balance": "40", "balance_after": "-4.25", "suggest_topup": "4.25", "audit_id": null
     });
     assert_eq!(serde_json::to_value(&funded).unwrap(), expected);
 }

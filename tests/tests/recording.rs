@@ -7,7 +7,7 @@ use std::thread;
 
 use drawdown::decide::Decision;
 use drawdown::store::Store;
-use drawdown::testing::generate::{Made, START, policies, sequence};
+use drawdown::testing::generate::{Made, START, policies, quotes, sequence};
 use drawdown::{
     CaptureHold, Charge, Command, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, Receipt, Recording,
     Timestamp,
@@ -37,7 +37,7 @@ fn same(decision: &Decision, answer: &Result<Receipt, Failure>) {
             assert_eq!(changes.entries(), receipt.entries());
         }
         (Decision::Replayed(decided), Ok(receipt)) if receipt.idempotent_replay => assert_eq!(decided, receipt),
-        (Decision::Denied(denial) | Decision::Remembered(_, denial), Err(Failure::Denied(answered))) => {
+        (Decision::Denied(denial, _) | Decision::Remembered(_, denial, _), Err(Failure::Denied(answered))) => {
             assert_eq!(denial, &**answered);
         }
         _ => panic!("decided {decision:?}\nanswered {answer:?}"),
@@ -47,6 +47,7 @@ fn same(decision: &Decision, answer: &Result<Receipt, Failure>) {
 fn replays(store: Arc<dyn Store>, seed: u64) -> u32 {
     let mut latest = Timestamp::from_micros(START).unwrap();
     let clock = Arc::new(ManualClock::at(latest));
+    store.record(&quotes()).unwrap();
     let engine = Engine::builder().store(store).clock(clock.clone()).policies(policies()).build().unwrap();
     let mut made: HashMap<u32, Made> = HashMap::new();
     let mut recorded = 0;
@@ -191,7 +192,7 @@ fn a_recording_has_the_members_whose_use_it_changes() {
 #[test]
 fn a_recording_says_which_grants_would_have_paid() {
     let recording = recording();
-    let Decision::Denied(denial) = again(&recording) else { panic!("it is refused") };
+    let Decision::Denied(denial, _) = again(&recording) else { panic!("it is refused") };
     assert_eq!((denial.name(), denial.details()["available"].as_str()), ("insufficient_balance", Some("2")));
     let explanation = recording.explain().unwrap();
     assert_eq!((explanation.missing.to_string(), explanation.grants.len()), ("5".to_owned(), 1));

@@ -278,7 +278,7 @@ fn the_entry_that_makes_something_defines_it_whole() {
         serde_json::json!({"amount": "4", "task_id": "t", "template_id": "a", "app_id": "x", "scene": "s", "price_basis": "b",
             "policy_tag": "p", "over_capture": "draw", "late_commit": "draw", "created_at": "2026-01-01T00:00:00.000000Z"}),
     );
-    assert!(matches!(&entries[2].terms, Some(Terms::Price { price_basis }) if price_basis.as_str() == "b2"));
+    assert!(matches!(&entries[2].terms, Some(Terms::Price { price_basis, .. }) if price_basis.as_str() == "b2"));
     has(
         3,
         "rule",

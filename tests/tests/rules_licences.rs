@@ -278,7 +278,7 @@ fn only_known_templates_exist() {
         engine.execute_recorded(acme.request(Charge { template_id, ..Charge::new(user.clone(), "1".parse().unwrap()) }))
     };
     let again = drawdown::Recording::from_json(&recording.unwrap().to_json()).unwrap().decide();
-    assert!(matches!(again, drawdown::decide::Decision::Denied(denial) if denial.name() == "template_not_found"));
+    assert!(matches!(again, drawdown::decide::Decision::Denied(denial, _) if denial.name() == "template_not_found"));
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn other(column: &str) -> String {
         "type" => "CASE type WHEN 'trial' THEN 'purchased' ELSE 'trial' END",
         "hash" | "head" => return format!("CASE WHEN substr({column}, 32) = x'7f' THEN zeroblob(32) ELSE {blob} END"),
         "terms" => "'{\"expiry\":{\"expires_at\":\"2030-01-01T00:00:00Z\"}}'",
-        "draw" | "hold_id" | "grant_id" | "rule_id" | "reissue_of" | "op_id" => {
+        "draw" | "hold_id" | "grant_id" | "rule_id" | "reissue_of" | "op_id" | "quote_id" | "audit_id" => {
             let made = if column == "draw" { "zeroblob(25)" } else { "randomblob(16)" };
             return format!("CASE WHEN {column} IS NULL THEN {made} ELSE {blob} END");
         }

@@ -10,17 +10,18 @@ use crate::amount::Amount;
 use crate::credit::TenantPolicy;
 use crate::denial::Denial;
 use crate::facts::Needs;
-use crate::id::{AppId, LedgerId, Operator, PolicyTag, PriceBasis, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::id::{AppId, AuditId, LedgerId, Operator, PolicyTag, PriceBasis, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
 use crate::risk;
 
 /// Consumes credit at once.
 ///
 /// # Errors
-/// `amount_invalid` unless positive; `charge_rate_limited` when the tenant limits charges in a minute; `blocked`; of an organization's credit `payload_invalid` without a user, `not_a_member`,
-/// `member_limit_exceeded` with what is used and when a retry can succeed; where the tenant requires licences, `template_not_found`,
-/// `authorization_missing` without one that is valid, `daily_quota_exceeded`, `quota_exceeded`; `cap_exceeded` by the risk controls, with
-/// the cap and when a retry can succeed; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
+/// `amount_invalid` unless positive; `charge_rate_limited` when the tenant limits charges in a minute; `blocked`; of an organization's
+/// credit `payload_invalid` without a user, `not_a_member`, `member_limit_exceeded` with what is used and when a retry can succeed;
+/// `payload_invalid` for a quote that is none, of other work, at another price or too old; where the tenant requires licences,
+/// `template_not_found`, `authorization_missing` without one that is valid, `daily_quota_exceeded`, `quota_exceeded`; `cap_exceeded` by the
+/// risk controls, with the cap and when a retry can succeed; `capacity_exceeded` at 256 grants or at 1,000 charges of the task;
 /// `insufficient_balance` with what was needed and what there was.
 ///
 /// # Examples
@@ -61,9 +62,12 @@ pub struct Charge {
     /// The app that is used.
     #[serde(default)]
     pub app_id: Option<AppId>,
-    /// The version of the price list that the amount was worked out from; kept, not read.
+    /// The version of the price list that the amount was worked out from; kept, not read. That of the quote, where one is named.
     #[serde(default)]
     pub price_basis: Option<PriceBasis>,
+    /// A quote ([`crate::Engine::quote`]): the amount must be its price, and what it names the quote's.
+    #[serde(default)]
+    pub audit_id: Option<AuditId>,
     /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     #[serde(default)]
     pub reason: Option<Arc<str>>,
@@ -94,6 +98,7 @@ impl Charge {
             template_id: None,
             app_id: None,
             price_basis: None,
+            audit_id: None,
             reason: None,
             policy_tag: None,
             metadata: None,
@@ -113,6 +118,7 @@ impl CommandParts for Charge {
         fields.text(Field::Reason, self.reason.as_deref());
         fields.text(Field::TaskId, self.task_id.as_ref().map(TaskId::as_str));
         fields.text(Field::PriceBasis, self.price_basis.as_ref().map(PriceBasis::as_str));
+        fields.text(Field::AuditId, self.audit_id.map(|id| id.to_string()).as_deref());
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -127,6 +133,7 @@ impl CommandParts for Charge {
         licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
         risk::request_needs(policy, &account, self.user_id.as_ref(), needs);
         risk::needs(policy, &account, self.user_id.as_ref(), self.app_id.as_ref(), needs);
+        needs.quotes.extend(self.audit_id.map(|audit_id| (tenant_id.clone(), audit_id)));
         add_handle(&mut needs.accounts, account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

@@ -86,6 +86,7 @@ fields! {
     Stage = "stage",
     Progress = "progress",
     NextEta = "next_eta",
+    AuditId = "audit_id",
 }
 
 /// What a command said: the first 16 bytes of BLAKE3 over a tagged encoding of its fields, and 2 bytes for each field,
@@ -97,6 +98,11 @@ pub struct Fingerprint(Vec<u8>);
 const DIGEST_BYTES: usize = 16;
 
 impl Fingerprint {
+    /// That of an operation which no command asked for.
+    pub(crate) fn of_kind(kind: OperationKind) -> Fingerprint {
+        Fields::begin(kind).finish()
+    }
+
     /// The 16 bytes that decide whether two commands are the same.
     #[must_use]
     pub fn digest(&self) -> &[u8; DIGEST_BYTES] {

@@ -10,7 +10,7 @@ use crate::amount::Amount;
 use crate::credit::{LateCommit, OverCapture, TenantPolicy};
 use crate::denial::Denial;
 use crate::facts::Needs;
-use crate::id::{AppId, HoldId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::id::{AppId, AuditId, HoldId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::owner::Owner;
 use crate::risk;
 
@@ -32,9 +32,10 @@ const fn yes() -> bool {
 /// # Errors
 /// `amount_invalid` below 0; `payload_invalid` for an `expire_in` outside 1 to 604,800, or without a user for an organization's
 /// credit; `blocked`; `not_a_member`; `member_limit_exceeded` with what is used and when a retry can succeed; `pre_deduct_already_processed` when
-/// the task has a live or captured hold; where the tenant requires licences, `template_not_found`, `authorization_not_found` without
-/// one, `authorization_missing` for one that is not valid, `daily_quota_exceeded`, `quota_exceeded`; `cap_exceeded` by the risk controls;
-/// `capacity_exceeded` at 10,000 open holds or 256 grants; `insufficient_balance`.
+/// the task has a live or captured hold; `payload_invalid` for a quote that is none, of other work, at another price or too old; where
+/// the tenant requires licences, `template_not_found`, `authorization_not_found` without one, `authorization_missing` for one that is not
+/// valid, `daily_quota_exceeded`, `quota_exceeded`; `cap_exceeded` by the risk controls; `capacity_exceeded` at 10,000 open holds or 256
+/// grants; `insufficient_balance`.
 ///
 /// # Examples
 /// ```
@@ -79,9 +80,12 @@ pub struct PlaceHold {
     /// The scene.
     #[serde(default)]
     pub scene: Option<Scene>,
-    /// The version of the price list that the amount was worked out from; kept, not read.
+    /// The version of the price list that the amount was worked out from; kept, not read. That of the quote, where one is named.
     #[serde(default)]
     pub price_basis: Option<PriceBasis>,
+    /// A quote ([`crate::Engine::quote`]): the amount must be its price, and what it names the quote's.
+    #[serde(default)]
+    pub audit_id: Option<AuditId>,
     /// What a capture above the hold does; it is denied if not given.
     #[serde(default)]
     pub over_capture: OverCapture,
@@ -120,6 +124,7 @@ impl PlaceHold {
             app_id: None,
             scene: None,
             price_basis: None,
+            audit_id: None,
             over_capture: OverCapture::default(),
             late_commit: LateCommit::default(),
             reason: None,
@@ -145,6 +150,7 @@ impl CommandParts for PlaceHold {
         fields.text(Field::PriceBasis, self.price_basis.as_ref().map(PriceBasis::as_str));
         fields.text(Field::OverCapture, (self.over_capture != OverCapture::default()).then(|| self.over_capture.as_str()));
         fields.text(Field::LateCommit, (self.late_commit != LateCommit::default()).then(|| self.late_commit.as_str()));
+        fields.text(Field::AuditId, self.audit_id.map(|id| id.to_string()).as_deref());
     }
 
     fn check(&self, _keyed: bool) -> Result<(), Denial> {
@@ -159,6 +165,7 @@ impl CommandParts for PlaceHold {
         spending_needs(&account, self.user_id.as_ref(), needs);
         licence_needs(&account, policy, self.template_id.as_ref(), self.user_id.as_ref(), needs);
         risk::needs(policy, &account, self.user_id.as_ref(), self.app_id.as_ref(), needs);
+        needs.quotes.extend(self.audit_id.map(|audit_id| (tenant_id.clone(), audit_id)));
         add_handle(&mut needs.accounts, account);
         needs.tasks.extend(self.task_id.iter().map(|task| (tenant_id.clone(), task.clone())));
         Ok(())

@@ -450,7 +450,7 @@ receipt! {
         ledger_id: LedgerId = common.ledger_id,
         /// The version of the price list that the amount was worked out from.
         price_basis: Option<PriceBasis> = match &common.main_terms {
-            Some(Terms::Price { price_basis }) => Some(price_basis.clone()),
+            Some(Terms::Price { price_basis, .. }) => Some(price_basis.clone()),
             _ => None,
         },
         /// The change of the balance: negative.

@@ -19,12 +19,15 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
         user_id,
         app_id: command.app_id.as_ref(),
         template_id: command.template_id.as_ref(),
+        scene: None,
         policy_tag: command.policy_tag.as_ref(),
         amount: command.amount,
+        quote: command.audit_id,
+        price_basis: command.price_basis.as_ref(),
         free_task: None,
         without_licence: DenialKind::AuthorizationMissing,
     };
-    let Opened { mut posting, licensed, risk } = spending::open(case, &work)?;
+    let Opened { mut posting, quote, licensed, risk } = spending::open(case, &work)?;
     let task = command.task_id.as_ref().map(|task_id| count_charge(case, task_id)).transpose()?;
     let drawn = draw(&posting, case.policy, command.amount, work.app_id, work.template_id)?;
     let text = EntryText {
@@ -36,8 +39,8 @@ pub(crate) fn charge<'a>(case: &Case<'a>, command: &Charge) -> Result<Booking<'a
     let mut line = Line::new(EntryKind::Charge, drawn, case.now())
         .work(command.task_id.as_ref(), command.template_id.as_ref(), command.app_id.as_ref())
         .text(text);
-    if let Some(price_basis) = command.price_basis.clone() {
-        line = line.terms(Terms::Price { price_basis });
+    if let Some(price_basis) = quote.map(|quote| &quote.price_basis).or(command.price_basis.as_ref()).cloned() {
+        line = line.terms(Terms::Price { price_basis, quote_id: command.audit_id });
     }
     posting.post(line)?;
     posting.members.count(&work.account, user_id, command.amount, case.now());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::whole_terms::TermsWithText;
 use crate::amount::Amount;
-use crate::id::{AppId, HoldId, LicenceId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, UserId};
+use crate::id::{AppId, AuditId, HoldId, LicenceId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, UserId};
 use crate::ledger::Draw;
 use crate::risk::Spender;
 use crate::time::Timestamp;
@@ -73,6 +73,9 @@ pub struct HoldTerms {
     /// The version of the price list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_basis: Option<PriceBasis>,
+    /// The quote that it was made by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote_id: Option<AuditId>,
     /// The label of compliance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_tag: Option<PolicyTag>,

@@ -9,6 +9,7 @@ use super::grants::end_returned;
 use super::hold::{Hold, HoldState, HoldTerms, LateCommit, OverCapture};
 use super::spending::{self, Opened, Work};
 use crate::amount::Amount;
+use crate::audit::Quote;
 use crate::command::{
     AnswerRest, CaptureHold, CompleteTask, ExtendHold, FailTask, Metadata, PlaceHold, ReleaseHold, paying_account, shared_metadata,
 };
@@ -33,19 +34,22 @@ pub(crate) fn place<'a>(case: &Case<'a>, command: &PlaceHold) -> Result<Booking<
         user_id,
         app_id: command.app_id.as_ref(),
         template_id: command.template_id.as_ref(),
+        scene: command.scene.as_ref(),
         policy_tag: command.policy_tag.as_ref(),
         amount: command.amount,
+        quote: command.audit_id,
+        price_basis: command.price_basis.as_ref(),
         free_task: command.task_id.as_ref(),
         without_licence: DenialKind::AuthorizationNotFound,
     };
-    let Opened { mut posting, licensed, risk } = spending::open(case, &work)?;
+    let Opened { mut posting, quote, licensed, risk } = spending::open(case, &work)?;
     if usize::try_from(posting.account.open_holds).is_ok_and(|open| open >= MAX_OPEN_HOLDS) {
         return Err(Denial::capacity("open_holds", MAX_OPEN_HOLDS).into());
     }
     let drawn = draw(&posting, case.policy, command.amount, work.app_id, work.template_id)?;
     let id = HoldId::derive(case.op_id, posting.next_ordinal()?);
     let expires_at = after(case.now(), i64::from(command.expire_in));
-    let terms = Arc::new(terms_of(command, &licensed, risk.counted_for, case.now()));
+    let terms = Arc::new(terms_of(command, quote, &licensed, risk.counted_for, case.now()));
     let hold =
         Hold { id, terms: Arc::clone(&terms), state: HoldState::Frozen, expires_at, draw: drawn.clone(), captured: Amount::ZERO };
     let line = Line::new(EntryKind::Hold, drawn, case.now())
@@ -305,7 +309,13 @@ fn quota_of(posting: &Posting<'_>, hold: &Hold) -> Option<QuotaSnapshot> {
     Some(licence::snapshot(posting, &key, hold.terms.user_id.as_ref()))
 }
 
-fn terms_of(command: &PlaceHold, licensed: &Licensed, counted_for: Option<Spender>, now: Timestamp) -> HoldTerms {
+fn terms_of(
+    command: &PlaceHold,
+    quote: Option<&Quote>,
+    licensed: &Licensed,
+    counted_for: Option<Spender>,
+    now: Timestamp,
+) -> HoldTerms {
     HoldTerms {
         amount: command.amount,
         task_id: command.task_id.clone(),
@@ -313,7 +323,8 @@ fn terms_of(command: &PlaceHold, licensed: &Licensed, counted_for: Option<Spende
         app_id: command.app_id.clone(),
         user_id: command.user_id.clone(),
         scene: command.scene.clone(),
-        price_basis: command.price_basis.clone(),
+        price_basis: quote.map(|quote| &quote.price_basis).or(command.price_basis.as_ref()).cloned(),
+        quote_id: command.audit_id,
         policy_tag: licensed.policy_tag.clone(),
         licence_id: licensed.key.as_ref().map(|key| key.licence_id.clone()),
         counted_for,

@@ -67,6 +67,10 @@ pub struct TenantPolicy {
     pub templates: Option<Arc<BTreeSet<TemplateId>>>,
     /// How much, how often and how fast may be spent, by app and spender, and how many requests are taken (default: no limits).
     pub risk: RiskPolicy,
+    /// Seconds for which a quote can be held or charged (default 900), counted from when it was made; at their end it is too old.
+    pub quote_validity_seconds: u32,
+    /// Whether every estimate is a quote (default no).
+    pub estimates_are_quotes: bool,
 }
 
 impl Default for TenantPolicy {
@@ -85,6 +89,8 @@ impl Default for TenantPolicy {
             tells_quota_exceeded: false,
             templates: None,
             risk: RiskPolicy::default(),
+            quote_validity_seconds: 900,
+            estimates_are_quotes: false,
         }
     }
 }

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{holds, members};
 use crate::amount::Amount;
+use crate::audit::{self, Quote};
 use crate::command::{BlockTarget, BlockedAccount};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
 use crate::facts::{AccountFacts, Facts};
-use crate::id::{AppId, PolicyTag, TaskId, TemplateId, UserId};
+use crate::id::{AppId, AuditId, PolicyTag, PriceBasis, Scene, TaskId, TemplateId, UserId};
 use crate::ledger::posting::{Posting, Stop};
 use crate::licence::{self, Licensed};
 use crate::owner::{AccountKey, Owner, Subject};
@@ -32,8 +33,12 @@ pub(crate) struct Work<'a> {
     pub(crate) user_id: Option<&'a UserId>,
     pub(crate) app_id: Option<&'a AppId>,
     pub(crate) template_id: Option<&'a TemplateId>,
+    pub(crate) scene: Option<&'a Scene>,
     pub(crate) policy_tag: Option<&'a PolicyTag>,
     pub(crate) amount: Amount,
+    /// The quote that says the price, if one is named.
+    pub(crate) quote: Option<AuditId>,
+    pub(crate) price_basis: Option<&'a PriceBasis>,
     /// The task that must not have a live or captured hold: that of a hold.
     pub(crate) free_task: Option<&'a TaskId>,
     /// The denial of who has no licence.
@@ -44,15 +49,17 @@ pub(crate) struct Work<'a> {
 pub(super) struct Opened<'a> {
     /// The account, with everything due booked.
     pub(super) posting: Box<Posting<'a>>,
+    pub(super) quote: Option<&'a Quote>,
     pub(super) licensed: Licensed,
     pub(super) risk: risk::Admitted,
 }
 
 /// Opens an account for a charge or hold, with the right to do this work checked. The order of checks: owner, membership, target,
-/// licence, risk limits; capacity and balance are left.
+/// quote, licence, risk limits; capacity and balance are left.
 ///
 /// # Errors
-/// `blocked`; `not_a_member`, `member_limit_exceeded`; `pre_deduct_already_processed`; those of licences; `cap_exceeded`.
+/// `blocked`; `not_a_member`, `member_limit_exceeded`; `pre_deduct_already_processed`; `payload_invalid` of a quote; those of licences;
+/// `cap_exceeded`.
 pub(super) fn open<'a>(case: &Case<'a>, work: &Work<'_>) -> Result<Opened<'a>, Stop> {
     let found = case.facts.accounts.get(&work.account);
     refuse_blocked(case, found, work)?;
@@ -65,9 +72,11 @@ pub(super) fn open<'a>(case: &Case<'a>, work: &Work<'_>) -> Result<Opened<'a>, S
     if let Some(task_id) = work.free_task {
         holds::refuse_busy_task(case, task_id)?;
     }
-    let licensed = licence::for_work(case, &posting, work)?;
+    let quote = audit::priced(case, work)?;
+    let policy_tag = work.policy_tag.or_else(|| quote?.policy_tag.as_ref());
+    let licensed = licence::for_work(case, &posting, work, policy_tag)?;
     let risk = risk::for_work(case, &posting, work, licensed.policy_tag.as_ref())?;
-    Ok(Opened { posting, licensed, risk })
+    Ok(Opened { posting, quote, licensed, risk })
 }
 
 fn refuse_blocked(case: &Case<'_>, found: Option<&AccountFacts>, work: &Work<'_>) -> Result<(), Denial> {

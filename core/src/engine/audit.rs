@@ -27,7 +27,8 @@ const ENTRIES_A_READ: usize = 256;
 
 impl Engine {
     /// Recomputes the books from the first entry on: the chain, the balances, the grants, holds and rules of every account, and all
-    /// tasks, and says where they part from what is stored. Commands go on meanwhile.
+    /// tasks, and says where they part from what is stored. Then it reads the audit: what each record says, that each refusal is told
+    /// of, and that the quotes which were held or charged are there. Commands go on meanwhile.
     ///
     /// # Errors
     /// [`Error`] when the store cannot be read. What is wrong with the books is in the report.
@@ -55,7 +56,8 @@ impl Engine {
     /// there. It does not read what stands before: an entry there that was changed and left its hashes alone, and rows of grants,
     /// holds and tasks that say something else than those entries without changing a sum, are found by [`Engine::verify_with`] and
     /// `full`. What came after the checkpoint is recomputed, but whoever can write the books could have rewritten it as a whole:
-    /// the report counts it as `uncovered_entries`.
+    /// the report counts it as `uncovered_entries`. Of the audit it reads
+    /// the quotes alone that are named since.
     ///
     /// # Errors
     /// `payload_invalid` for a checkpoint of another version; [`Error`] when the store cannot be read. A checkpoint that is not
@@ -109,6 +111,7 @@ impl Engine {
         }
         if options.full || options.checkpoint.is_none() {
             self.verify_tasks(&mut report, progress)?;
+            self.verify_audit(&mut report)?;
         }
         Ok(report)
     }
@@ -202,6 +205,7 @@ impl Engine {
                 let message = format!("the task {:?} of the entry {} has no row", entry.task_id, entry.seq);
                 rebuilt.fault(FaultKind::WrongTask, Some(entry.seq), Some(entry), message);
             }
+            self.check_quotes(account, &entries, &mut rebuilt)?;
             query.cursor = page.next_cursor;
             if query.cursor.is_none() {
                 break;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::commit::Bench;
 use super::lane::Lane;
 use super::pause::Pause;
+use super::refusals::{Desk, Refusals};
 use super::stats::{Outcomes, Work};
+use super::trail::Trail;
 use super::watch::{self, Watch};
 use super::{Engine, Inner};
 use crate::credit::Policies;
@@ -149,8 +151,10 @@ impl EngineBuilder {
 
     fn build_over(self, store: Arc<dyn Store>) -> Engine {
         let deadline = self.patience();
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let clock: Arc<dyn Clock> = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let retention = self.event_retention.unwrap_or(EVENT_RETENTION);
+        let refusals = Arc::new(Refusals::default());
+        let trail = Trail::new(Desk { store: Arc::clone(&store), clock: Arc::clone(&clock), refusals: Arc::clone(&refusals) });
         let lane = Lane::new(Bench {
             store,
             clock,
@@ -158,6 +162,8 @@ impl EngineBuilder {
             work: Work::default(),
             watch: Arc::new(Watch::new(self.event_look.unwrap_or(watch::LOOK), deadline)),
             event_retention_micros: i64::try_from(retention.as_micros()).unwrap_or(i64::MAX),
+            refusals,
+            trail,
         });
         let policies = match &self.templates {
             Some(templates) => self.policies.templates(templates),

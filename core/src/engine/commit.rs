@@ -8,13 +8,15 @@ use std::time::Instant;
 use super::health::micros_after;
 use super::job::{Job, panic_text};
 use super::pause::Pause;
+use super::refusals::{Kept, Outbox, Refusals};
 use super::stats::{Decided, Work};
 use super::trace;
+use super::trail::Trail;
 use super::watch::Watch;
 use crate::changes::{Changes, Looks};
 use crate::error::Error;
 use crate::facts::{Facts, Needs};
-use crate::id::OpId;
+use crate::id::{AuditId, OpId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::map::Map;
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
@@ -30,6 +32,8 @@ pub(super) struct Bench {
     pub(super) watch: Arc<Watch>,
     /// How far back events are handed out, in microseconds.
     pub(super) event_retention_micros: i64,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) trail: Arc<Trail>,
 }
 
 impl Bench {
@@ -66,8 +70,11 @@ impl Bench {
         while !jobs.is_empty() {
             trace::tried(&span, tries + 1);
             let failed = match self.try_once(&mut jobs, in_doubt) {
-                Ok(()) if in_doubt => return self.confirm(jobs),
-                Ok(()) => return jobs.into_iter().for_each(Job::answer_decided),
+                Ok(kept) if in_doubt => return self.confirm(jobs, kept),
+                Ok(kept) => {
+                    self.keep(kept);
+                    return jobs.into_iter().for_each(Job::answer_decided);
+                }
                 Err(failed) => failed,
             };
             self.note_failed(&failed);
@@ -81,6 +88,11 @@ impl Bench {
                         return answer_all(jobs, &error);
                     }
                     Err(_) => {}
+                }
+                // Or the name of a refusal, which others have told of first: it is known now, so it stands in nobody's way again.
+                let ask = |query: &Query| self.ask(query, self.pause.now());
+                if failed.error.kind == StoreErrorKind::Conflict && self.refusals.look_up(&failed.refusals, ask) == Ok(true) {
+                    continue;
                 }
             }
             if !failed.can_be_tried_again() {
@@ -97,7 +109,7 @@ impl Bench {
     }
 
     /// One call of the store. A panic in it is a failure whose effect is not known.
-    fn try_once(&self, jobs: &mut [Job], in_doubt: bool) -> Result<(), Failed> {
+    fn try_once(&self, jobs: &mut [Job], in_doubt: bool) -> Result<Kept, Failed> {
         let asked = self.pause.now();
         let mut batch = DecideBatch::new(jobs, self, in_doubt);
         match catch_unwind(AssertUnwindSafe(|| self.store.run(&mut batch))) {
@@ -105,20 +117,26 @@ impl Bench {
                 let commands = batch.jobs.iter().map(Job::commands).sum();
                 self.work.note_batch(commands, asked, batch.decided, self.pause.now());
                 self.watch.note_commit();
-                Ok(())
+                Ok(batch.kept)
             }
             Ok(Err(error)) => {
                 if error.may_have_applied {
                     self.watch.note_commit();
                 }
-                Err(Failed { error, panicked: false })
+                Err(Failed { error, panicked: false, refusals: batch.kept.first })
             }
             Err(panic) => {
                 let message = format!("the store gave up: {}", panic_text(&*panic));
                 let error = StoreError { kind: StoreErrorKind::Permanent, may_have_applied: true, message };
-                Err(Failed { error, panicked: true })
+                Err(Failed { error, panicked: true, refusals: Vec::new() })
             }
         }
+    }
+
+    /// Goes on with the refusals of a batch that is committed.
+    pub(super) fn keep(&self, kept: Kept) {
+        self.refusals.learn(kept.first);
+        kept.later.into_iter().for_each(|record| self.trail.push(record));
     }
 
     /// Answers the jobs whose operations were found, and gives back the others.
@@ -129,8 +147,12 @@ impl Bench {
 
     /// Answers a committed batch of which an earlier try may have been committed too: what was refused this time may
     /// have been accepted then.
-    fn confirm(&self, jobs: Vec<Job>) {
-        match self.find(&jobs) {
+    fn confirm(&self, jobs: Vec<Job>, mut kept: Kept) {
+        let found = self.find(&jobs);
+        // What took effect before was not refused now; of what cannot be told nothing is counted.
+        kept.later.retain(|record| found.as_ref().is_ok_and(|found| record.op_id.is_none_or(|id| !found.contains_key(&id))));
+        self.keep(kept);
+        match found {
             Ok(found) => jobs.into_iter().filter_map(|job| job.answer_found(&found)).for_each(Job::answer_decided),
             Err(error) => {
                 let (accepted, refused) = jobs.into_iter().partition(Job::is_accepted);
@@ -215,6 +237,8 @@ impl Bench {
 struct Failed {
     error: StoreError,
     panicked: bool,
+    /// The names of the refusals that it would have written.
+    refusals: Vec<(TenantId, AuditId)>,
 }
 
 impl Failed {
@@ -244,6 +268,11 @@ pub(super) struct DecideBatch<'a> {
     in_doubt: bool,
     /// How far the last try came.
     decided: Option<Decided>,
+    refusals: &'a Refusals,
+    /// The refusals of the last try.
+    pub(super) kept: Kept,
+    /// It is decided in a transaction of the host.
+    is_staged: bool,
 }
 
 /// The clock, and what it last said: the facts may be later.
@@ -283,9 +312,30 @@ impl<'a> DecideBatch<'a> {
         unique(&mut needs.licences);
         unique(&mut needs.templates);
         unique(&mut needs.risk);
+        unique(&mut needs.quotes);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
         let looks = Looks::of(&needs, needs.keys.len() < keys);
-        DecideBatch { jobs, needs, looks, pause: &bench.pause, clock, in_doubt, decided: None }
+        DecideBatch {
+            jobs,
+            needs,
+            looks,
+            pause: &bench.pause,
+            clock,
+            in_doubt,
+            decided: None,
+            refusals: &bench.refusals,
+            kept: Kept::default(),
+            is_staged: false,
+        }
+    }
+}
+
+impl DecideBatch<'_> {
+    /// The same, in a transaction of the host, which it may roll back.
+    #[cfg(feature = "sqlite")]
+    pub(super) const fn staged(mut self) -> Self {
+        self.is_staged = true;
+        self
     }
 }
 
@@ -301,18 +351,19 @@ impl Batch for DecideBatch<'_> {
     fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
         let began = self.pause.now();
         let skew_micros = facts.now.micros().saturating_sub(self.clock.last_micros.load(Ordering::Relaxed));
-        let mut written = Vec::with_capacity(self.jobs.len());
+        let mut outbox = Outbox::new(self.refusals, self.is_staged);
         let must_begin = !self.in_doubt && self.jobs.iter().any(Job::has_deadline);
         let present = must_begin.then(|| self.clock.clock.now());
         for job in &mut *self.jobs {
             if present.is_some_and(|now| job.is_late(now)) {
                 job.refuse_late();
             } else {
-                job.decide(&mut facts, self.looks, &mut written);
+                job.decide(&mut facts, self.looks, &mut outbox);
             }
         }
         self.decided = Some(Decided { began, ended: self.pause.now(), skew_micros: u64::try_from(skew_micros).unwrap_or(0) });
-        written
+        self.kept = outbox.kept;
+        outbox.changes
     }
 }
 

@@ -2,18 +2,25 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::Engine;
+use super::questions::Asked;
 use crate::amount::Amount;
+use crate::audit::{AuditKind, AuditRecord, Caller, Refused};
 use crate::credit::{self, Explanation, Standing};
-use crate::denial::Denial;
+use crate::denial::{Denial, DenialKind};
 use crate::error::Failure;
 use crate::facts::{AccountFacts, Needs};
+use crate::id::PolicyTag;
 use crate::licence::{self, TemplateKey};
-use crate::owner::{AccountKey, Owner};
-use crate::pricing::{Estimate, EstimateRequest, FundedEstimate, PriceBooks};
+use crate::owner::{AccountKey, Owner, Subject};
+use crate::pricing::{EstimateRequest, FundedEstimate, PriceBooks};
+use crate::time::Timestamp;
 
 impl Engine {
-    /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held or kept.
+    /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held; the audit has
+    /// it a moment later.
     ///
     /// What is missing is what grants that can pay for this app and template lack, and the credit limit does not cover.
     ///
@@ -39,6 +46,69 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn estimate(&self, account: &AccountKey, request: &EstimateRequest) -> Result<FundedEstimate, Failure> {
+        self.estimate_for(account, request, &Caller::default())
+    }
+
+    /// As [`Engine::estimate`], and says in the audit who asked.
+    ///
+    /// # Errors
+    /// As [`Engine::estimate`].
+    pub fn estimate_for(
+        &self,
+        account: &AccountKey,
+        request: &EstimateRequest,
+        caller: &Caller,
+    ) -> Result<FundedEstimate, Failure> {
+        if self.policy(&account.tenant_id).estimates_are_quotes {
+            return self.quote(account, request, caller);
+        }
+        let (mut funded, now) = self.funded(account, request, caller)?;
+        let record = self.estimated(AuditKind::Estimate, account, request, caller, &funded, now);
+        funded.audit_id = Some(record.audit_id);
+        self.record_later(record);
+        Ok(funded)
+    }
+
+    /// Estimates work at a price that can be held or charged: the answer is kept before it is given, and a hold or charge that names
+    /// its `audit_id` is at this price, whatever price book is in force by then.
+    ///
+    /// It is valid for the policy's `quote_validity_seconds`, 900 by default; as old as that it is too old.
+    ///
+    /// # Errors
+    /// As [`Engine::estimate`]; [`crate::Error`] when the store does not keep it.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::pricing::{EstimateRequest, PriceBook, PriceBooks};
+    /// use drawdown::{AccountKey, Caller, Context, Engine, GrantCredit, GrantType, Owner, PlaceHold};
+    /// let book = "{version: 1, effective_at: 2026-01-01T00:00:00Z, unit: credit, templates: {poster: {base: 10}}}";
+    /// let engine = Engine::builder().prices(PriceBooks::new([PriceBook::from_yaml(book)?])?).build()?;
+    /// let acme = Context::tenant("acme")?;
+    /// let user = Owner::user("u1")?;
+    /// engine.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Purchased, "30".parse()?)))?;
+    /// let account = AccountKey::new("acme".parse()?, user.clone(), "credit".parse()?);
+    /// let request = EstimateRequest::from_json(r#"{"template_id": "poster"}"#)?;
+    /// let quote = engine.quote(&account, &request, &Caller::from(&acme))?;
+    /// let hold = |amount: &str| PlaceHold { audit_id: quote.audit_id, ..PlaceHold::new(user.clone(), amount.parse().unwrap()) };
+    /// assert_eq!(engine.execute(acme.request(hold("10")))?.frozen_amount.to_string(), "10");
+    /// let refused = engine.execute(acme.request(hold("9"))).unwrap_err();
+    /// assert_eq!(refused.denial().unwrap().details()["allowed"], "`10`, as in the quote");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn quote(&self, account: &AccountKey, request: &EstimateRequest, caller: &Caller) -> Result<FundedEstimate, Failure> {
+        let (mut funded, now) = self.funded(account, request, caller)?;
+        let record = self.estimated(AuditKind::Quote, account, request, caller, &funded, now);
+        self.record_now(&record)?;
+        funded.audit_id = Some(record.audit_id);
+        Ok(funded)
+    }
+
+    fn funded(
+        &self,
+        account: &AccountKey,
+        request: &EstimateRequest,
+        caller: &Caller,
+    ) -> Result<(FundedEstimate, Timestamp), Failure> {
         let policy = self.policy(&account.tenant_id);
         let allowed = policy.risk.limits().estimates_per_minute;
         let spender = request.user_id.clone().map_or_else(|| account.owner.clone(), Owner::User);
@@ -50,7 +120,7 @@ impl Engine {
             return Err(Denial::invalid("unit", &account.unit, &allowed).into());
         }
         let mut estimate = book.estimate(request)?;
-        self.refuse_unlicensed(account, request, &mut estimate)?;
+        estimate.policy_tag = self.licensed(account, request, caller, estimate.policy_tag)?;
         let facts = facts.unwrap_or_else(|| AccountFacts::new(Arc::new(account.clone())));
         let (app, template) = (request.app_id.as_ref(), request.template_id.as_ref());
         let explained = credit::explain(&facts, policy, estimate.selected_cost, app, template, now);
@@ -58,17 +128,80 @@ impl Engine {
         let mut funded = estimate.funded(facts.account.available, standing.credit_limit)?;
         // Credit that is kept for other apps and templates is part of the balance and pays nothing here.
         funded.suggest_topup = funded.suggest_topup.max(lacking(&explained, &standing));
-        Ok(funded)
+        Ok((funded, now))
     }
 
-    /// Estimates only what may be used, and labels it as the licence does.
-    fn refuse_unlicensed(&self, account: &AccountKey, request: &EstimateRequest, estimate: &mut Estimate) -> Result<(), Failure> {
+    fn estimated(
+        &self,
+        kind: AuditKind,
+        account: &AccountKey,
+        request: &EstimateRequest,
+        caller: &Caller,
+        funded: &FundedEstimate,
+        now: Timestamp,
+    ) -> AuditRecord {
+        let mut details = Map::new();
+        details.insert("request".to_owned(), request.to_json());
+        details.insert("estimate".to_owned(), Engine::told(funded));
+        let asked = Asked {
+            kind,
+            tenant_id: &account.tenant_id,
+            subject: Some(Subject::from(&account.owner)),
+            template_id: request.template_id.as_ref(),
+            caller,
+            policy_tag: funded.estimate.policy_tag.as_ref(),
+            reason_code: None,
+            details,
+        };
+        self.answered(asked, Some(&account.owner), now)
+    }
+
+    /// The label of compliance of work that may be used: the licence's, else this one. A refusal is kept before it is answered.
+    fn licensed(
+        &self,
+        account: &AccountKey,
+        request: &EstimateRequest,
+        caller: &Caller,
+        policy_tag: Option<PolicyTag>,
+    ) -> Result<Option<PolicyTag>, Failure> {
         let policy = self.policy(&account.tenant_id);
-        let Some(template_id) = request.template_id.as_ref().filter(|_| policy.licence_required) else { return Ok(()) };
+        let Some(template_id) = request.template_id.as_ref().filter(|_| policy.licence_required) else { return Ok(policy_tag) };
         let template = TemplateKey::of_work(account, template_id, request.user_id.as_ref());
         let facts = self.facts(Needs { templates: vec![template.clone()], ..Needs::default() })?;
-        estimate.policy_tag = licence::for_estimate(&facts, policy, &template, estimate.policy_tag.take())?;
-        Ok(())
+        match licence::for_estimate(&facts, policy, &template, policy_tag) {
+            Err(denial) if denial.kind() == DenialKind::AuthorizationMissing => {
+                Err(self.refuse_estimate(account, request, caller, denial, facts.now)?.into())
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    fn refuse_estimate(
+        &self,
+        account: &AccountKey,
+        request: &EstimateRequest,
+        caller: &Caller,
+        denial: Denial,
+        now: Timestamp,
+    ) -> Result<Denial, Failure> {
+        let acting = request.user_id.clone().map(Subject::User);
+        let mut details = Map::new();
+        details.insert("request".to_owned(), request.to_json());
+        details.insert("message".to_owned(), denial.message().into());
+        details.insert("details".to_owned(), Value::Object(denial.details().clone()));
+        let refused = Refused {
+            tenant_id: &account.tenant_id,
+            subject: Some(acting.unwrap_or_else(|| Subject::from(&account.owner))),
+            template_id: request.template_id.as_ref(),
+            reason: denial.name(),
+            caller,
+            policy_tag: denial.policy_tag(),
+            details,
+        };
+        let record = refused.record(self.new_op_id(&account.tenant_id, Some(&account.owner), now), now);
+        let denial = denial.audited(record.audit_id);
+        self.refuse(record)?;
+        Ok(denial)
     }
 
     /// The price books of the engine.

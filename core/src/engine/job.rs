@@ -9,18 +9,19 @@ use tracing::Span;
 
 use super::GroupFailure;
 use super::record::Recorder;
+use super::refusals::Outbox;
 use super::stats::Outcomes;
 use super::ticket::{Answer, Outcome, Ticket, ticket};
 use super::trace;
-use crate::changes::{Changes, Looks};
-use crate::command::{Body, Command, Metadata, Receipt};
+use crate::changes::Looks;
+use crate::command::{Body, Command, Fingerprint, Metadata, Receipt};
 use crate::credit::TenantPolicy;
 use crate::decide::{Decision, decide};
 use crate::denial::Denial;
 use crate::error::{Error, Failure};
 use crate::facts::{Facts, Needs};
 use crate::id::{DocumentId, OpId, Stage, TenantId};
-use crate::ledger::StoredOperation;
+use crate::ledger::{OperationKind, StoredOperation};
 use crate::map::Map;
 use crate::recording::Recording;
 use crate::time::Timestamp;
@@ -58,7 +59,9 @@ impl Prepared {
     fn own<'a>(&self, found: &'a Map<OpId, Arc<StoredOperation>>) -> Option<&'a Arc<StoredOperation>> {
         found.get(&self.op_id).filter(|stored| {
             let operation = &stored.operation;
-            operation.key == self.command.context.idempotency_key && operation.fingerprint == self.command.fingerprint()
+            // What compliance was told of it has no key.
+            let is_keyed = operation.kind == OperationKind::Alert || operation.key == self.command.context.idempotency_key;
+            is_keyed && operation.fingerprint == self.command.fingerprint()
         })
     }
 
@@ -78,7 +81,14 @@ impl Prepared {
     }
 
     /// Decides it on the facts, and shows what it changes to the commands after it.
-    pub(super) fn decide(&self, facts: &mut Facts, looks: Looks, written: &mut Vec<Changes>) -> Result<Receipt, Failure> {
+    /// `is_alone`: it is no part of a group, of which no denial is remembered.
+    pub(super) fn decide(
+        &self,
+        facts: &mut Facts,
+        looks: Looks,
+        outbox: &mut Outbox<'_>,
+        is_alone: bool,
+    ) -> Result<Receipt, Failure> {
         let _entered = self.span.enter();
         if let Some(recorder) = &self.recorder {
             recorder.note(self.recording(facts));
@@ -87,21 +97,32 @@ impl Prepared {
         match decision {
             Ok(Decision::Accepted(changes, receipt)) => {
                 facts.show(&changes, looks);
-                written.push(*changes);
+                outbox.changes.push(*changes);
                 Ok(receipt)
             }
             // Its own operation, committed by an earlier try of this very command, is no replay for the caller.
             Ok(Decision::Replayed(receipt)) if receipt.stored.operation.op_id == self.op_id => Ok(first_answer(receipt.stored)),
             Ok(Decision::Replayed(receipt)) => Ok(receipt),
-            Ok(Decision::Denied(denial)) => Err(denial.into()),
-            Ok(Decision::Remembered(changes, denial)) => {
+            Ok(Decision::Remembered(mut changes, denial, trace)) if is_alone => {
                 facts.show(&changes, looks);
-                written.push(*changes);
+                outbox.keep(trace, || self.said(&denial), Some(&mut changes));
+                outbox.changes.push(*changes);
+                Err(denial.into())
+            }
+            Ok(Decision::Denied(denial, trace) | Decision::Remembered(_, denial, trace)) => {
+                outbox.keep(trace, || self.said(&denial), None);
                 Err(denial.into())
             }
             Ok(Decision::Contradiction(what)) => Err(Error::Corrupt(what).into()),
             Err(panic) => Err(Error::Corrupt(format!("the decision gave up: {}", panic_text(&*panic))).into()),
         }
+    }
+}
+
+impl Prepared {
+    /// What it said, and what it is answered.
+    fn said(&self, denial: &Denial) -> (Fingerprint, Denial) {
+        (self.command.fingerprint(), denial.clone())
     }
 }
 
@@ -154,12 +175,13 @@ impl Job {
     }
 
     /// Decides it on the facts, and shows what it changes to the jobs after it.
-    pub(super) fn decide(&mut self, facts: &mut Facts, looks: Looks, written: &mut Vec<Changes>) {
+    pub(super) fn decide(&mut self, facts: &mut Facts, looks: Looks, outbox: &mut Outbox<'_>) {
         let outcome = match self.items.as_slice() {
             [item] => {
-                item.decide(facts, looks, written).map(|receipt| vec![receipt]).map_err(|failure| GroupFailure::at(0, failure))
+                let decided = item.decide(facts, looks, outbox, true);
+                decided.map(|receipt| vec![receipt]).map_err(|failure| GroupFailure::at(0, failure))
             }
-            items => decide_group(items, facts, looks, written),
+            items => decide_group(items, facts, looks, outbox),
         };
         self.decided = Some(outcome);
     }
@@ -270,16 +292,23 @@ pub(super) fn late() -> Error {
     Error::Busy("the command did not begin by its `deadline`".to_owned())
 }
 
-/// Decides a group on a layer of its own; the layer becomes the facts when its last command is accepted.
-fn decide_group(items: &[Prepared], facts: &mut Facts, looks: Looks, written: &mut Vec<Changes>) -> Outcome {
+/// Decides a group on a layer of its own; the layer becomes the facts when its last command is accepted. What is told to compliance of
+/// one that is refused stays.
+fn decide_group(items: &[Prepared], facts: &mut Facts, looks: Looks, outbox: &mut Outbox<'_>) -> Outcome {
     let mut layer = facts.clone();
-    let mut changes = Vec::with_capacity(items.len());
+    let before = outbox.changes.len();
     let mut receipts = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        receipts.push(item.decide(&mut layer, looks, &mut changes).map_err(|failure| GroupFailure::at(index, failure))?);
+        match item.decide(&mut layer, looks, outbox, false) {
+            Ok(receipt) => receipts.push(receipt),
+            Err(failure) => {
+                let of_group = outbox.changes.split_off(before);
+                outbox.changes.extend(of_group.into_iter().filter(|changes| changes.operation().kind == OperationKind::Alert));
+                return Err(GroupFailure::at(index, failure));
+            }
+        }
     }
     *facts = layer;
-    written.append(&mut changes);
     Ok(receipts)
 }
 

@@ -88,7 +88,8 @@ impl Joined<'_> {
     /// by it, and so is whatever the key was used for by either door. It is durable, and seen by others, when the host commits.
     ///
     /// A command that is denied or fails leaves nothing in the transaction, which goes on; with
-    /// [`crate::Context::remember_denials`] the memory of its denial is committed, or not, with the rest.
+    /// [`crate::Context::remember_denials`] the memory of its denial is committed, or not, with the rest. What the audit has of a
+    /// refusal is written a moment later, whether the transaction is committed or not.
     ///
     /// # Errors
     /// As [`Engine::execute`]. [`Error::Store`] when the transaction has ended; one that SQLite itself has rolled back, as it
@@ -102,8 +103,12 @@ impl Joined<'_> {
         let (mut job, ticket) = self.engine.job(request.into_command(), &self.engine.inner.staged)?;
         let mut ids = 1;
         let ran = loop {
-            let mut batch = DecideBatch::new(slice::from_mut(&mut job), bench, false);
-            match self.store.run_joined(self.connection, &mut batch) {
+            let mut batch = DecideBatch::new(slice::from_mut(&mut job), bench, false).staged();
+            let ran = self.store.run_joined(self.connection, &mut batch);
+            if ran.is_ok() {
+                bench.keep(std::mem::take(&mut batch.kept));
+            }
+            match ran {
                 // Keys and places are read under the lock, so what is taken is the id of the operation; nothing is written yet.
                 Err(failed) if failed.kind == StoreErrorKind::Conflict && ids < MAX_IDS => job.draw_ids(|| bench.pause.random()),
                 ran => break ran,

@@ -266,7 +266,7 @@ fn refuse(jobs: Vec<Job>, error: Error) -> Result<(), Error> {
     Err(error)
 }
 
-fn forked() -> Error {
+pub(super) fn forked() -> Error {
     Error::Store("the engine was opened by another process; after a fork, open it anew in the child".to_owned())
 }
 

@@ -1,16 +1,20 @@
 //! Questions about licences.
 
 use serde::Serialize;
+use serde_json::Map;
 
 use super::Engine;
+use super::questions::Asked;
 use super::reads::{ask, check_limit};
+use crate::audit::{AuditKind, Caller, Refused};
 use crate::denial::{Denial, DenialKind};
 use crate::error::{Error, Failure};
 use crate::facts::Needs;
-use crate::id::{LicenceId, TemplateId, TenantId};
+use crate::id::{AuditId, LicenceId, TemplateId, TenantId};
 use crate::licence::{self, Channel, LicenceCheck, LicenceKey, LicenceView, TemplateKey, check_licence};
-use crate::owner::Owner;
+use crate::owner::{Owner, Subject};
 use crate::store::{Answer, Query};
+use crate::time::Timestamp;
 
 /// A page of licences, in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,7 +34,7 @@ impl Engine {
     ///
     /// # Errors
     /// `estimate_rate_limited` when the tenant limits checks in a minute, with when a retry is taken; `template_not_found`, where the
-    /// engine knows which templates exist ([`crate::EngineBuilder::templates`]).
+    /// engine knows which templates exist ([`crate::EngineBuilder::templates`]); [`crate::Error`] when a refusal cannot be kept.
     ///
     /// # Examples
     /// ```
@@ -48,14 +52,60 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn check_licence(&self, template: &TemplateKey, channel: Option<Channel>) -> Result<LicenceCheck, Failure> {
+        self.check_licence_for(template, channel, &Caller::default())
+    }
+
+    /// As [`Engine::check_licence`], and says in the audit who asked.
+    ///
+    /// # Errors
+    /// As [`Engine::check_licence`].
+    pub fn check_licence_for(
+        &self,
+        template: &TemplateKey,
+        channel: Option<Channel>,
+        caller: &Caller,
+    ) -> Result<LicenceCheck, Failure> {
         let policy = self.policy(&template.tenant_id);
         let spender = template.user_id.clone().map_or(Owner::Pool, Owner::User);
         self.inner.checks.take(policy.risk.limits().checks_per_minute, &template.tenant_id, &spender, self.now())?;
         let needs = Needs { templates: vec![template.clone()], ..Needs::default() };
         let facts = self.facts(needs)?;
-        let check = check_licence(&facts, policy, template, channel)?;
+        let mut check = check_licence(&facts, policy, template, channel)?;
         let of_template = || self.inner.prices.at(facts.now).ok()?.policy_tag_of(&template.template_id).cloned();
-        Ok(LicenceCheck { policy_tag: check.policy_tag.clone().or_else(of_template), ..check })
+        check.policy_tag = check.policy_tag.or_else(of_template);
+        let audit_id = self.audit_check(template, channel, caller, &check, facts.now)?;
+        Ok(LicenceCheck { audit_id: Some(audit_id), ..check })
+    }
+
+    /// Keeps the answer to a check: a refusal before it is given.
+    fn audit_check(
+        &self,
+        template: &TemplateKey,
+        channel: Option<Channel>,
+        caller: &Caller,
+        check: &LicenceCheck,
+        now: Timestamp,
+    ) -> Result<AuditId, Failure> {
+        let (tenant_id, template_id) = (&template.tenant_id, Some(&template.template_id));
+        let owner = template.user_id.clone().map(Owner::User);
+        let subject = owner.as_ref().map(Subject::from);
+        let (reason, policy_tag) = (check.reason_code.as_str(), check.policy_tag.as_ref());
+        let mut details = Map::new();
+        details.insert("channel".to_owned(), channel.map(Channel::as_str).into());
+        details.insert("check".to_owned(), Engine::told(check));
+        if check.is_authorized {
+            let (kind, reason_code) = (AuditKind::LicenceCheck, Some(reason));
+            let asked = Asked { kind, tenant_id, subject, template_id, caller, policy_tag, reason_code, details };
+            let record = self.answered(asked, owner.as_ref(), now);
+            let audit_id = record.audit_id;
+            self.record_later(record);
+            return Ok(audit_id);
+        }
+        let refused = Refused { tenant_id, subject, template_id, reason, caller, policy_tag, details };
+        let record = refused.record(self.new_op_id(tenant_id, owner.as_ref(), now), now);
+        let audit_id = record.audit_id;
+        self.refuse(record)?;
+        Ok(audit_id)
     }
 
     /// A licence as it stands now: what is agreed, what was used, and whether it may be.

@@ -23,8 +23,10 @@ mod licences;
 mod members;
 mod pause;
 mod preview;
+mod questions;
 mod reads;
 mod record;
+mod refusals;
 mod slot;
 mod spent;
 mod stats;
@@ -32,6 +34,8 @@ mod sweep;
 mod tasks;
 mod ticket;
 mod trace;
+mod trail;
+mod verify_audit;
 mod watch;
 
 use std::fmt;
@@ -104,8 +108,10 @@ struct Inner {
 }
 
 impl Inner {
+    /// The lane first: what it refuses is the trailing writer's to keep.
     fn close(&self) {
         self.lane.close();
+        self.lane.bench.trail.close();
         if self.lane.check_process().is_ok() {
             self.lane.bench.watch.close();
         }
@@ -262,8 +268,8 @@ impl Engine {
         ticket.wait_all()
     }
 
-    /// Takes no more commands, and returns once those that it took are answered, and those who wait for events are told. Also what
-    /// dropping the last clone does.
+    /// Takes no more commands, and returns once those that it took are answered, those who wait for events are told, and the audit is
+    /// written. Also what dropping the last clone does.
     pub fn close(&self) {
         self.inner.close();
     }

@@ -1,6 +1,7 @@
 //! What a command would do.
 
 use super::job::late;
+use super::refusals::{Outbox, Refusals};
 use super::{Engine, typed};
 use crate::changes::Looks;
 use crate::command::{Operate, Request};
@@ -9,7 +10,7 @@ use crate::facts::Needs;
 
 impl Engine {
     /// Decides a command as it would be decided now, and commits nothing: the receipt, or the denial, that it would be
-    /// answered with. The ids in it are of no use: the command gets others when it is executed.
+    /// answered with. The ids in it are of no use: the command gets others when it is executed, and nothing is kept in the audit.
     ///
     /// It locks nothing and waits for no writer. Whoever executes the command later may find the books changed.
     ///
@@ -35,6 +36,8 @@ impl Engine {
             return Err(late().into());
         }
         let mut facts = self.facts_of(&prepared)?;
-        typed::<B>(&prepared.decide(&mut facts, Looks::of(&Needs::default(), false), &mut Vec::new())?)
+        let refusals = Refusals::default();
+        let mut outbox = Outbox::new(&refusals, false);
+        typed::<B>(&prepared.decide(&mut facts, Looks::of(&Needs::default(), false), &mut outbox, true)?)
     }
 }

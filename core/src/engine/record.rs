@@ -39,7 +39,7 @@ impl Engine {
     /// let engine = Engine::in_memory();
     /// let charge = |amount: &str| Context::tenant("acme").unwrap().request(Charge::new(Owner::Pool, amount.parse().unwrap()));
     /// let recording = engine.recording_of(charge("4"))?;
-    /// assert!(matches!(recording.decide(), Decision::Denied(denial) if denial.name() == "insufficient_balance"));
+    /// assert!(matches!(recording.decide(), Decision::Denied(denial, _) if denial.name() == "insufficient_balance"));
     /// assert!(engine.recording_of(charge("-4")).is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -100,7 +100,7 @@ fn is_of(decision: &Decision, answer: &Result<Receipt, Failure>) -> bool {
             (op_id(decided), decided.entries(), decided.idempotent_replay)
                 == (op_id(answered), answered.entries(), answered.idempotent_replay)
         }
-        (Decision::Denied(denial) | Decision::Remembered(_, denial), Err(Failure::Denied(answered))) => *denial == **answered,
+        (Decision::Denied(denial, _) | Decision::Remembered(_, denial, _), Err(Failure::Denied(answered))) => *denial == **answered,
         (Decision::Contradiction(what), Err(Failure::Failed(Error::Corrupt(answered)))) => what == answered,
         _ => false,
     }

@@ -64,6 +64,10 @@ pub struct EngineStats {
     pub queued_bytes: u64,
     /// Microseconds that the clock was behind the last booking of an account, at the most.
     pub clock_skew_max_micros: u64,
+    /// Records of the audit that wait for the trailing writer now.
+    pub audit_waiting: u64,
+    /// Records of the audit that were lost: there was no room for them, or the store did not take them.
+    pub audit_lost: u64,
 }
 
 /// How commands ended. Each counts once; a group that was not accepted counts once, as the command that was to blame.
@@ -111,6 +115,7 @@ impl Engine {
         let lane = &self.inner.lane;
         let depth = lane.depth();
         let work = &lane.bench.work;
+        let trail = lane.bench.trail.depth();
         EngineStats {
             commands: self.inner.commands.read(),
             staged: self.inner.staged.read(),
@@ -123,6 +128,8 @@ impl Engine {
             queued_max: depth.most_commands,
             queued_bytes: depth.bytes,
             clock_skew_max_micros: work.skew_max_micros.load(Relaxed),
+            audit_waiting: trail.waiting,
+            audit_lost: trail.lost,
         }
     }
 }

@@ -42,6 +42,11 @@ pub(super) fn retry(failed: &StoreError) {
     debug!(target: TARGET, why, "retry");
 }
 
+/// Records of the audit were lost.
+pub(super) fn audit_lost() {
+    warn!(target: TARGET, "audit records lost");
+}
+
 /// A command is answered with an error. What its message says stays with the caller.
 pub(super) fn failed(command: &Span, failure: &Error) {
     match failure {

@@ -11,7 +11,7 @@ use super::hash::ChainHash;
 use crate::amount::Amount;
 use crate::credit::named_enum;
 use crate::credit::{GrantTerms, HoldTerms, LowBalance, RuleTerms};
-use crate::id::{AppId, GrantId, HoldId, LedgerId, OpId, Operator, PriceBasis, RuleId, TaskId, TemplateId, UserId};
+use crate::id::{AppId, AuditId, GrantId, HoldId, LedgerId, OpId, Operator, PriceBasis, RuleId, TaskId, TemplateId, UserId};
 use crate::owner::AccountKey;
 use crate::time::Timestamp;
 
@@ -90,6 +90,9 @@ pub enum Terms {
     Price {
         /// The version.
         price_basis: PriceBasis,
+        /// The quote that it was made by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quote_id: Option<AuditId>,
     },
     /// A hold ends, or goes on (`frozen`), with this.
     HoldState {

@@ -43,6 +43,8 @@ pub struct VerifyReport {
     /// Of all entries, the newest, which no checkpoint that was found again covers: whoever can write the books could have
     /// rewritten these with all their hashes.
     pub uncovered_entries: u64,
+    /// Records of the audit read.
+    pub audit_records: u64,
     /// Where the books part from the ledger; empty when they agree.
     pub faults: Vec<Fault>,
 }
@@ -104,6 +106,8 @@ super::super::credit::named_enum! {
         CheckpointDiffers = "checkpoint_differs",
         /// A task says something else than what was booked about it.
         WrongTask = "wrong_task",
+        /// A record of the audit is not what it was, or is not there, or is not told of.
+        WrongAudit = "wrong_audit",
     }
 }
 

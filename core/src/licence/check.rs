@@ -10,7 +10,7 @@ use crate::credit::{TenantPolicy, Work, named_enum};
 use crate::decide::Case;
 use crate::denial::{Denial, DenialKind};
 use crate::facts::Facts;
-use crate::id::{LicenceId, PolicyTag, TemplateId, UserId};
+use crate::id::{AuditId, LicenceId, PolicyTag, TemplateId, UserId};
 use crate::ledger::posting::Posting;
 use crate::time::Timestamp;
 
@@ -51,6 +51,8 @@ pub struct LicenceCheck {
     pub requirements: Vec<String>,
     /// The licence that counts.
     pub licence_id: Option<LicenceId>,
+    /// The record of the audit. None where no engine has answered.
+    pub audit_id: Option<AuditId>,
 }
 
 /// What is left of a licence after a command, and how often the user has used it.
@@ -97,6 +99,7 @@ pub fn check_licence(
             policy_tag: None,
             requirements: vec![LICENSE.to_owned()],
             licence_id: None,
+            audit_id: None,
         },
     })
 }
@@ -109,20 +112,25 @@ pub(crate) struct Licensed {
     pub(crate) policy_tag: Option<PolicyTag>,
 }
 
-/// The licence for work with a template, if the tenant requires one.
+/// The licence for work with a template, if the tenant requires one. The label of compliance is the licence's, else this one.
 ///
 /// # Errors
 /// `template_not_found`; the denial of who has no licence; `authorization_missing`, `daily_quota_exceeded`,
 /// `quota_exceeded`.
-pub(crate) fn for_work(case: &Case<'_>, posting: &Posting<'_>, work: &Work<'_>) -> Result<Licensed, Denial> {
+pub(crate) fn for_work(
+    case: &Case<'_>,
+    posting: &Posting<'_>,
+    work: &Work<'_>,
+    policy_tag: Option<&PolicyTag>,
+) -> Result<Licensed, Denial> {
     let Some(template_id) = work.template_id.filter(|_| case.policy.licence_required) else {
-        return Ok(Licensed { key: None, policy_tag: work.policy_tag.cloned() });
+        return Ok(Licensed { key: None, policy_tag: policy_tag.cloned() });
     };
     template_exists(case.policy, template_id)?;
     let template = TemplateKey::of_work(&work.account, template_id, work.user_id);
     let found = best(&posting.licences, case.policy, &template, None, case.now());
-    let found = found.ok_or_else(|| unlicensed(work.without_licence, template_id, work.policy_tag))?;
-    let policy_tag = found.licence.terms.policy_tag.as_ref().or(work.policy_tag).cloned();
+    let found = found.ok_or_else(|| unlicensed(work.without_licence, template_id, policy_tag))?;
+    let policy_tag = found.licence.terms.policy_tag.as_ref().or(policy_tag).cloned();
     match found.reason {
         ReasonCode::Valid => Ok(Licensed { key: Some(found.key.clone()), policy_tag }),
         _ => Err(found.refusal(template_id, case.now()).tagged(policy_tag)),
@@ -238,6 +246,7 @@ impl<'a> Found<'a> {
             policy_tag: self.licence.terms.policy_tag.clone(),
             requirements: self.requirements(),
             licence_id: Some(self.key.licence_id.clone()),
+            audit_id: None,
         }
     }
 

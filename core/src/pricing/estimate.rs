@@ -14,7 +14,7 @@ use super::rounding::Rounding;
 use crate::amount::Amount;
 use crate::credit::named_enum;
 use crate::denial::{Denial, DenialKind};
-use crate::id::{AppId, ExtraName, ModelId, PolicyTag, PriceBasis, Scene, TemplateId, Unit, UsageUnit};
+use crate::id::{AppId, AuditId, ExtraName, ModelId, PolicyTag, PriceBasis, Scene, TemplateId, Unit, UsageUnit};
 
 named_enum! {
     @words
@@ -116,6 +116,8 @@ pub struct FundedEstimate {
     pub balance_after: Amount,
     /// What is missing for the selected cost; 0 when nothing is.
     pub suggest_topup: Amount,
+    /// The record of the audit: a hold or charge can name it if it is a quote's. None where no engine has answered.
+    pub audit_id: Option<AuditId>,
 }
 
 impl Estimate {
@@ -145,7 +147,7 @@ impl Estimate {
         // What costs nothing can be had whatever is owed.
         let is_short = left.is_negative() && !self.selected_cost.is_zero();
         let missing = if is_short { left.checked_neg().ok_or_else(out_of_range)? } else { Amount::ZERO };
-        Ok(FundedEstimate { estimate: self, current_balance: available, balance_after, suggest_topup: missing })
+        Ok(FundedEstimate { estimate: self, current_balance: available, balance_after, suggest_topup: missing, audit_id: None })
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::book::{Priority, Resolution};
 use super::document::{Fields, Node, Path, Reader};
 use super::extra::ExtraAsked;
@@ -115,6 +117,30 @@ impl EstimateRequest {
             (None, Some(request)) => Ok(request),
             (None, None) => Err(Denial::new(DenialKind::PayloadInvalid, "the request cannot be read")),
         }
+    }
+
+    /// The request as JSON: what [`EstimateRequest::from_json`] reads.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        // An amount reads as a number; as text it would be the name of an option.
+        let number = |amount: Amount| serde_json::from_str(&amount.to_string()).unwrap_or(Value::Null);
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Option<Value>| fields.extend(value.map(|value| (name.to_owned(), value)));
+        put("template_id", self.template_id.as_ref().map(|id| id.as_str().into()));
+        put("scene", self.scene.as_ref().map(|id| id.as_str().into()));
+        put("model", self.model.as_ref().map(|id| id.as_str().into()));
+        put("app_id", self.app_id.as_ref().map(|id| id.as_str().into()));
+        put("usage_unit", self.usage_unit.as_ref().map(|id| id.as_str().into()));
+        put("usage", self.usage.as_ref().map(|usage| serde_json::to_value(usage).unwrap_or_default()));
+        put("quantity", Some(number(self.quantity)));
+        put("resolution", Some(self.resolution.as_str().into()));
+        put("priority", Some(self.priority.as_str().into()));
+        let extras = self.extras.iter().map(|(name, asked)| match asked {
+            ExtraAsked::Quantity(quantity) => (name.as_str().to_owned(), number(*quantity)),
+            ExtraAsked::Option(option) => (name.as_str().to_owned(), (&**option).into()),
+        });
+        put("extras", (!self.extras.is_empty()).then(|| extras.collect::<Map<_, _>>().into()));
+        Value::Object(fields)
     }
 
     /// Asks for the default model, or another, without saying more.

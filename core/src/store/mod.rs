@@ -8,11 +8,14 @@ pub mod sqlite;
 
 use std::sync::Arc;
 
+use crate::audit::{AuditPage, AuditQuery, AuditRecord};
 use crate::changes::Changes;
 use crate::credit::{Grant, Hold, Member, Rule};
 use crate::event::{Consumer, EventCursor};
 use crate::facts::{AccountFacts, Facts, Needs, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LicenceId, OpId, OrganizationId, RuleId, TaskId, TemplateId, TenantId, UserId};
+use crate::id::{
+    AuditId, GrantId, HoldId, IdempotencyKey, LicenceId, OpId, OrganizationId, RuleId, TaskId, TemplateId, TenantId, UserId,
+};
 use crate::ledger::{AccountHead, Entry, EntryPage, EntryQuery, PageOrder, StoredOperation};
 use crate::owner::AccountKey;
 use crate::time::{Clock, Timestamp};
@@ -50,6 +53,8 @@ pub trait Batch {
 /// 9. **Forgetting** removes the stored answer and the denial of an operation for good, and nothing else: it reads as
 ///    [`crate::ledger::Operation::is_forgotten`] from then on.
 /// 10. **Consumers.** Where a consumer stands never goes back, and is durable when it is answered.
+/// 11. **Audit.** A record has one name in its tenant: a batch that writes one whose name is taken fails as
+///     [`StoreErrorKind::Conflict`]. Nothing is ever written before a place that [`Query::Audit`] handed out.
 pub trait Store: Send + Sync {
     /// Locks the anchors, loads the facts, has the batch decided, writes its changes, commits.
     ///
@@ -75,6 +80,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`]. Trying again does no harm, whatever the error says.
     fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError>;
+
+    /// Writes these records of the audit, all or none: for what is no part of a batch. One whose name is in the tenant already is
+    /// passed over, or, if it is a refusal, raises the count of that one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError>;
 
     /// The store in a SQLite file that this one is, or hands its calls to: whose file a transaction of the host is compared with
     /// before commands join it. None otherwise.
@@ -167,6 +179,24 @@ pub enum Query {
     LastPosition,
     /// Where a consumer of events stands; `None` if it never acknowledged anything.
     Consumer(Consumer),
+    /// A page of the audit: its records, and the operations.
+    Audit(AuditQuery),
+    /// Those of these records of the audit that exist, in any order.
+    AuditRecords(TenantId, Vec<AuditId>),
+    /// Records of the audit of all tenants after this number, in the order of writing, each with its number.
+    AuditAfter {
+        /// After this number; 0 for the first.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Operations of all tenants after this position that tell compliance something, in the order of the feed.
+    Alerts {
+        /// After this position; 0 for the first.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
     /// Of each account of all tenants after this one, in their order, the last entry whose operation stands at this position of
     /// the feed or before it. Accounts without one are left out, so a page is full or the last.
     HeadsAt {
@@ -206,6 +236,10 @@ pub enum Answer {
     Feed(Vec<Arc<StoredOperation>>),
     LastPosition(u64),
     Consumer(Option<EventCursor>),
+    Audit(AuditPage),
+    AuditRecords(Vec<Arc<AuditRecord>>),
+    AuditAfter(Vec<(u64, Arc<AuditRecord>)>),
+    Alerts(Vec<Arc<StoredOperation>>),
     HeadsAt(Vec<AccountHead>),
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastrand::Rng;
 
+use crate::audit::{AuditKind, AuditRecord};
 use crate::changes::Changes;
 use crate::event::{Consumer, EventCursor};
 use crate::facts::{Facts, Needs};
@@ -192,6 +193,22 @@ impl Store for FaultStore {
         match self.next() {
             None => self.inner.query(query),
             Some((_, kind)) => Err(StoreError::new(kind, "a fault before the answer")),
+        }
+    }
+
+    /// Quotes fail as batches do. What a trailing writer records comes from a thread of its own, so these calls have no number.
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        if !records.iter().any(|record| record.kind == AuditKind::Quote) {
+            return self.inner.record(records);
+        }
+        match self.next() {
+            None => self.inner.record(records),
+            Some((When::Before | When::Inside, kind)) => Err(StoreError::new(kind, "a fault before anything was recorded")),
+            Some((When::After | When::Late, kind)) => {
+                self.inner.record(records)?;
+                let lost = StoreError::new(kind, "a fault after it was recorded; the reply was lost");
+                Err(StoreError { may_have_applied: true, ..lost })
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! expiries, late commits and ids of others are frequent.
 
 mod policies;
+mod quotes;
 mod tasks;
 
 use std::str::FromStr;
@@ -23,6 +24,8 @@ use crate::id::{
 use crate::licence::Channel;
 use crate::owner::Owner;
 use crate::{Amount, Body, Command, Context, Receipt, Timestamp};
+
+pub use quotes::quotes;
 
 /// When sequences begin: 2026-01-01T00:00:00Z.
 pub const START: i64 = 1_767_225_600_000_000;
@@ -496,7 +499,13 @@ impl Generator {
             task_id: task_id.clone(),
         };
         self.made.extend(task_id.is_some().then(|| Spot { kind: Kind::Task, ..spot.clone() }));
-        self.made.push(spot);
+        self.made.push(spot.clone());
+        if let Some((audit_id, owner, amount, template_id)) = self.quote(&spot.tenant_id) {
+            self.made.pop();
+            self.made.push(Spot { payer: Some(owner.clone()), unit: None, ..spot.clone() });
+            let (audit_id, user_id, task_id) = (Some(audit_id), spot.user_id, spot.task_id);
+            return Body::Hold(PlaceHold { audit_id, user_id, task_id, template_id, ..PlaceHold::new(owner, amount) });
+        }
         Body::Hold(PlaceHold {
             payer,
             unit,
@@ -548,7 +557,13 @@ impl Generator {
             unit: unit.clone(),
             task_id: task_id.clone(),
         };
-        self.made.push(spot);
+        self.made.push(spot.clone());
+        if let Some((audit_id, owner, amount, template_id)) = self.quote(&spot.tenant_id) {
+            self.made.pop();
+            self.made.push(Spot { payer: Some(owner.clone()), unit: None, ..spot.clone() });
+            let (audit_id, user_id, task_id) = (Some(audit_id), spot.user_id, spot.task_id);
+            return Body::Charge(Charge { audit_id, user_id, task_id, template_id, ..Charge::new(owner, amount) });
+        }
         let (app_id, template_id) = (self.app(), self.template());
         Body::Charge(Charge { payer, unit, task_id, app_id, template_id, ..Charge::by_policy(user_id, self.amount(10)) })
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use drawdown::audit::AuditRecord;
 use drawdown::changes::Changes;
 use drawdown::event::{Consumer, EventCursor};
 use drawdown::facts::{Facts, Needs};
@@ -153,6 +154,10 @@ impl Store for Scripted {
             Query::Operations(..) if take_one(&self.blind_lookups) => Ok(Answer::Operations(Vec::new())),
             _ => self.inner.query(query),
         }
+    }
+
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        self.inner.record(records)
     }
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use drawdown::audit::AuditRecord;
 use drawdown::changes::Changes;
 use drawdown::event::{Consumer, EventCursor};
 use drawdown::facts::{Facts, Needs};
@@ -52,6 +53,10 @@ impl Store for Doors {
         self.door().query(query)
     }
 
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        self.door().record(records)
+    }
+
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         self.door().forget(tenant_id, op_ids)
     }
@@ -92,6 +97,10 @@ impl Store for Slow {
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
         self.inner.query(query)
+    }
+
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        self.inner.record(records)
     }
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use drawdown::facts::Totals;
-use drawdown::ledger::{ChainHash, Entry, EntryKind, StoredOperation};
+use drawdown::ledger::{ChainHash, Entry, EntryKind, OperationKind, StoredOperation};
 use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::soundness;
 use drawdown::{AccountKey, Amount, IdempotencyKey, OpId, TenantId, Timestamp};
@@ -20,6 +20,8 @@ pub(super) struct Ledger {
     pub(super) operations: Vec<Arc<StoredOperation>>,
     places: HashMap<OpId, usize>,
     keys: HashSet<(TenantId, IdempotencyKey)>,
+    /// The refusals that compliance was told of.
+    told: HashSet<(TenantId, String)>,
     pages: HashMap<AccountKey, Page>,
 }
 
@@ -45,7 +47,7 @@ struct Sums {
 }
 
 impl Ledger {
-    /// Reads on in the feed; answers what is new.
+    /// Reads on in the feed; answers what is new that commands asked for. What compliance is told nobody asked for.
     pub(super) fn read_on(&mut self, books: &dyn Store) -> Result<Vec<Arc<StoredOperation>>, String> {
         let mut new = Vec::new();
         loop {
@@ -55,7 +57,7 @@ impl Ledger {
                 self.take(stored)?;
             }
             let is_last = page.len() < PAGE;
-            new.extend(page);
+            new.extend(page.into_iter().filter(|stored| stored.operation.kind != OperationKind::Alert));
             if is_last {
                 return Ok(new);
             }
@@ -131,6 +133,12 @@ impl Ledger {
             && !self.keys.insert((operation.tenant_id.clone(), key.clone()))
         {
             return Err(format!("the key {key} of {} took effect twice", operation.tenant_id));
+        }
+        for alert in &operation.alerts {
+            let refusal = alert.details["audit_id"].to_string();
+            if !self.told.insert((operation.tenant_id.clone(), refusal.clone())) {
+                return Err(format!("compliance was told twice of {refusal}"));
+            }
         }
         same("entries of the operation", stored.entries.len(), usize::try_from(operation.entry_count).unwrap_or(usize::MAX))?;
         for entry in &stored.entries {

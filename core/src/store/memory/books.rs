@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::audit::AuditRecord;
 use crate::credit::{Grant, Hold, Member, Rule};
 use crate::event::{Consumer, EventCursor};
 use crate::facts::{Account, SubjectRow, Task};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, OpId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{Entry, StoredOperation};
 use crate::licence::{Licence, LicenceKey, LicenceUse, TemplateKey};
 use crate::map::Map;
@@ -47,6 +48,9 @@ pub(super) struct Books {
     pub(super) consumers: Map<Consumer, EventCursor>,
     /// Indexes in `operations` of those that book in no account.
     pub(super) by_subject: Map<(TenantId, Subject), Vec<usize>>,
+    /// Records of the audit in the order of writing, each with the last position by then.
+    pub(super) audit: Vec<(u64, Arc<AuditRecord>)>,
+    pub(super) by_audit_id: Map<(TenantId, AuditId), usize>,
     /// Accounts in which something becomes due.
     pub(super) due: BTreeSet<(Timestamp, Arc<AccountKey>)>,
 }

@@ -34,6 +34,7 @@ impl Books {
         self.load_members(needs.members.iter().cloned(), &mut facts);
         self.load_licences(needs, &mut facts);
         needs.risk.iter().for_each(|key| self.load_risk(key, &mut facts));
+        self.load_quotes(needs, &mut facts)?;
         let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(key).map(|row| (key, row))).collect();
         let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
         let anchors = anchors.chain(facts.subjects.values().map(|row| row.last_at));

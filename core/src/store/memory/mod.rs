@@ -1,5 +1,6 @@
 //! The books in memory: for tests, for trying things out, and as the reference that other stores are compared with.
 
+mod audit;
 mod books;
 mod load;
 mod read;
@@ -9,6 +10,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::books::Books;
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::audit::AuditRecord;
 use crate::event::{Consumer, EventCursor};
 use crate::id::{OpId, TenantId};
 
@@ -59,6 +61,12 @@ impl Store for MemoryStore {
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
         self.read()?.answer(query)
+    }
+
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write()?.record(records);
+        Ok(())
     }
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {

@@ -53,6 +53,18 @@ impl Books {
             Query::Feed { tenant_id, after, limit } => Answer::Feed(self.feed(tenant_id.as_ref(), *after, *limit)),
             Query::LastPosition => Answer::LastPosition(u64::try_from(self.operations.len()).unwrap_or(u64::MAX)),
             Query::Consumer(consumer) => Answer::Consumer(self.consumers.get(consumer).copied()),
+            Query::Audit(query) => Answer::Audit(self.audit_page(query)),
+            Query::AuditRecords(tenant_id, ids) => {
+                let found = ids.iter().filter_map(|audit_id| self.audit_record(tenant_id, *audit_id));
+                Answer::AuditRecords(found.cloned().collect())
+            }
+            Query::AuditAfter { after, limit } => Answer::AuditAfter(self.audit_after(*after, *limit)),
+            Query::Alerts { after, limit } => {
+                let start = usize::try_from(*after).unwrap_or(usize::MAX);
+                let alerts =
+                    self.operations.iter().enumerate().skip(start).filter(|(_, stored)| !stored.operation.alerts.is_empty());
+                Answer::Alerts(alerts.take(*limit).filter_map(|(index, _)| self.placed(index)).collect())
+            }
             Query::HeadsAt { position, after, limit } => Answer::HeadsAt(self.heads_at(*position, after.as_ref(), *limit)),
         })
     }

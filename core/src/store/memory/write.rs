@@ -8,7 +8,7 @@ use crate::changes::{Changes, Erased, erase_grant, erase_hold, erase_rule};
 use crate::credit::{Grant, Hold, HoldState, Rule};
 use crate::event::{Consumer, EventCursor};
 use crate::facts::Account;
-use crate::id::{GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, OpId, RuleId, TenantId};
 use crate::ledger::StoredOperation;
 use crate::licence::{LicenceRows, TemplateKey};
 use crate::map::{Map, Set};
@@ -24,6 +24,7 @@ struct Ahead<'a> {
     grants: Set<GrantId>,
     holds: Set<HoldId>,
     rules: Set<RuleId>,
+    audit: Set<(&'a TenantId, AuditId)>,
 }
 
 impl<'a> Ahead<'a> {
@@ -50,6 +51,7 @@ impl Books {
                 self.check_account(changes, account, &ahead)?;
             }
             self.check_rows(changes, &mut ahead)?;
+            self.check_audit(changes, &mut ahead)?;
             // Nothing comes after the last.
             if after < batch.len() {
                 ahead.add(changes);
@@ -90,6 +92,16 @@ impl Books {
         let standing = &account.standing;
         if [standing.credit_limit, standing.debt.owed, standing.debt.held].iter().any(|amount| amount.is_negative()) {
             return Err(corrupt(format!("the credit limit or the debt of `{}` is below zero", account.key)));
+        }
+        Ok(())
+    }
+
+    fn check_audit<'a>(&self, changes: &'a Changes, ahead: &mut Ahead<'a>) -> Result<(), StoreError> {
+        for record in &changes.audit {
+            let taken = self.audit_record(&record.tenant_id, record.audit_id).is_some();
+            if taken || !ahead.audit.insert((&record.tenant_id, record.audit_id)) {
+                return Err(StoreError::new(StoreErrorKind::Conflict, format!("the record `{}` exists", record.audit_id)));
+            }
         }
         Ok(())
     }
@@ -174,10 +186,10 @@ impl Books {
             }
         }
         self.erase(&changes.erased);
-        if !recorded {
-            return;
+        if recorded {
+            self.append(changes.stored);
         }
-        self.append(changes.stored);
+        changes.audit.into_iter().for_each(|record| self.append_audit(record));
     }
 
     /// Erases text, and the copies of it.

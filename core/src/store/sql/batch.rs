@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::audit;
 use super::codec;
 use super::remembered::Remembered;
 use super::statements as sql;
@@ -15,7 +16,7 @@ use super::{Row, Rows, Statement, Value, corrupt, count, params};
 use super::{licences, risk};
 use crate::changes::Changes;
 use crate::facts::{AccountFacts, Facts, LicenceFacts, MAX_ERASED, Needs, batch_now, holders, licences_of_holds, risk_of_holds};
-use crate::id::{GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
+use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::StoredOperation;
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::map::{Map, Set};
@@ -104,6 +105,7 @@ enum Lookup {
     DueUses(LicenceKey),
     Risk(RiskKey),
     DueRiskUses(RiskKey),
+    Quote(TenantId, AuditId),
     LastPosition,
     LastAccount,
 }
@@ -161,6 +163,7 @@ impl BatchMachine {
         needs.licences.iter().for_each(|licence| machine.ask(Lookup::Licence(licence.clone())));
         needs.templates.iter().for_each(|template| machine.ask(Lookup::Template(template.clone())));
         needs.risk.iter().for_each(|key| machine.ask(Lookup::Risk(key.clone())));
+        needs.quotes.iter().for_each(|(tenant, quote)| machine.ask(Lookup::Quote(tenant.clone(), *quote)));
         machine
     }
 
@@ -384,6 +387,7 @@ impl BatchMachine {
             Lookup::DueUses(key) => licences::due_uses(key, self.facts.now),
             Lookup::Risk(key) => risk::by_key(key),
             Lookup::DueRiskUses(key) => risk::due_uses(key, self.facts.now),
+            Lookup::Quote(tenant, quote) => audit::by_name(tenant, *quote),
             Lookup::LastPosition => Statement::new(sql::LAST_POSITION, Vec::new()),
             Lookup::LastAccount => Statement::new(sql::LAST_ACCOUNT, Vec::new()),
         };
@@ -535,6 +539,10 @@ impl BatchMachine {
             Lookup::DueRiskUses(key) => {
                 let known = self.facts.risk.get_mut(&key).ok_or_else(|| corrupt("a count vanished while it was read"))?;
                 known.due = rows.iter().map(risk::reserved).collect::<Result<_, _>>()?;
+            }
+            Lookup::Quote(_, audit_id) => {
+                let quote = rows.first().map(audit::quote).transpose()?.flatten();
+                self.facts.quotes.extend(quote.map(|quote| (audit_id, quote)));
             }
             Lookup::LastPosition => {
                 self.remembered.last_position = Some(codec::single("operations", "position", rows)?.unwrap_or(0));

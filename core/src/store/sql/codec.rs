@@ -12,8 +12,8 @@ use crate::credit::{
 };
 use crate::facts::{Account, ChargeFact, SubjectRow, Task, Totals};
 use crate::id::{
-    Actor, AppId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, OpId, Operator, PolicyTag, PriceBasis, RequestId, RuleId,
-    Scene, TaskId, TemplateId, TenantId, UserId,
+    Actor, AppId, AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, OpId, Operator, PolicyTag, PriceBasis, RequestId,
+    RuleId, Scene, TaskId, TemplateId, TenantId, UserId,
 };
 use crate::ledger::{AccountHead, ChainHash, Draw, Entry, EntryKind, EntryText, Operation, OperationKind};
 use crate::owner::{AccountKey, MemberKey, Subject};
@@ -109,7 +109,7 @@ pub(super) fn account_name(row: Row<'_>) -> Result<AccountKey, StoreError> {
     columns.account_key().map(Arc::unwrap_or_clone)
 }
 
-fn hash(columns: &mut Columns<'_>, column: &str) -> Result<ChainHash, StoreError> {
+pub(super) fn hash(columns: &mut Columns<'_>, column: &str) -> Result<ChainHash, StoreError> {
     let bytes = columns.bytes(column)?;
     bytes.try_into().map(ChainHash).map_err(|_| columns.unreadable(column))
 }
@@ -181,6 +181,7 @@ pub(super) fn hold(row: Row<'_>) -> Result<(Arc<AccountKey>, Hold), StoreError> 
         policy_tag: columns.optional_id("policy_tag", PolicyTag::new)?,
         licence_id: columns.optional_id("licence_id", LicenceId::new)?,
         counted_for: columns.optional_word("counted_for", Spender::from_name)?,
+        quote_id: columns.optional_uuid("quote_id")?.map(AuditId::from_uuid),
         over_capture,
         late_commit,
         created_at,
@@ -593,6 +594,7 @@ pub(super) fn hold_terms_params(account_id: i64, terms: &HoldTerms) -> Vec<Value
         terms.policy_tag.as_ref().map(PolicyTag::as_str),
         terms.licence_id.as_ref().map(LicenceId::as_str),
         terms.counted_for.map(Spender::as_str),
+        terms.quote_id.map(AuditId::uuid),
     ]
 }
 

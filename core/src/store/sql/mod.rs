@@ -3,6 +3,7 @@
 //! A batch is a state machine (`BatchMachine`) that hands out statements and takes their rows back; a question is
 //! answered over a `Source` of rows. A driver of about a page runs the statements.
 
+mod audit;
 mod batch;
 mod codec;
 mod consumers;
@@ -16,6 +17,7 @@ mod rows;
 mod statements;
 mod write;
 
+pub(crate) use audit::record;
 pub(crate) use batch::{BatchMachine, Step};
 pub(crate) use consumers::{acknowledge, consumer};
 pub(crate) use query::answer;

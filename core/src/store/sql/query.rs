@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::audit;
 use super::batch::{BatchMachine, Step, entries_of, stored};
 use super::remembered::Remembered;
 use super::statements as sql;
@@ -91,6 +92,10 @@ pub(crate) fn answer(source: &mut dyn Source, query: &Query) -> Result<Answer, S
             Answer::LastPosition(u64::try_from(last).map_err(|_| corrupt("an operation stands at a position below 0"))?)
         }
         Query::Consumer(key) => Answer::Consumer(consumers::consumer(source, key)?),
+        Query::Audit(query) => Answer::Audit(audit::page(source, query)?),
+        Query::AuditRecords(tenant, ids) => Answer::AuditRecords(audit::named(source, tenant, ids)?),
+        Query::AuditAfter { after, limit } => Answer::AuditAfter(audit::after(source, *after, *limit)?),
+        Query::Alerts { after, limit } => Answer::Alerts(operations(source, sql::ALERTS, vec![count(*after), rows_limit(*limit)])?),
         Query::HeadsAt { position, after, limit } => Answer::HeadsAt(heads_at(source, *position, after.clone(), *limit)?),
     })
 }

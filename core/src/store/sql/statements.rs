@@ -118,7 +118,7 @@ macro_rules! hold {
             account_key!(),
             ", h.hold_id, h.state, h.amount, h.captured, h.created_at, h.expires_at, ",
             "h.over_capture, h.late_commit, h.draw, h.task_id, h.template_id, h.app_id, h.user_id, h.scene, h.price_basis, ",
-            "h.policy_tag, h.licence_id, h.counted_for FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
+            "h.policy_tag, h.licence_id, h.counted_for, h.quote_id FROM holds h CROSS JOIN accounts a ON a.account_id = h.account_id ",
             $rest
         )
     };
@@ -203,6 +203,27 @@ macro_rules! licence {
     };
 }
 
+macro_rules! audit {
+    ($rest:literal) => {
+        concat!(
+            "SELECT audit_row, position, audit_id, tenant_id, kind, subject, template_id, actor, request_id, policy_tag, outcome, ",
+            "reason_code, created_at, op_id, count, details, hash FROM audit ",
+            $rest
+        )
+    };
+}
+
+macro_rules! insert_audit {
+    ($rest:literal) => {
+        concat!(
+            "INSERT INTO audit (audit_id, tenant_id, kind, subject, template_id, actor, request_id, policy_tag, outcome, ",
+            "reason_code, created_at, op_id, count, details, hash, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ",
+            "?11, ?12, ?13, ?14, ?15, coalesce((SELECT max(position) FROM operations), 0))",
+            $rest
+        )
+    };
+}
+
 statements! {
     ACCOUNT = account!("WHERE a.tenant_id = ?1 AND a.owner_kind = ?2 AND a.owner_id = ?3 AND a.unit = ?4");
     ACCOUNTS_AFTER = account_names!(
@@ -267,6 +288,16 @@ statements! {
                   WHERE tenant_id = ?1 AND spender = ?2 AND app_id = ?3 AND unit = ?4";
     DUE_RISK_USES = "SELECT hold_id, used, count, made_at, expires_at FROM risk_uses \
                      WHERE tenant_id = ?1 AND spender = ?2 AND app_id = ?3 AND unit = ?4 AND expires_at <= ?5";
+    AUDIT = audit!("WHERE audit_id = ?1 AND tenant_id = ?2");
+    AUDIT_ASC = audit!("WHERE tenant_id = ?1 AND (position, audit_row) > (?2, ?3) ORDER BY position, audit_row LIMIT ?4");
+    AUDIT_DESC =
+        audit!("WHERE tenant_id = ?1 AND (position, audit_row) < (?2, ?3) ORDER BY position DESC, audit_row DESC LIMIT ?4");
+    AUDIT_AFTER = audit!("WHERE audit_row > ?1 ORDER BY audit_row LIMIT ?2");
+    AUDIT_INSERT = insert_audit!("");
+    // Whatever is written again stays as it is; only refusals add up.
+    AUDIT_RECORD = insert_audit!(
+        " ON CONFLICT (audit_id, tenant_id) DO UPDATE SET count = count + excluded.count WHERE excluded.kind = 'refusal'"
+    );
 
     OPERATION = operation!("WHERE o.tenant_id = ?1 AND o.op_id = ?2");
     OPERATION_BY_KEY = operation!("WHERE o.tenant_id = ?1 AND o.idempotency_key = ?2");
@@ -274,6 +305,8 @@ statements! {
     OPERATION_AT = operation!("WHERE o.position = ?1");
     FEED = operation!("WHERE o.position > ?1 ORDER BY o.position LIMIT ?2");
     FEED_OF_TENANT = operation!("WHERE o.tenant_id = ?2 AND o.position > ?1 ORDER BY o.position LIMIT ?3");
+    OPERATIONS_DESC = operation!("WHERE o.tenant_id = ?2 AND o.position < ?1 ORDER BY o.position DESC LIMIT ?3");
+    ALERTS = operation!("WHERE o.alerts IS NOT NULL AND o.position > ?1 ORDER BY o.position LIMIT ?2");
     LAST_POSITION = "SELECT max(position) FROM operations";
     CONSUMER = "SELECT position, ordinal FROM consumers WHERE tenant_id = ?1 AND name = ?2";
 
@@ -373,7 +406,7 @@ statements! {
     HOLD_INSERT =
         "INSERT INTO holds (hold_id, state, expires_at, draw, captured, account_id, amount, created_at, over_capture, \
          late_commit, task_id, template_id, app_id, user_id, scene, price_basis, policy_tag, licence_id, \
-         counted_for) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+         counted_for, quote_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
     HOLD_UPDATE = "UPDATE holds SET state = ?2, expires_at = ?3, draw = ?4, captured = ?5 WHERE hold_id = ?1";
     RULE_INSERT =
         "INSERT INTO rules (rule_id, state, next, next_at, account_id, terms, reason, metadata) \

@@ -3,8 +3,9 @@
 use std::hash::Hash;
 
 use super::statements as sql;
-use super::{Sql, Statement, Value, codec, corrupt, count, licences, params, risk};
+use super::{Sql, Statement, Value, audit, codec, corrupt, count, licences, params, risk};
 use crate::amount::Amount;
+use crate::audit::AuditRecord;
 use crate::changes::{Changes, Erased};
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
 use crate::facts::{Account, SubjectRow, Task};
@@ -69,6 +70,7 @@ pub(super) struct Writes<'a> {
     licence_users: Latest<&'a (LicenceKey, UserId), u64>,
     risk: Latest<&'a RiskKey, &'a RiskCount>,
     risk_uses: Latest<HoldId, &'a (RiskKey, Option<RiskUse>)>,
+    audit: Vec<&'a AuditRecord>,
     /// Run last: what is erased may have been written in this batch.
     erased: Vec<Statement<'a>>,
 }
@@ -163,6 +165,7 @@ impl<'a> Writes<'a> {
             licence_users: Latest::new(),
             risk: Latest::new(),
             risk_uses: Latest::new(),
+            audit: Vec::new(),
             erased: Vec::new(),
         }
     }
@@ -194,6 +197,7 @@ impl<'a> Writes<'a> {
         }
         self.add_licences(changes);
         self.add_risk(changes);
+        self.audit.extend(&changes.audit);
         Ok(())
     }
 
@@ -300,6 +304,8 @@ impl<'a> Writes<'a> {
                 statements.push(risk::write_use(hold_id, key, reserved.as_ref()));
             }
         }
+        // Behind the operations, after which they stand.
+        statements.extend(self.audit.into_iter().map(audit::insert));
         statements.extend(self.erased);
         Ok(statements)
     }

@@ -22,6 +22,7 @@ use rusqlite::Connection;
 
 use super::sql::{self, BatchMachine, Remembered, Step};
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use crate::audit::AuditRecord;
 use crate::event::{Consumer, EventCursor};
 use crate::id::{OpId, TenantId};
 use open::OpenedFile;
@@ -200,6 +201,11 @@ impl Store for SqliteStore {
         };
         self.write(advance, |position| stands = position)?;
         stands.ok_or_else(|| sql::corrupt("a consumer that was written is not there"))
+    }
+
+    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let statements: Vec<sql::Statement<'_>> = records.iter().map(sql::record).collect();
+        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {

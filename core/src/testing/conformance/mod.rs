@@ -10,6 +10,7 @@
 #![expect(missing_docs, reason = "the name of a case is its law")]
 
 pub mod atomic;
+pub mod audit;
 pub mod clock;
 mod desk;
 pub mod events;
@@ -183,6 +184,15 @@ macro_rules! store_conformance {
                 a_filtered_page_goes_on_after_its_cursor,
                 an_empty_scope_has_an_empty_page,
                 nothing_comes_after_an_entry_that_is_not_there,
+            }
+            audit {
+                a_record_reads_as_it_was_written,
+                a_record_with_a_taken_name_adds_to_a_refusal_alone,
+                a_batch_with_a_taken_name_leaves_nothing,
+                a_quote_comes_as_it_was_written,
+                records_and_operations_come_in_the_order_of_writing,
+                every_condition_of_a_question_about_the_audit_holds,
+                all_records_and_all_alerts_are_found,
             }
             past {
                 the_last_entry_booked_by_then_is_found,

@@ -1,12 +1,14 @@
 //! Law 7: nothing crosses the border of a tenant, and what is not found is absent.
 
 use super::Subject;
+use super::audit::{full, name};
 use super::desk::{
     Desk, account, account_of, blocked, id, licence, licence_key, member, member_key, needs_account, risk_count, risk_key, second,
     tenant, units,
 };
+use crate::audit::AuditKind;
 use crate::facts::{Facts, Needs};
-use crate::id::{GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, RuleId, TaskId, TenantId};
 use crate::ledger::{EntryQuery, EntryScope, OperationKind, PageOrder};
 use crate::licence::{LicenceKey, TemplateKey};
 use crate::owner::{AccountKey, MemberKey, Owner, Subject as Who};
@@ -21,6 +23,7 @@ struct Own {
     charge: LedgerId,
     task: TaskId,
     rule: RuleId,
+    quote: AuditId,
 }
 
 fn book_everything(desk: &Desk) -> Own {
@@ -40,7 +43,9 @@ fn book_everything(desk: &Desk) -> Own {
     let grant = booked.new_grants[0].id;
     let hold = desk.hold(&key, grant, 1, 60, Some(&task));
     let rule = desk.book(&key, OperationKind::Recur, |draft| draft.rule(second(60))).new_rules[0].id;
-    Own { grant, hold, charge: desk.charge(&key, grant, 2, Some(&task)), task, rule }
+    let quote = full(AuditKind::Quote, name());
+    desk.store.record(std::slice::from_ref(&quote)).unwrap();
+    Own { quote: quote.audit_id, grant, hold, charge: desk.charge(&key, grant, 2, Some(&task)), task, rule }
 }
 
 /// Every handle, as another tenant would name it.
@@ -61,6 +66,7 @@ fn all_needs(tenant_id: &TenantId, own: &Own) -> Needs {
         licences: vec![LicenceKey::new(tenant_id.clone(), id("l"))],
         templates: vec![TemplateKey::new(tenant_id.clone(), id("a"), Some(id("u")))],
         risk: vec![RiskKey { tenant_id: tenant_id.clone(), ..risk_key("a") }],
+        quotes: vec![(tenant_id.clone(), own.quote)],
     }
 }
 
@@ -80,6 +86,7 @@ fn assert_nothing(facts: &Facts) {
     assert!(facts.template_licences.values().all(Vec::is_empty), "{:?}", facts.template_licences);
     assert!(facts.licence_users.is_empty(), "{:?}", facts.licence_users);
     assert!(facts.risk.is_empty(), "{:?}", facts.risk);
+    assert!(facts.quotes.is_empty(), "{:?}", facts.quotes);
 }
 
 pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
@@ -91,6 +98,7 @@ pub fn a_foreign_handle_loads_nothing(subject: &Subject) {
     assert_eq!((found.texts.len(), found.subjects.len(), found.members.len()), (1, 2, 1));
     assert_eq!((found.licences.len(), found.template_licences.len(), found.licence_users.len()), (1, 1, 1));
     assert_eq!(found.risk.len(), 1);
+    assert_eq!(found.quotes.len(), 1);
     assert_nothing(&desk.facts(all_needs(&id("t2"), &own)));
 }
 
@@ -151,6 +159,7 @@ pub fn an_unknown_handle_loads_nothing(subject: &Subject) {
             RiskKey::of_work(&AccountKey { unit: id("UC"), ..account("a") }, None, Some(&id("app"))),
             RiskKey::of_requests(&account("a"), None),
         ],
+        quotes: vec![(tenant(), AuditId::derive(unknown, 0))],
     };
     assert_nothing(&desk.facts(needs));
 }

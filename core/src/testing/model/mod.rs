@@ -14,10 +14,11 @@ mod tasks;
 
 pub use tasks::Deed;
 
+use crate::audit::{AuditRecord, Quote};
 use crate::command::PlaceHold;
 use crate::credit::{Band, GrantType, HoldState, LowBalance, Payer, Policies, Scope};
 use crate::denial::DenialKind::{self, *};
-use crate::id::{GrantId, HoldId, LedgerId, TaskId, TemplateId, TenantId, Unit, UserId};
+use crate::id::{AuditId, GrantId, HoldId, LedgerId, TaskId, TemplateId, TenantId, Unit, UserId};
 use crate::ledger::{EntryKind, Terms};
 use crate::owner::{AccountKey, Owner};
 use crate::task::TaskStatus;
@@ -156,6 +157,7 @@ pub struct Model {
     permits: Vec<licences::Permit>,
     tallies: Vec<risk::Tally>,
     answers: Vec<(Command, Answer)>,
+    quotes: Vec<(AuditId, Quote)>,
     /// What the command that is decided expects.
     expected: Option<u64>,
     /// The user is known to mean it.
@@ -173,6 +175,13 @@ impl Model {
     #[must_use]
     pub fn new(policies: Policies) -> Model {
         Model { policies, ..Model::default() }
+    }
+
+    /// The same, where these records of the audit were written before.
+    #[must_use]
+    pub fn quoted(self, records: &[AuditRecord]) -> Model {
+        let quotes = records.iter().filter_map(|record| Some((record.audit_id, Quote::of(record)?))).collect();
+        Model { quotes, ..self }
     }
 
     /// Decides a command, and books it if it is accepted. `clock`: what the engine's clock says.

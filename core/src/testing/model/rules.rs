@@ -8,7 +8,7 @@ use crate::command::{
 use crate::credit::{ExpiredRefund, GrantType, HoldState, LateCommit, OverCapture, Scope};
 use crate::credit::{MAX_DRAW_GRANTS, MAX_OPEN_GRANTS, MAX_OPEN_HOLDS, MAX_TASK_CHARGES};
 use crate::denial::DenialKind::{self, *};
-use crate::id::{AppId, TaskId, TemplateId, TenantId};
+use crate::id::{AppId, AuditId, PriceBasis, TaskId, TemplateId, TenantId};
 use crate::task::TaskStatus;
 
 impl Model {
@@ -187,6 +187,9 @@ impl Model {
         };
         if self.freezes.iter().any(blocks) {
             return Err(PreDeductAlreadyProcessed);
+        }
+        if let Some(id) = ask.audit_id {
+            self.is_as_quoted(purse, now, id, ask.amount.micros(), (&ask.template_id, &ask.app_id, &ask.price_basis))?;
         }
         let permit = self.permit_for(purse, ask.template_id.as_ref(), ask.user_id.as_ref(), now, AuthorizationNotFound)?;
         let (user, app, amount) = (ask.user_id.as_ref(), ask.app_id.as_ref(), ask.amount.micros());
@@ -390,6 +393,9 @@ impl Model {
     pub(super) fn charge(&mut self, purse: usize, now: i64, ask: &Charge) -> Result<Effects, DenialKind> {
         let tenant = self.purses[purse].key.tenant_id.clone();
         let (user, app) = (ask.user_id.as_ref(), ask.app_id.as_ref());
+        if let Some(id) = ask.audit_id {
+            self.is_as_quoted(purse, now, id, ask.amount.micros(), (&ask.template_id, &ask.app_id, &ask.price_basis))?;
+        }
         let permit = self.permit_for(purse, ask.template_id.as_ref(), user, now, AuthorizationMissing)?;
         let told = self.may_risk(purse, user, app, ask.amount.micros(), now)?;
         self.count_use(&tenant, ask.task_id.as_ref())?;
@@ -403,6 +409,27 @@ impl Model {
         self.spend(purse, user, app, None, now, (amount, 1), told);
         self.count_request(purse, user, now);
         Ok(Effects { change: Some(-amount), draw: Some(lines), told, ..Effects::default() })
+    }
+
+    /// What is named is a quote of this very work, and young enough.
+    fn is_as_quoted(
+        &self,
+        purse: usize,
+        now: i64,
+        id: AuditId,
+        amount: i64,
+        (template, app, basis): (&Option<TemplateId>, &Option<AppId>, &Option<PriceBasis>),
+    ) -> Result<(), DenialKind> {
+        let key = &self.purses[purse].key;
+        let known = self.quotes.iter().find(|(known, quote)| *known == id && quote.account.tenant_id == key.tenant_id);
+        let Some((_, quote)) = known else { return Err(PayloadInvalid) };
+        let validity = i64::from(self.policies.of(&key.tenant_id).quote_validity_seconds) * MICROS;
+        let is_same = *quote.account == *key
+            && quote.selected_cost.micros() == amount
+            && (template.is_none() || quote.template_id.is_none() || *template == quote.template_id)
+            && (app.is_none() || quote.app_id.is_none() || *app == quote.app_id)
+            && basis.as_ref().is_none_or(|basis| *basis == quote.price_basis);
+        if is_same && now - quote.created_at.micros() < validity { Ok(()) } else { Err(PayloadInvalid) }
     }
 
     /// A task has at most so many charges and captures.

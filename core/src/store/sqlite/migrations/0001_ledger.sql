@@ -36,6 +36,7 @@ CREATE UNIQUE INDEX operations_op_id ON operations (op_id);
 CREATE INDEX operations_tenant ON operations (tenant_id); -- in the order of the feed
 CREATE INDEX operations_subject ON operations (tenant_id, subject) WHERE subject IS NOT NULL; -- likewise
 CREATE UNIQUE INDEX operations_idempotency_key ON operations (idempotency_key, tenant_id) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX operations_alerts ON operations (position) WHERE alerts IS NOT NULL;
 
 -- One row a line of the ledger. `entry_row` ascends in the order of booking.
 CREATE TABLE entries (
@@ -145,7 +146,8 @@ CREATE TABLE holds (
     price_basis  TEXT,
     policy_tag   TEXT,
     licence_id   TEXT,
-    counted_for  TEXT  -- NULL: no risk controls count it
+    counted_for  TEXT, -- NULL: no risk controls count it
+    quote_id     BLOB  -- the quote that it was made by
 ) STRICT;
 CREATE INDEX holds_frozen ON holds (account_id, expires_at) WHERE state = 'frozen';
 
@@ -282,6 +284,28 @@ CREATE TABLE risk_uses (
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX risk_uses_due ON risk_uses (tenant_id, spender, app_id, unit, expires_at);
+-- What was asked or refused, and is no operation. Rows are never changed, except the count of a refusal.
+CREATE TABLE audit (
+    audit_row   INTEGER PRIMARY KEY, -- ascends in the order of writing
+    audit_id    BLOB    NOT NULL,
+    tenant_id   TEXT    NOT NULL,
+    position    INTEGER NOT NULL,    -- the last operation when it was written
+    kind        TEXT    NOT NULL,
+    subject     TEXT,
+    template_id TEXT,
+    actor       TEXT,
+    request_id  TEXT,
+    policy_tag  TEXT,
+    outcome     TEXT    NOT NULL,
+    reason_code TEXT,
+    created_at  INTEGER NOT NULL,
+    op_id       BLOB,                -- the operation that tells compliance
+    count       INTEGER NOT NULL CHECK (count > 0),
+    details     TEXT    NOT NULL,    -- JSON
+    hash        BLOB    NOT NULL     -- of all above but position and count
+) STRICT;
+CREATE UNIQUE INDEX audit_name ON audit (audit_id, tenant_id);
+CREATE INDEX audit_tenant ON audit (tenant_id, position); -- in the order of writing
 
 -- Before 1970 a time is negative: its second is the one before it, and the rest is counted from there.
 CREATE VIEW ledger AS
