@@ -73,7 +73,7 @@ fn a_field_that_is_missing_is_named() {
 fn a_field_that_is_not_known_is_refused() {
     for command in commands() {
         let mut with = command.clone();
-        with["verified"] = true.into();
+        with["trusted"] = true.into();
         let (denial, _) = refused(&with);
         assert_eq!(denial, "payload_invalid", "{with}");
     }

@@ -146,3 +146,25 @@ fn verified_is_of_the_context() {
     let denial = Command::from_json(&charge(r#", "verified": "yes""#)).unwrap_err();
     assert_eq!((denial.name(), &denial.details()["field"]), ("payload_invalid", &json!("verified")));
 }
+
+#[test]
+fn who_has_no_controls_loads_nothing_for_them() {
+    let loaded = |risk: Value, command: &str| {
+        let policy = TenantPolicy { risk: serde_json::from_value(risk).unwrap(), ..TenantPolicy::default() };
+        let json = format!(r#"{{"command": "{command}", "tenant_id": "acme", "payer": "user:u1", "amount": 1, "app_id": "x"}}"#);
+        Command::from_json(&json).unwrap().needs(&policy).risk.len()
+    };
+    for (risk, of_charge, of_hold) in [
+        (json!({}), 0, 0),
+        (json!({"default": {}}), 0, 0),
+        (json!({"default": {"single_cap": 1, "deny_list": ["a"], "allow_list": ["b"]}}), 0, 0),
+        (json!({"apps": {"y": {"daily_cap": 1}}}), 0, 0),
+        (json!({"default": {"daily_cap": 1}, "apps": {"x": {}}}), 0, 0),
+        (json!({"requests": {"estimates_per_minute": 1, "checks_per_minute": 1}}), 0, 0),
+        (json!({"requests": {"charges_per_minute": 1}}), 1, 0),
+        (json!({"default": {"daily_cap": 1}}), 1, 1),
+        (json!({"apps": {"x": {"anomaly_threshold": 1}}, "requests": {"charges_per_minute": 1}}), 2, 1),
+    ] {
+        assert_eq!((loaded(risk.clone(), "charge"), loaded(risk.clone(), "hold")), (of_charge, of_hold), "{risk}");
+    }
+}

@@ -122,6 +122,7 @@ fn other(column: &str) -> String {
             return format!("CASE WHEN {column} IS NULL THEN {made} ELSE {blob} END");
         }
         "band" => "CASE band WHEN 'low' THEN 'normal' ELSE 'low' END",
+        "counted_for" => "CASE counted_for WHEN 'user' THEN 'owner' ELSE 'user' END",
         "last_at" => "last_at - 1",
         "effective_at" => "coalesce(effective_at, 1) - 1",
         "expires_at" | "hold_due_at" | "due_at" => return format!("coalesce({column}, 1) + 1000000"),

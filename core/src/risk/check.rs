@@ -49,7 +49,7 @@ pub(crate) fn refuse_requests(case: &Case<'_>, command: &Charge) -> Result<(), D
     let rule = RequestLimits::rule(allowed);
     let known = case.facts.risk.get(&RiskKey::of_requests(&account, user_id));
     let arrival = known.and_then(|known| known.count.arrival(&rule));
-    rule.rate().fits(arrival, 1, case.now()).map_err(|full| {
+    rule.bucket().fits(arrival, 1, case.now()).map_err(|full| {
         let message = format!("`{}` charges were accepted lately, and {allowed} are allowed in a minute", full.taken);
         Denial::new(DenialKind::ChargeRateLimited, message)
             .with("limit", "charges_per_minute")
@@ -239,7 +239,7 @@ impl Asked<'_> {
 
     fn too_fast(&self, rule: &Velocity) -> Option<Excess> {
         let asked = rule.quantity(self.amount, 1);
-        let full = rule.rate().fits(self.counted.arrival(rule), asked, self.case.now()).err()?;
+        let full = rule.bucket().fits(self.counted.arrival(rule), asked, self.case.now()).err()?;
         Some(Excess {
             cap: "velocity",
             used: rule.shown(full.taken),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::gcra::Rate;
+use super::gcra::Bucket;
 use super::{MAX_VELOCITY_RULES, MAX_WINDOW_SECONDS};
 use crate::amount::Amount;
 use crate::id::UserId;
@@ -68,9 +68,9 @@ impl Velocity {
         Velocity { max_units: Some(max_units), max_count: None, window_seconds }
     }
 
-    pub(super) fn rate(&self) -> Rate {
+    pub(super) fn bucket(&self) -> Bucket {
         let units = self.max_units.map(micros);
-        Rate::new(units.or(self.max_count).unwrap_or(1), self.window_seconds)
+        Bucket::new(units.or(self.max_count).unwrap_or(1), self.window_seconds)
     }
 
     /// What of this work the rule counts.

@@ -237,7 +237,7 @@ impl<'a> RiskUses<'a> {
         self.change(key, now, |row| {
             row.add(used, count);
             let taken = |rule: Velocity| {
-                let arrival = rule.rate().take(row.arrival(&rule), rule.quantity(used, count), now);
+                let arrival = rule.bucket().take(row.arrival(&rule), rule.quantity(used, count), now);
                 VelocityUse { rule, arrival }
             };
             row.velocity = rules.into_iter().map(taken).collect();

@@ -21,7 +21,7 @@ pub struct Arrival {
 
 /// How much a bucket holds, and how long it drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rate {
+pub(crate) struct Bucket {
     most: i128,
     window_micros: i128,
 }
@@ -35,10 +35,10 @@ pub(crate) struct Full {
     pub(crate) retry_at: Option<Timestamp>,
 }
 
-impl Rate {
+impl Bucket {
     /// So much, greater than 0, within so many seconds, greater than 0.
-    pub(crate) fn new(most: u64, window_seconds: u32) -> Rate {
-        Rate { most: i128::from(most.max(1)), window_micros: i128::from(window_seconds.max(1)) * 1_000_000 }
+    pub(crate) fn new(most: u64, window_seconds: u32) -> Bucket {
+        Bucket { most: i128::from(most.max(1)), window_micros: i128::from(window_seconds.max(1)) * 1_000_000 }
     }
 
     /// Whether so much fits now. Nothing always does.
@@ -94,40 +94,40 @@ mod tests {
 
     #[test]
     fn exactly_what_fits_is_let_in_although_it_does_not_divide() {
-        let rate = Rate::new(3, 10);
+        let bucket = Bucket::new(3, 10);
         let mut arrival = None;
         for _ in 0..3 {
-            rate.fits(arrival, 1, at(0)).unwrap();
-            arrival = Some(rate.take(arrival, 1, at(0)));
+            bucket.fits(arrival, 1, at(0)).unwrap();
+            arrival = Some(bucket.take(arrival, 1, at(0)));
         }
         assert_eq!(arrival, Some(Arrival { at: at(10_000_000), rest: 0 }));
         // A third of ten seconds, up to the next microsecond.
-        assert_eq!(rate.fits(arrival, 1, at(0)), Err(Full { taken: 3, retry_at: Some(at(3_333_334)) }));
-        assert!(rate.fits(arrival, 1, at(3_333_333)).is_err());
-        assert!(rate.fits(arrival, 1, at(3_333_334)).is_ok());
+        assert_eq!(bucket.fits(arrival, 1, at(0)), Err(Full { taken: 3, retry_at: Some(at(3_333_334)) }));
+        assert!(bucket.fits(arrival, 1, at(3_333_333)).is_err());
+        assert!(bucket.fits(arrival, 1, at(3_333_334)).is_ok());
     }
 
     #[test]
     fn what_is_more_than_the_bucket_never_fits() {
-        let rate = Rate::new(5, 60);
-        assert_eq!(rate.fits(None, 6, at(0)), Err(Full { taken: 0, retry_at: None }));
-        assert!(rate.fits(None, 5, at(0)).is_ok());
+        let bucket = Bucket::new(5, 60);
+        assert_eq!(bucket.fits(None, 6, at(0)), Err(Full { taken: 0, retry_at: None }));
+        assert!(bucket.fits(None, 5, at(0)).is_ok());
     }
 
     #[test]
     fn nothing_fits_into_a_bucket_that_runs_over() {
-        let rate = Rate::new(5, 60);
-        let arrival = Some(rate.take(None, 50, at(0)));
-        assert!(rate.fits(arrival, 0, at(0)).is_ok());
-        assert_eq!(rate.fits(arrival, 1, at(0)), Err(Full { taken: 50, retry_at: Some(at(552_000_000)) }));
+        let bucket = Bucket::new(5, 60);
+        let arrival = Some(bucket.take(None, 50, at(0)));
+        assert!(bucket.fits(arrival, 0, at(0)).is_ok());
+        assert_eq!(bucket.fits(arrival, 1, at(0)), Err(Full { taken: 50, retry_at: Some(at(552_000_000)) }));
     }
 
     #[test]
     fn the_largest_numbers_do_not_overflow() {
-        let rate = Rate::new(u64::MAX, u32::MAX);
-        let arrival = rate.take(Some(Arrival { at: Timestamp::MAX, rest: u64::MAX - 1 }), u64::MAX, Timestamp::MAX);
+        let bucket = Bucket::new(u64::MAX, u32::MAX);
+        let arrival = bucket.take(Some(Arrival { at: Timestamp::MAX, rest: u64::MAX - 1 }), u64::MAX, Timestamp::MAX);
         assert_eq!(arrival.at, Timestamp::MAX);
-        assert!(rate.fits(Some(arrival), u64::MAX, at(0)).is_err());
+        assert!(bucket.fits(Some(arrival), u64::MAX, at(0)).is_err());
     }
 
     /// Against the law itself: in every span of time from one thing taken to another, what was taken is at most what the bucket holds
@@ -137,20 +137,20 @@ mod tests {
         for seed in 0..300 {
             let mut random = fastrand::Rng::with_seed(seed);
             let (most, window) = (random.u64(1..20), random.u32(1..30));
-            let rate = Rate::new(most, window);
+            let bucket = Bucket::new(most, window);
             let (mut now, mut arrival, mut taken) = (0_i64, None, Vec::new());
             for _ in 0..200 {
                 now += random.i64(0..4_000_000) * i64::from(random.bool());
                 let quantity = random.u64(0..=most);
-                match rate.fits(arrival, quantity, at(now)) {
+                match bucket.fits(arrival, quantity, at(now)) {
                     Ok(()) => {
-                        arrival = Some(rate.take(arrival, quantity, at(now)));
+                        arrival = Some(bucket.take(arrival, quantity, at(now)));
                         taken.push((now, quantity));
                     }
                     Err(full) => {
                         let retry_at = full.retry_at.unwrap();
-                        assert!(rate.fits(arrival, quantity, retry_at.plus_micros(-1).unwrap()).is_err());
-                        assert!(rate.fits(arrival, quantity, retry_at).is_ok());
+                        assert!(bucket.fits(arrival, quantity, retry_at.plus_micros(-1).unwrap()).is_err());
+                        assert!(bucket.fits(arrival, quantity, retry_at).is_ok());
                     }
                 }
             }

@@ -43,7 +43,7 @@ impl Meter {
     /// `estimate_rate_limited`, and when a retry is taken.
     pub(crate) fn take(&self, allowed: Option<u64>, tenant_id: &TenantId, spender: &Owner, now: Timestamp) -> Result<(), Denial> {
         let Some(allowed) = allowed else { return Ok(()) };
-        let rate = RequestLimits::rule(allowed).rate();
+        let bucket = RequestLimits::rule(allowed).bucket();
         let who = (tenant_id.clone(), spender.clone());
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.turn(now);
@@ -51,9 +51,9 @@ impl Meter {
         let latest = now.plus_seconds(60).unwrap_or(now);
         let arrival =
             generations.arrival(&who).map(|arrival| if arrival.at < latest { arrival } else { Arrival { at: latest, rest: 0 } });
-        match rate.fits(arrival, 1, now) {
+        match bucket.fits(arrival, 1, now) {
             Ok(()) => {
-                let arrival = rate.take(arrival, 1, now);
+                let arrival = bucket.take(arrival, 1, now);
                 generations.present.insert(who, arrival);
                 Ok(())
             }

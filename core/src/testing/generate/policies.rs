@@ -31,8 +31,7 @@ pub fn policies() -> Policies {
         ..RiskControls::default()
     };
     let loose = RiskControls { daily_cap: Some(cap), allow_list: user_ids(&["u2"]), ..RiskControls::default() };
-    let requests = RequestLimits { charges_per_minute: Some(2), ..RequestLimits::default() };
-    let (risk, risk_of_globex) = risk_policies(strict, loose, requests);
+    let (risk, risk_of_globex) = risk_policies(strict, loose);
     let globex = TenantPolicy {
         payer: Payer::Tenant,
         consumption_order: order,
@@ -50,13 +49,14 @@ pub fn policies() -> Policies {
     Policies::new(default).tenant(tenant_id, globex)
 }
 
-/// The controls of an app in one tenant; in the other those of every app, and a limit on charges.
+/// The controls of an app in one tenant, in the other those of every app; and limits on charges.
 #[expect(clippy::expect_used, reason = "the controls are constants")]
-fn risk_policies(strict: RiskControls, loose: RiskControls, requests: RequestLimits) -> (RiskPolicy, RiskPolicy) {
+fn risk_policies(strict: RiskControls, loose: RiskControls) -> (RiskPolicy, RiskPolicy) {
     let app_id = AppId::new("x").expect("the word is an id");
-    let of_app = RiskPolicy::default().app(app_id, strict).expect("the controls are valid");
-    let of_all = RiskPolicy::new(loose).and_then(|policy| policy.requests(requests)).expect("the controls are valid");
-    (of_app, of_all)
+    let limit = |count| RequestLimits { charges_per_minute: Some(count), ..RequestLimits::default() };
+    let of_app = RiskPolicy::default().app(app_id, strict).and_then(|policy| policy.requests(limit(2)));
+    let of_all = RiskPolicy::new(loose).and_then(|policy| policy.requests(limit(1)));
+    (of_app.expect("the controls are valid"), of_all.expect("the controls are valid"))
 }
 
 fn user_ids(words: &[&str]) -> BTreeSet<UserId> {
