@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use drawdown::audit::{AuditFilter, AuditKind, AuditOutcome, AuditPage, AuditQuery, AuditRecord, Audited};
+use drawdown::event::{Consumer, EventCursor};
 use drawdown::ledger::{AlertRule, OperationKind, PageOrder, StoredOperation};
 use drawdown::pricing::{EstimateRequest, PriceBook, PriceBooks};
 use drawdown::store::memory::MemoryStore;
@@ -387,6 +388,10 @@ impl Store for Stuck {
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         self.0.forget(tenant_id, op_ids)
+    }
+
+    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
+        self.0.acknowledge(consumer, cursor)
     }
 }
 
