@@ -37,7 +37,7 @@ impl Spread {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Spread::Hot => "one hot account",
             Spread::Even => "1,000 accounts",

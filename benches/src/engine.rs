@@ -32,16 +32,25 @@ pub(crate) struct Charging {
     sent: u64,
     context: Context,
     name: String,
+    asking: Asking,
 }
+
+/// Makes the command of a charge: whose it is, by which name, the how many-th, of which account.
+pub(crate) type Asking = fn(&Context, &str, u64, u64) -> Outcome<Command>;
 
 impl Charging {
     pub(crate) fn new(engine: Engine, name: &str, sending: Sending, spread: Spread) -> Outcome<Charging> {
-        Ok(Charging { engine, sending, spread, sent: 0, context: Context::tenant(TENANT)?, name: name.to_owned() })
+        Ok(Charging { engine, sending, spread, sent: 0, context: Context::tenant(TENANT)?, name: name.to_owned(), asking: charge })
+    }
+
+    /// The same, with other charges.
+    pub(crate) fn asking(self, asking: Asking) -> Charging {
+        Charging { asking, ..self }
     }
 
     fn next(&mut self) -> Outcome<Command> {
         self.sent += 1;
-        charge(&self.context, &self.name, self.sent, self.spread.account(self.sent))
+        (self.asking)(&self.context, &self.name, self.sent, self.spread.account(self.sent))
     }
 }
 

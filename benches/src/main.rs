@@ -15,6 +15,7 @@ mod grants;
 mod probe;
 mod pure;
 mod rivals;
+mod rules;
 mod size;
 mod table;
 mod work;
@@ -93,6 +94,7 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
     contender::rows(folder.path(), time, &mut table)?;
     pure::rows(time, &mut table)?;
     grants::rows(folder.path(), time, &mut table)?;
+    rules::rows(folder.path(), time, &mut table)?;
     size::rows(folder.path(), arguments.entries, &mut table)?;
     rivals::rows(folder.path(), time, &mut table)?;
     let after = probe::syncs_per_second(folder.path(), time.min(Duration::from_secs(1)))?;

@@ -46,7 +46,7 @@ impl Desk {
 
     fn engine(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> Engine {
         let policy = TenantPolicy { licence_required: true, ..TenantPolicy::default() };
-        let yaml = "{version: 1, effective_at: 2025-01-01T00:00:00Z, unit: credit, templates: {poster: {base: 10, policy_tag: t}}}";
+        let yaml = "{version: 1, effective_at: 2025-01-01T00:00:00Z, unit: credit, templates: {poster: {base: 10, policy_tag: t}}, scenes: {film: 10}}";
         let prices = PriceBooks::new([PriceBook::from_yaml(yaml).unwrap()]).unwrap();
         let builder = Engine::builder().store(Arc::clone(store)).clock(clock.clone()).policies(Policies::new(policy));
         builder.prices(prices).build().unwrap()
@@ -272,6 +272,7 @@ fn a_refused_check_is_kept_before_it_is_answered() {
 fn estimates_and_quotes_are_kept() {
     each(|desk| {
         let account = acme().account(user(), "credit").unwrap();
+        desk.engine.execute(acme().request(SetLicence::new("lic-1", "poster", "ops").unwrap())).unwrap();
         let request = EstimateRequest { template_id: Some(id("poster")), ..EstimateRequest::default() };
         let caller = Caller { actor: Some(id("alice")), ..Caller::default() };
         let quote = desk.engine.quote(&account, &request, &caller).unwrap();
@@ -293,7 +294,7 @@ fn what_was_asked_is_written_without_being_asked_for() {
     let path = folder.path().join("books.db");
     let desk = Desk::over(Arc::new(SqliteStore::open(&path).unwrap()));
     let account = acme().account(user(), "credit").unwrap();
-    let request = EstimateRequest { template_id: Some(id("poster")), ..EstimateRequest::default() };
+    let request = EstimateRequest { scene: Some(id("film")), ..EstimateRequest::default() };
     desk.engine.estimate(&account, &request).unwrap();
     let arrives = (0..500).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
@@ -348,7 +349,7 @@ fn a_fault_loses_no_refusal() {
 #[test]
 fn a_quote_that_is_not_kept_is_not_answered() {
     let account = acme().account(user(), "credit").unwrap();
-    let request = EstimateRequest { template_id: Some(id("poster")), ..EstimateRequest::default() };
+    let request = EstimateRequest { scene: Some(id("film")), ..EstimateRequest::default() };
     let quote = |when, kind| {
         // The first call reads the account.
         let store = FaultStore::planned(Arc::new(MemoryStore::new()), [Fault { call: 2, when, kind }]);
@@ -400,7 +401,7 @@ fn what_finds_no_room_is_counted_and_nobody_waits() {
     let store = Arc::new(Stuck(MemoryStore::new(), Mutex::new(true), Condvar::new()));
     let desk = Desk::over(store.clone());
     let account = acme().account(user(), "credit").unwrap();
-    let request = EstimateRequest { template_id: Some(id("poster")), ..EstimateRequest::default() };
+    let request = EstimateRequest { scene: Some(id("film")), ..EstimateRequest::default() };
     let asked: u64 = 9_000;
     for _ in 0..asked {
         desk.engine.estimate(&account, &request).unwrap();
@@ -453,7 +454,7 @@ fn a_changed_audit_is_found() {
     let desk = Desk::over(Arc::new(SqliteStore::open(&path).unwrap()));
     desk.grant("100");
     let account = acme().account(user(), "credit").unwrap();
-    let request = EstimateRequest { template_id: Some(id("poster")), ..EstimateRequest::default() };
+    let request = EstimateRequest { scene: Some(id("film")), ..EstimateRequest::default() };
     let caller = Caller { actor: Some(id("alice")), request_id: Some(id("r")), session_id: None };
     let quote = desk.engine.quote(&account, &request, &caller).unwrap();
     desk.engine.estimate_for(&account, &request, &caller).unwrap();

@@ -26,6 +26,7 @@ const CHECKS: &[(&str, &[&str])] = &[
             "task_not_found",
             "batch_not_found",
             "config_not_found",
+            "cursor_expired",
             "pre_deduct_already_processed",
             "hold_exceeded",
             "grant_duplicate",

@@ -54,6 +54,8 @@ fn shown(event: &Event) -> String {
             format!("{} {}{frozen} = {}{kept}", credits.operation, credits.change, credits.balance_after)
         }
         EventData::Balance(balance) => format!("{} {}", event.kind, balance.balance_after),
+        EventData::Alert(alert) => format!("{} {}", event.kind, alert.rule),
+        EventData::Task(step) => format!("{} {} {}", event.kind, step.task_id, step.credits_delta),
         other => panic!("{other:?}"),
     }
 }
@@ -108,6 +110,33 @@ fn an_operation_tells_once_what_it_did_to_its_account() {
                 "balance.recovered 8",
             ],
         ),
+        (
+            "a task",
+            "grant 10; hold 4 task_id=t as=h; advance_task; capture h 3",
+            &[
+                "grant 10 = 10",
+                "hold -4/4 = 6/4",
+                "task.accepted t -4",
+                "task.running t 0",
+                "capture 1/-4 = 7",
+                "task.completed t 1",
+            ],
+        ),
+        (
+            "a task that failed",
+            "grant 10; hold 4 task_id=t; fail_task",
+            &["grant 10 = 10", "hold -4/4 = 6/4", "task.accepted t -4", "fail_task 4/-4 = 10", "task.failed t 4"],
+        ),
+        (
+            "one whose time is over, by whatever books it",
+            "grant 10; hold 4 task_id=t expire_in=60; wait 60; charge 1",
+            &["grant 10 = 10", "hold -4/4 = 6/4", "task.accepted t -4", "charge 3/-4 = 9", "task.failed t 4"],
+        ),
+        (
+            "the first refusal of a minute",
+            "grant 1; block target=user:u1 as=b; try charge 1; try charge 1; wait 60; try charge 1",
+            &["grant 1 = 1", "compliance.alert refusal", "compliance.alert refusal"],
+        ),
         ("low at once", "grant 1; WARN", &["grant 1 = 1", "set_low_balance 0 = 1", "balance.low 1"]),
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -126,7 +155,19 @@ fn an_event_says_whom_and_what_it_is_about() {
     let bank =
         bank("grant 10; hold 4 task_id=t1 user_id=u7 expire_in=60 as=h; wait 60; charge 3 task_id=t2 user_id=u8 reason=paid");
     let events = told(&bank.engine, &acme());
-    let charge = serde_json::to_value(&events[2]).unwrap();
+    let charge = events.iter().position(|event| event.ts == "2026-01-01T00:01:00Z".parse().unwrap()).unwrap();
+    let charge = &events[charge];
+    let failed = events.last().unwrap();
+    let EventData::Task(step) = &failed.data else { panic!("{failed:?}") };
+    assert_eq!((failed.kind, step.credits_delta.to_string()), (EventKind::TaskFailed, "4".to_owned()));
+    let about = &failed.subject;
+    assert_eq!(
+        (about.user_id.as_ref().unwrap().as_str(), about.task_id.as_ref().unwrap().as_str()),
+        ("u7", "t1"),
+        "not who books it"
+    );
+    let EventData::Credits(credits) = &charge.data else { panic!("{events:?}") };
+    let charge = serde_json::to_value(charge).unwrap();
     let operation = bank.engine.feed(None, 2, 1).unwrap().remove(0).operation.clone();
     let entries = charge["data"]["entries"].as_array().unwrap();
     assert_eq!(charge["kind"], "credits.updated");
@@ -141,7 +182,6 @@ fn an_event_says_whom_and_what_it_is_about() {
     assert_eq!(of("change"), [r#""4""#, r#""-3""#]);
     assert_eq!(of("task_id"), [r#""t1""#, r#""t2""#]);
     assert_eq!(of("reason"), ["null", r#""paid""#]);
-    let EventData::Credits(credits) = &events[2].data else { panic!("{events:?}") };
     assert_eq!(credits.entries.iter().map(|entry| entry.kind).collect::<Vec<_>>(), [EntryKind::Release, EntryKind::Charge]);
     let ledger: Vec<_> = bank.engine.feed(None, 2, 1).unwrap()[0].entries.iter().map(|entry| entry.ledger_id()).collect();
     assert_eq!(credits.entries.iter().map(|entry| entry.ledger_id).collect::<Vec<_>>(), ledger);
@@ -211,13 +251,23 @@ fn pages_join_and_cursors_stand_still_while_others_write() {
 fn a_filter_admits_what_it_names() {
     let script = "grant 10; grant 10 owner=user:u2; grant 10 owner=organization:o1; WARN; charge 6 task_id=t1; \
                   hold 1 task_id=t2 expire_in=60; set_member organization_id=o1 user_id=u2; \
-                  charge 2 payer=organization:o1 user_id=u2; wait 60; charge 1 task_id=t3";
+                  charge 2 payer=organization:o1 user_id=u2; advance_task task_id=t2; wait 60; charge 1 task_id=t3";
     let bank = bank(script);
     let found =
         |filter: EventFilter| -> Vec<String> { told(&bank.engine, &EventQuery { filter, ..acme() }).iter().map(shown).collect() };
     let none = EventFilter::default;
-    assert_eq!(found(none()).len(), 9);
-    let of_u1 = ["grant 10 = 10", "set_low_balance 0 = 10", "charge -6 = 4", "balance.low 4", "hold -1/1 = 3/1", "charge 0/-1 = 3"];
+    assert_eq!(found(none()).len(), 12);
+    let of_u1 = [
+        "grant 10 = 10",
+        "set_low_balance 0 = 10",
+        "charge -6 = 4",
+        "balance.low 4",
+        "hold -1/1 = 3/1",
+        "task.accepted t2 -1",
+        "task.running t2 0",
+        "charge 0/-1 = 3",
+        "task.failed t2 1",
+    ];
     assert_eq!(found(EventFilter { owner: Some("user:u1".parse().unwrap()), ..none() }), of_u1);
     assert_eq!(found(EventFilter { user_id: Some("u1".parse().unwrap()), ..none() }), of_u1);
     // The account of a user, and what the user does with another.
@@ -227,7 +277,8 @@ fn a_filter_admits_what_it_names() {
         ["grant 10 = 10", "charge -2 = 8"]
     );
     // A task is in what was settled too.
-    assert_eq!(found(EventFilter { task_id: Some("t2".parse().unwrap()), ..none() }), ["hold -1/1 = 3/1", "charge 0/-1 = 3"]);
+    let of_t2 = ["hold -1/1 = 3/1", "task.accepted t2 -1", "task.running t2 0", "charge 0/-1 = 3", "task.failed t2 1"];
+    assert_eq!(found(EventFilter { task_id: Some("t2".parse().unwrap()), ..none() }), of_t2);
     assert_eq!(found(EventFilter { task_id: Some("t1".parse().unwrap()), ..none() }), ["charge -6 = 4", "balance.low 4"]);
     assert_eq!(found(EventFilter { kinds: [EventKind::BalanceLow].into(), ..none() }), ["balance.low 4"]);
     let both = EventFilter {

@@ -126,14 +126,29 @@ fn a_quote_comes_after_the_target_and_before_the_licence() {
         &[
             (
                 "the task goes before",
-                "grant 30; quote a as=q; hold 1 task_id=t",
+                "grant 30; set_licence; quote a as=q; hold 1 task_id=t",
                 "hold 11 audit_id=@q task_id=t",
                 "denied pre_deduct_already_processed",
             ),
-            ("who is blocked, too", "grant 30; quote a as=q; block target=tenant", "charge 11 audit_id=@q", "denied blocked"),
-            ("the licence comes after", "grant 30; quote a as=q", "hold 11 audit_id=@q template_id=a", "denied payload_invalid"),
-            ("and then", "grant 30; quote a as=q", "hold 10 audit_id=@q template_id=a", "denied authorization_not_found"),
-            ("the balance at last", "quote a as=q", "charge 10 audit_id=@q", "denied insufficient_balance"),
+            (
+                "who is blocked, too",
+                "grant 30; set_licence; quote a as=q; block target=tenant",
+                "charge 11 audit_id=@q",
+                "denied blocked",
+            ),
+            (
+                "the licence comes after",
+                "grant 30; set_licence; quote a as=q; revoke_licence",
+                "hold 11 audit_id=@q template_id=a",
+                "denied payload_invalid",
+            ),
+            (
+                "and then",
+                "grant 30; set_licence; quote a as=q; revoke_licence",
+                "hold 10 audit_id=@q template_id=a",
+                "denied authorization_missing reason_code=revoked",
+            ),
+            ("the balance at last", "set_licence; quote a as=q", "charge 10 audit_id=@q", "denied insufficient_balance"),
         ],
     );
 }

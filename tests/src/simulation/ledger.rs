@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use drawdown::facts::Totals;
-use drawdown::ledger::{ChainHash, Entry, EntryKind, OperationKind, StoredOperation};
+use drawdown::ledger::{AlertRule, ChainHash, Entry, EntryKind, OperationKind, StoredOperation};
 use drawdown::store::{Answer, Query, Store};
 use drawdown::testing::soundness;
 use drawdown::{AccountKey, Amount, IdempotencyKey, OpId, TenantId, Timestamp};
@@ -134,7 +134,7 @@ impl Ledger {
         {
             return Err(format!("the key {key} of {} took effect twice", operation.tenant_id));
         }
-        for alert in &operation.alerts {
+        for alert in operation.alerts.iter().filter(|alert| alert.rule == AlertRule::Refusal) {
             let refusal = alert.details["audit_id"].to_string();
             if !self.told.insert((operation.tenant_id.clone(), refusal.clone())) {
                 return Err(format!("compliance was told twice of {refusal}"));
