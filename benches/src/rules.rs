@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drawdown::store::sqlite::SqliteStore;
-use drawdown::{Amount, Charge, Command, Context, Engine, Policies, SetLicence, TenantPolicy};
+use drawdown::{Amount, Charge, Command, Context, Engine, Policies, RiskControls, RiskPolicy, SetLicence, TenantPolicy, Velocity};
 
 use crate::Outcome;
 use crate::contender::{Spread, take_turns};
@@ -31,7 +31,16 @@ pub(crate) fn rows(folder: &Path, time: Duration, table: &mut Table) -> Outcome<
 
 /// An engine over a file whose tenant asks for all that it can, with its accounts granted and a licence for everyone.
 fn open(file: &Path) -> Outcome<Engine> {
-    let policy = TenantPolicy { licence_required: true, ..TenantPolicy::default() };
+    let controls = RiskControls {
+        daily_cap: Some("1000000000".parse()?),
+        daily_count_cap: Some(1_000_000_000_000),
+        single_cap: Some("1000".parse()?),
+        velocity: vec![Velocity::count(1_000_000_000, 3_600)],
+        anomaly_threshold: Some("100".parse()?),
+        ..RiskControls::default()
+    };
+    let risk = RiskPolicy::new(controls)?;
+    let policy = TenantPolicy { licence_required: true, risk, ..TenantPolicy::default() };
     let store = Arc::new(SqliteStore::open(file)?);
     let engine = Engine::builder().store(store).policies(Policies::new(policy)).build()?;
     engine::grant_all(&engine)?;
