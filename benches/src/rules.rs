@@ -30,7 +30,7 @@ pub(crate) fn rows(folder: &Path, time: Duration, table: &mut Table) -> Outcome<
 }
 
 /// An engine over a file whose tenant asks for all that it can, with its accounts granted and a licence for everyone.
-fn open(file: &Path) -> Outcome<Engine> {
+pub(crate) fn open(file: &Path) -> Outcome<Engine> {
     let controls = RiskControls {
         daily_cap: Some("1000000000".parse()?),
         daily_count_cap: Some(1_000_000_000_000),
@@ -51,7 +51,7 @@ fn open(file: &Path) -> Outcome<Engine> {
 }
 
 /// A charge for work with a template, as a platform asks for it.
-fn under_rules(context: &Context, name: &str, number: u64, account: u64) -> Outcome<Command> {
+pub(crate) fn under_rules(context: &Context, name: &str, number: u64, account: u64) -> Outcome<Command> {
     let mut charge = Charge::new(engine::owner(account)?, Amount::from_micros(1));
     charge.template_id = Some(TEMPLATE.parse()?);
     let context = context.key(format!("{name}-{number:012}"))?.actor("bench")?.request_id(format!("request-{number:012}"))?;

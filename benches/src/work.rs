@@ -10,12 +10,15 @@ use crate::Outcome;
 use crate::contender::{Contender, Spread};
 use crate::engine::{self, Charging, Sending, TENANT};
 use crate::floor::{FloorA, FloorB};
+use crate::rules;
 
 /// Who charges.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Who {
     Memory,
     Sqlite,
+    /// SQLite under all the rules of a platform.
+    Ruled,
     FloorA,
     FloorB,
 }
@@ -43,6 +46,7 @@ pub(crate) fn run(folder: &Path, who: Who, how: How, spread: Spread, turns: u64)
             Box::new(Charging::new(engine, "work", sending, spread)?)
         }
         Who::Sqlite => Box::new(Charging::new(engine::open(&file)?, "work", sending, spread)?),
+        Who::Ruled => Box::new(Charging::new(rules::open(&file)?, "work", sending, spread)?.asking(rules::under_rules)),
         Who::FloorA => {
             engine::open(&file)?.run(engine::charge(&Context::tenant(TENANT)?, "sample", 0, 0)?)?;
             Box::new(FloorA::open(&file, batch, spread)?)

@@ -23,7 +23,7 @@ const STEPS: u32 = 60;
 
 #[test]
 fn the_memory_store_agrees_with_the_model() {
-    let seen = agree("memory", 800, 1, || (Arc::new(MemoryStore::new()), None));
+    let seen = agree("memory", 600, 1, || (Arc::new(MemoryStore::new()), None));
     if std::env::var("DRAWDOWN_SEED").is_err() {
         for outcome in REACHED {
             assert!(seen.contains_key(*outcome), "no sequence has `{outcome}`, only {seen:#?}");

@@ -7,6 +7,7 @@ use std::thread;
 
 use drawdown::store::Store;
 use drawdown::store::memory::MemoryStore;
+use drawdown::store::sqlite::SqliteStore;
 use drawdown::{
     Charge, Context, Engine, GrantCredit, GrantType, Owner, Policies, ReasonCode, SetLicence, TemplateKey, TenantPolicy,
 };
@@ -452,4 +453,35 @@ fn spend_at_once(store: &Arc<dyn Store>) {
     assert_eq!(accepted, 20);
     let check = engines[1].check_licence(&TemplateKey::new("acme".parse().unwrap(), "a".parse().unwrap(), None), None).unwrap();
     assert_eq!((check.remaining_quota, check.reason_code), (0, ReasonCode::DailyQuotaExceeded));
+}
+
+/// Each engine remembers what it read and wrote; what another has written since is read again.
+#[test]
+fn engines_over_one_file_see_each_others_licences() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || -> Engine {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path().join("books.db")).unwrap());
+        Engine::builder().store(store).policies(Policies::new(required())).build().unwrap()
+    };
+    let (one, other) = (open(), open());
+    let acme = Context::tenant("acme").unwrap();
+    let user = Owner::user("u1").unwrap();
+    one.execute(acme.request(GrantCredit::new(user.clone(), GrantType::Plan, "90".parse().unwrap()))).unwrap();
+    let charge = |engine: &Engine| {
+        let charge = Charge { template_id: Some("a".parse().unwrap()), ..Charge::new(user.clone(), "1".parse().unwrap()) };
+        engine.execute(acme.request(charge)).map(|_| ()).map_err(|failure| failure.denial().unwrap().name())
+    };
+    let set = |engine: &Engine, name: &str, quota| {
+        let licence = SetLicence { total_quota: Some(quota), ..SetLicence::new(name, "a", "ops").unwrap() };
+        engine.execute(acme.request(licence)).unwrap();
+    };
+    assert_eq!((charge(&one), charge(&other)), (Err("authorization_missing"), Err("authorization_missing")));
+    set(&one, "l1", 3);
+    assert_eq!((charge(&one), charge(&other), charge(&one), charge(&other)), (Ok(()), Ok(()), Ok(()), Err("daily_quota_exceeded")));
+    set(&other, "l1", 4);
+    assert_eq!((charge(&one), charge(&one)), (Ok(()), Err("daily_quota_exceeded")));
+    // One more for the template, by the engine that remembers how many there were.
+    set(&one, "l2", 2);
+    assert_eq!((charge(&one), charge(&other), charge(&one)), (Ok(()), Ok(()), Err("daily_quota_exceeded")));
+    assert!(one.verify().unwrap().is_clean());
 }

@@ -298,8 +298,8 @@ impl Generator {
             77..81 => self.about(Kind::Hold, |own, _| own.extend()),
             81..84 => self.about(Kind::Grant, |own, _| own.void()),
             84..87 => self.about(Kind::Grant, |own, _| own.amend()),
-            87..90 => self.about(Kind::Task, |own, spot| own.advance_task(spot)),
-            90..92 => self.about(Kind::Task, |own, spot| own.end_task(serial, spot)),
+            87..92 => self.about(Kind::Task, |own, spot| own.advance_task(spot)),
+            92..94 => self.about(Kind::Task, |own, spot| own.end_task(serial, spot)),
             _ => self.about(Kind::Use, |own, spot| own.refund(spot)),
         };
         let idempotency_key = self.some(70, |own| IdempotencyKey::new(format!("k{}", own.random.u32(..150))).ok());

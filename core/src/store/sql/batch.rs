@@ -219,9 +219,35 @@ impl BatchMachine {
 
     /// Asks once, whatever leads there.
     fn ask(&mut self, lookup: Lookup) {
-        if self.seen.insert(lookup.clone()) {
+        if self.seen.insert(lookup.clone()) && !self.recall(&lookup) {
             self.queued.push(lookup);
         }
+    }
+
+    /// Answers from what is remembered, if it is.
+    fn recall(&mut self, lookup: &Lookup) -> bool {
+        let uses = &self.remembered.uses;
+        match lookup {
+            Lookup::Template(template) => {
+                let Some(keys) = uses.template(template).cloned() else { return false };
+                self.know_template(template, keys);
+            }
+            Lookup::Licence(key) => {
+                let Some(licence) = uses.licence(key).cloned() else { return false };
+                self.facts.licences.insert(key.clone(), LicenceFacts { licence, due: BTreeMap::new() });
+            }
+            Lookup::LicenceUser(key, user_id) => {
+                let user = (key.clone(), user_id.clone());
+                let Some(used) = uses.user(&user) else { return false };
+                self.facts.licence_users.extend(used.map(|used| (user, used)));
+            }
+            Lookup::Risk(key) => {
+                let Some(count) = uses.risk(key).cloned() else { return false };
+                self.facts.risk.extend(count.map(|count| (key.clone(), RiskFacts { count, due: BTreeMap::new() })));
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Asks for an account once, if it is not remembered.
@@ -517,24 +543,30 @@ impl BatchMachine {
             Lookup::Licence(key) => {
                 if let Some(row) = rows.first() {
                     let (key, licence) = licences::licence(&key.tenant_id, row)?;
+                    self.remembered.uses.learn_licence(&key, &licence);
                     self.facts.licences.insert(key, LicenceFacts { licence, due: BTreeMap::new() });
                 }
             }
-            Lookup::Template(template) => self.take_template(template, rows)?,
+            Lookup::Template(template) => {
+                let named = |row| licences::name_of(row).map(|licence_id| LicenceKey::new(template.tenant_id.clone(), licence_id));
+                let mut keys = rows.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+                keys.sort_unstable();
+                self.remembered.uses.learn_template(&template, &keys);
+                self.know_template(&template, keys);
+            }
             Lookup::LicenceUser(key, user_id) => {
-                if let Some(row) = rows.first() {
-                    self.facts.licence_users.insert((key, user_id), licences::used(row)?);
-                }
+                let used = rows.first().map(licences::used).transpose()?;
+                self.facts.licence_users.extend(used.map(|used| ((key.clone(), user_id.clone()), used)));
+                self.remembered.uses.learn_user((key, user_id), used);
             }
             Lookup::DueUses(key) => {
                 let known = self.facts.licences.get_mut(&key).ok_or_else(|| corrupt("a licence vanished while it was read"))?;
                 known.due = rows.iter().map(licences::reserved).collect::<Result<_, _>>()?;
             }
             Lookup::Risk(key) => {
-                if let Some(row) = rows.first() {
-                    let count = risk::counted(&key, row)?;
-                    self.facts.risk.insert(key, RiskFacts { count, due: BTreeMap::new() });
-                }
+                let count = rows.first().map(|row| risk::counted(&key, row)).transpose()?;
+                self.remembered.uses.learn_risk(&key, count.as_ref());
+                self.facts.risk.extend(count.map(|count| (key, RiskFacts { count, due: BTreeMap::new() })));
             }
             Lookup::DueRiskUses(key) => {
                 let known = self.facts.risk.get_mut(&key).ok_or_else(|| corrupt("a count vanished while it was read"))?;
@@ -552,19 +584,15 @@ impl BatchMachine {
         Ok(())
     }
 
-    fn take_template(&mut self, template: TemplateKey, rows: &Rows) -> Result<(), StoreError> {
-        let found = rows.iter().map(|row| licences::licence(&template.tenant_id, row)).collect::<Result<Vec<_>, _>>()?;
-        let mut keys = Vec::with_capacity(found.len());
-        for (key, licence) in found {
-            if let Some(user_id) = &template.user_id {
-                self.ask(Lookup::LicenceUser(key.clone(), user_id.clone()));
-            }
-            keys.push(key.clone());
-            self.facts.licences.insert(key, LicenceFacts { licence, due: BTreeMap::new() });
+    /// Asks for these licences of a template, and how often its user used each.
+    fn know_template(&mut self, template: &TemplateKey, keys: Vec<LicenceKey>) {
+        for key in &keys {
+            let user = template.user_id.iter().map(|user_id| Lookup::LicenceUser(key.clone(), user_id.clone()));
+            user.for_each(|user| self.ask(user));
+            // Many users share one: its row is read once.
+            self.ask(Lookup::Licence(key.clone()));
         }
-        keys.sort_unstable();
-        self.facts.template_licences.insert(template, keys);
-        Ok(())
+        self.facts.template_licences.insert(template.clone(), keys);
     }
 
     fn take_replay(&mut self, key: (TenantId, IdempotencyKey), rows: &Rows) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@ mod risk;
 mod row;
 mod rows;
 mod statements;
+mod uses;
 mod write;
 
 pub(crate) use audit::record;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::uses::Uses;
 use crate::changes::Changes;
 use crate::credit::Grant;
 use crate::facts::{Account, AccountFacts};
@@ -26,6 +27,8 @@ pub(crate) struct Remembered {
     pub(super) last_position: Option<i64>,
     /// Whether there is any row of a tenant or user that was ever blocked.
     pub(super) has_subjects: Option<bool>,
+    /// Licences, and what was used.
+    pub(super) uses: Uses,
     /// For so many batches keys are looked up before anything is decided.
     looking: u32,
 }
@@ -33,8 +36,8 @@ pub(crate) struct Remembered {
 impl Default for Remembered {
     /// Nothing is known.
     fn default() -> Remembered {
-        let accounts = Map::default();
-        Remembered { version: None, accounts, last_position: None, has_subjects: None, looking: LOOKING_BATCHES }
+        let (accounts, uses) = (Map::default(), Uses::default());
+        Remembered { version: None, accounts, last_position: None, has_subjects: None, uses, looking: LOOKING_BATCHES }
     }
 }
 
@@ -103,6 +106,7 @@ impl Remembered {
         if changes.is_recorded() {
             self.last_position = self.last_position.and_then(|position| position.checked_add(1));
         }
+        self.uses.follow(changes);
         let Some(account) = &changes.account else { return };
         let Some(known) = self.accounts.get_mut(&*account.key) else { return };
         if !changes.new_grants.is_empty() || !changes.new_rules.is_empty() || !changes.erased.grants.is_empty() {

@@ -276,7 +276,8 @@ statements! {
     LICENCE = licence!("WHERE tenant_id = ?1 AND licence_id = ?2");
     // Those for any user have an empty one. Left to itself, SQLite reads all licences of the tenant, and more so when it is asked for an
     // order: who reads them puts them in order.
-    TEMPLATE_LICENCES = licence!("INDEXED BY licences_template WHERE tenant_id = ?1 AND template_id = ?2 AND user_id IN ('', ?3)");
+    TEMPLATE_LICENCES = "SELECT licence_id FROM licences INDEXED BY licences_template \
+                         WHERE tenant_id = ?1 AND template_id = ?2 AND user_id IN ('', ?3)";
     LICENCES_AFTER = "SELECT licence_id FROM licences WHERE tenant_id = ?1 AND licence_id > ?2 ORDER BY licence_id LIMIT ?3";
     LICENCES_OF_TEMPLATE = "SELECT licence_id FROM licences WHERE tenant_id = ?1 AND template_id = ?4 AND licence_id > ?2 \
                             ORDER BY licence_id LIMIT ?3";
