@@ -1,15 +1,16 @@
 //! The audit where it meets the other ways in: a transaction of the host, a store that is locked while the engine is closed.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use drawdown::audit::{AuditFilter, AuditQuery, Audited};
 use drawdown::rusqlite::{Connection, TransactionBehavior};
 use drawdown::store::sqlite::{SqliteOptions, SqliteStore};
-use drawdown::{AuditId, Charge, Context, Engine, GrantCredit, GrantType, ManualClock, Owner, Policies, TenantPolicy};
+use drawdown::{AuditId, Charge, Context, Engine, Failure, GrantCredit, GrantType, ManualClock, Owner, Policies, TenantPolicy};
 
 fn acme() -> Context {
     Context::tenant("acme").unwrap()
@@ -19,11 +20,19 @@ fn charge(template: &str) -> Charge {
     Charge { template_id: Some(template.parse().unwrap()), ..Charge::new(Owner::user("u1").unwrap(), "1".parse().unwrap()) }
 }
 
-/// An engine that wants licences.
+/// An engine that wants licences, and does not wait long for the file.
 fn engine(path: &Path) -> Engine {
+    over(path, Duration::from_millis(500))
+}
+
+fn patient(path: &Path) -> Engine {
+    over(path, Duration::from_secs(30))
+}
+
+fn over(path: &Path, deadline: Duration) -> Engine {
     let policy = TenantPolicy { licence_required: true, ..TenantPolicy::default() };
     let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
-    let options = SqliteOptions { deadline: Duration::from_millis(500), ..SqliteOptions::default() };
+    let options = SqliteOptions { deadline, ..SqliteOptions::default() };
     let builder = Engine::builder().store(Arc::new(SqliteStore::open_with(path, options).unwrap())).clock(clock);
     builder.policies(Policies::new(policy)).build().unwrap()
 }
@@ -123,4 +132,39 @@ fn what_is_forgotten_of_refusals_is_no_fault() {
     assert!(report.is_clean(), "{:?}", report.faults);
     assert_eq!((refusals(&later).len(), told(&later)), (2, 2));
     assert_eq!(later.forget_answers(0, 1_000).unwrap().forgotten, 0);
+}
+
+#[test]
+fn engines_that_refuse_the_same_at_once_tell_it_once_and_count_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("books.db");
+    let engines = [(); 3].map(|()| patient(&path));
+    let grant = GrantCredit::new(Owner::user("u1").unwrap(), GrantType::Purchased, "50".parse().unwrap());
+    engines[0].execute(acme().request(grant)).unwrap();
+    let barrier = Barrier::new(3);
+    thread::scope(|scope| {
+        for (number, engine) in engines.iter().enumerate() {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                barrier.wait();
+                for round in 0..10 {
+                    let refused = || charge(&format!("poster-{round}"));
+                    let key = format!("{number}-{round}");
+                    let remembered = acme().key(&key).unwrap().remember_denials().request(refused());
+                    let accepted = Charge { template_id: None, ..refused() };
+                    let answers = engine.execute_many(vec![
+                        acme().request(refused()).into_command(),
+                        acme().request(accepted).into_command(),
+                        remembered.into_command(),
+                    ]);
+                    let denied = |answer: &Result<_, Failure>| answer.as_ref().err().map(|failure| failure.denial().is_some());
+                    assert_eq!(answers.iter().map(denied).collect::<Vec<_>>(), [Some(true), None, Some(true)]);
+                }
+            });
+        }
+    });
+    engines.iter().for_each(|engine| engine.flush_audit().unwrap());
+    let counts: Vec<u64> = refusals(&engines[0]).into_iter().map(|(_, count)| count).collect();
+    assert_eq!((counts, told(&engines[0])), (vec![6; 10], 10));
+    assert!(engines[0].verify().unwrap().is_clean());
 }
