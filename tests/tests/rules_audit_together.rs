@@ -1,6 +1,6 @@
 //! The audit where it meets the other ways in: a transaction of the host, a store that is locked while the engine is closed.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::sync::{Arc, Barrier};
