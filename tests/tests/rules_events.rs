@@ -151,6 +151,20 @@ fn an_operation_tells_once_what_it_did_to_its_account() {
 }
 
 #[test]
+fn a_refusal_is_found_by_whom_it_is_about() {
+    let remembered = "try charge 1 idempotency_key=k remember_denials=true";
+    for given in ["try charge 1", "try charge 1 payer=pool user_id=u1", remembered] {
+        let bank = bank(&format!("block target=user:u1 as=b; {given}"));
+        let of = |filter: EventFilter| bank.engine.events(&EventQuery { filter, ..EventQuery::default() }).unwrap().events;
+        let of_user = |user: &str| of(EventFilter { user_id: Some(user.parse().unwrap()), ..EventFilter::default() });
+        assert_eq!((of_user("u1").len(), of_user("u2").len()), (1, 0), "{given}");
+    }
+    let bank = bank("block target=tenant as=b; try charge 1 payer=pool user_id=-");
+    let filter = EventFilter { owner: Some("pool".parse().unwrap()), ..EventFilter::default() };
+    assert_eq!(bank.engine.events(&EventQuery { filter, ..EventQuery::default() }).unwrap().events.len(), 1);
+}
+
+#[test]
 fn an_event_says_whom_and_what_it_is_about() {
     let bank =
         bank("grant 10; hold 4 task_id=t1 user_id=u7 expire_in=60 as=h; wait 60; charge 3 task_id=t2 user_id=u8 reason=paid");

@@ -442,3 +442,50 @@ fn where_caps_stand_among_the_checks() {
         &[("before capacity", "grant 1001; 1000x charge 1 task_id=t", "charge 1 task_id=t", "denied cap_exceeded")],
     );
 }
+
+#[test]
+fn tasks_correct_what_their_hold_counted() {
+    table_under(
+        &under(json!({"daily_cap": "10", "velocity": [{"max_units": "30", "window_seconds": 3600}]})),
+        &[
+            ("complete with less", "grant 50; hold 9 task_id=t as=h", "complete_task actual_cost=4", "ok; spent 4 times 1"),
+            (
+                "complete with more",
+                "grant 50; hold 9 task_id=t over_capture=draw as=h",
+                "complete_task actual_cost=14",
+                "ok; spent 14 times 1",
+            ),
+            ("a failure gives back", "grant 50; hold 9 task_id=t as=h", "fail_task", "ok; spent 0 times 0"),
+            (
+                "on another day",
+                "grant 50; hold 9 task_id=t expire_in=100000 as=h; wait 86400; charge 2",
+                "fail_task",
+                "ok; spent 2 times 1",
+            ),
+            (
+                "more on another day",
+                "grant 50; hold 9 task_id=t over_capture=draw expire_in=100000 as=h; wait 86400; charge 2",
+                "complete_task actual_cost=11",
+                "ok; spent 4 times 1",
+            ),
+            (
+                "late",
+                "grant 50; hold 9 task_id=t late_commit=draw as=h; wait 900; charge 8",
+                "complete_task actual_cost=5",
+                "ok; spent 13 times 2",
+            ),
+            (
+                "late on another day",
+                "grant 50; hold 9 task_id=t late_commit=draw as=h; wait 86400",
+                "complete_task actual_cost=5",
+                "ok; spent 5 times 1",
+            ),
+            (
+                "from the pool",
+                "grant 50 owner=pool; hold 9 payer=pool user_id=u1 task_id=t as=h",
+                "complete_task actual_cost=4",
+                "ok; spent 4 times 1",
+            ),
+        ],
+    );
+}

@@ -105,4 +105,11 @@ impl AuditRecord {
     pub fn sealed(self) -> AuditRecord {
         AuditRecord { hash: self.content_hash(), ..self }
     }
+
+    /// The same, told by an operation with another id, which is always the same one.
+    #[must_use]
+    pub(crate) fn told_apart(self) -> AuditRecord {
+        let other = |op_id: OpId| op_id.with_random(!(op_id.uuid().as_u64_pair().1 >> 16));
+        AuditRecord { op_id: self.op_id.map(other), ..self }.sealed()
+    }
 }

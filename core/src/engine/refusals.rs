@@ -84,7 +84,12 @@ impl<'a> Outbox<'a> {
     pub(super) fn keep(&mut self, trace: Trace, said: impl FnOnce() -> (Fingerprint, Denial), remembered: Option<&mut Changes>) {
         let Some(record) = trace.refusal else { return };
         let name = (record.tenant_id.clone(), record.audit_id);
-        if self.is_staged || self.known.knows(&record) || self.kept.first.contains(&name) {
+        if self.is_staged {
+            // What remembers the denial has the id of the command; who tells of it, whatever becomes of the transaction, needs another.
+            self.kept.later.push(if remembered.is_some() { record.told_apart() } else { *record });
+            return;
+        }
+        if self.known.knows(&record) || self.kept.first.contains(&name) {
             self.kept.later.push(*record);
             return;
         }

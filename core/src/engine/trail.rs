@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::refusals::{Desk, First, is_refusal, write_first};
 use super::trace;
@@ -28,11 +29,16 @@ const MAX_WRITTEN: usize = 256;
 const MAX_TRIES: u32 = 100;
 /// How long it is waited between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+/// How long all that waits is tried once the engine is closed: whoever closes it may be who keeps the store from being written.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Records that wait, and the thread that writes them.
 pub(super) struct Trail {
     desk: Desk,
     process: u32,
+    closed_at: OnceLock<Instant>,
+    /// The store could not be written until the end: what waits still is lost.
+    given_up: AtomicBool,
     state: Mutex<State>,
     /// There is something to do for the thread.
     work: Condvar,
@@ -67,7 +73,8 @@ pub(super) struct TrailDepth {
 impl Trail {
     pub(super) fn new(desk: Desk) -> Arc<Trail> {
         let process = std::process::id();
-        Arc::new(Trail { desk, process, state: Mutex::default(), work: Condvar::new(), moved: Condvar::new() })
+        let (closed_at, given_up, state) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
+        Arc::new(Trail { desk, process, closed_at, given_up, state, work: Condvar::new(), moved: Condvar::new() })
     }
 
     /// Takes a record, to be written in a moment. Never waits: what finds no room is lost, and counted.
@@ -117,11 +124,13 @@ impl Trail {
         state.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Takes no more, and returns once all is written or lost.
+    /// Takes no more, and returns once all is written or lost: soon, also where the store cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "waiting for the store is measured on the host's clock; no decision reads it")]
     pub(super) fn close(&self) {
         if self.is_forked() {
             return;
         }
+        self.closed_at.get_or_init(Instant::now);
         let mut state = self.lock();
         state.closed = true;
         let thread = state.thread.take();
@@ -195,7 +204,7 @@ impl Trail {
         let is_new = |record: &&AuditRecord| is_refusal(record) && !self.desk.refusals.knows(record);
         let (new, mut rest): (Vec<&AuditRecord>, Vec<&AuditRecord>) = records.iter().partition(is_new);
         for record in new {
-            match retried(|| write_first(&*self.desk.store, &*self.desk.clock, record)) {
+            match self.first(record) {
                 Ok(first) => {
                     self.desk.refusals.learn([(record.tenant_id.clone(), record.audit_id)]);
                     match first {
@@ -213,10 +222,36 @@ impl Trail {
         written
     }
 
+    /// Writes what may be the first refusal of its name.
+    fn first(&self, record: &AuditRecord) -> Result<First, StoreError> {
+        let mut tries = 0;
+        while !self.given_up.load(Ordering::Relaxed) {
+            match write_first(&*self.desk.store, &*self.desk.clock, record) {
+                Err(error) if error.kind == StoreErrorKind::Transient && self.may_retry(tries) => thread::sleep(BETWEEN_TRIES),
+                outcome => return outcome,
+            }
+            tries += 1;
+        }
+        Err(closed())
+    }
+
+    /// Whether a write that has failed so often is tried again.
+    fn may_retry(&self, tries: u32) -> bool {
+        if self.closed_at.get().is_some_and(|at| at.elapsed() >= CLOSING) {
+            self.given_up.store(true, Ordering::Relaxed);
+            return false;
+        }
+        tries < MAX_TRIES
+    }
+
     /// Writes these. A lost reply leaves it open whether counts were raised: they are not raised again.
     fn record(&self, mut records: Vec<AuditRecord>) -> Written {
         let (mut written, mut tries) = (Written::default(), 0);
         while !records.is_empty() {
+            if self.given_up.load(Ordering::Relaxed) {
+                written.add(Written::lost(&records, closed().into()));
+                return written;
+            }
             let Err(error) = self.desk.store.record(&records) else { return written };
             if error.may_have_applied {
                 let (counts, rest): (Vec<AuditRecord>, Vec<AuditRecord>) = records.into_iter().partition(is_refusal);
@@ -224,7 +259,7 @@ impl Trail {
                 records = rest;
             }
             tries += 1;
-            if tries >= MAX_TRIES || !(error.is_transient() || error.may_have_applied) {
+            if !self.may_retry(tries) || !(error.is_transient() || error.may_have_applied) {
                 written.add(Written::lost(&records, error.into()));
                 return written;
             }
@@ -232,6 +267,10 @@ impl Trail {
         }
         written
     }
+}
+
+fn closed() -> StoreError {
+    StoreError::new(StoreErrorKind::Transient, "the engine was closed before the store could be written")
 }
 
 fn bytes_of(record: &AuditRecord) -> usize {
@@ -259,16 +298,5 @@ impl Written {
     fn add(&mut self, other: Written) {
         self.lost = self.lost.saturating_add(other.lost);
         self.failed = other.failed.or(self.failed.take());
-    }
-}
-
-fn retried<T>(write: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut tries = 0;
-    loop {
-        match write() {
-            Err(error) if error.kind == StoreErrorKind::Transient && tries < MAX_TRIES => thread::sleep(BETWEEN_TRIES),
-            outcome => return outcome,
-        }
-        tries += 1;
     }
 }

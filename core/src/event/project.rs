@@ -8,7 +8,7 @@ use crate::command::answer_of_task;
 use crate::credit::Band;
 use crate::id::EventId;
 use crate::ledger::{Alert, Entry, StoredOperation};
-use crate::owner::AccountKey;
+use crate::owner::{AccountKey, Owner, Subject};
 use crate::task::{TaskStatus, TaskStep, steps_of};
 
 // An event is named by its operation and its ordinal there, and a cursor says both: what has an ordinal keeps it for ever, and a
@@ -55,7 +55,11 @@ pub fn events_of(stored: &StoredOperation) -> Vec<Event> {
         events.push(event(BALANCE, kind, subject(stored), data));
     }
     let alerts = (FIRST_ALERT..FIRST_STEP).zip(&stored.operation.alerts);
-    events.extend(alerts.map(|(ordinal, alert)| event(ordinal, EventKind::ComplianceAlert, subject(stored), told(stored, alert))));
+    events.extend(
+        alerts.map(|(ordinal, alert)| {
+            event(ordinal, EventKind::ComplianceAlert, subject_of_alert(stored, alert), told(stored, alert))
+        }),
+    );
     let steps = (FIRST_STEP..).zip(steps_of(stored));
     events.extend(steps.map(|(ordinal, step)| event(ordinal, kind_of(&step), subject_of(stored, &step), EventData::Task(step))));
     events
@@ -71,6 +75,21 @@ fn subject(stored: &StoredOperation) -> EventSubject {
         user_id: own.and_then(|entry| entry.text.user_id.clone()),
         task_id: own.and_then(|entry| entry.task_id.clone()),
     }
+}
+
+/// Whom an alert is about. A refusal has no account and no entries: it names its subject itself.
+fn subject_of_alert(stored: &StoredOperation, alert: &Alert) -> EventSubject {
+    if stored.operation.account.is_some() {
+        return subject(stored);
+    }
+    let named = alert.details.get("subject").and_then(|named| named.as_str()?.parse::<Subject>().ok());
+    let (owner, user_id) = match named {
+        Some(Subject::User(user_id)) => (None, Some(user_id)),
+        Some(Subject::Organization(organization_id)) => (Some(Owner::Organization(organization_id)), None),
+        Some(Subject::Tenant) => (Some(Owner::Pool), None),
+        Some(Subject::Licence(_) | Subject::Task(_)) | None => (None, None),
+    };
+    EventSubject { owner, user_id, ..EventSubject::default() }
 }
 
 /// One event for all entries of an operation, which are of one account: whoever shows a balance has to show it once.

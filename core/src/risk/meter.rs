@@ -70,7 +70,9 @@ impl Meter {
 impl Generations {
     fn turn(&mut self, now: Timestamp) {
         let since = *self.since.get_or_insert(now);
-        let is_over = since.plus_seconds(60).is_none_or(|end| end <= now) || now < since;
+        // Who read the clock a moment before another, and comes after, turns nothing.
+        let is_set_back = now.plus_seconds(60).is_some_and(|latest| latest < since);
+        let is_over = since.plus_seconds(60).is_none_or(|end| end <= now) || is_set_back;
         if is_over || self.present.len() >= MOST {
             self.before = mem::take(&mut self.present);
             self.since = Some(now);
@@ -116,6 +118,16 @@ mod tests {
         assert!((0..2).all(|_| take(&meter, "u1", at(59)).is_ok()));
         assert!(take(&meter, "u1", at(60)).is_err());
         assert!(take(&meter, "u1", at(89)).is_ok());
+    }
+
+    #[test]
+    fn who_comes_late_forgets_nobody() {
+        let meter = Meter::new("estimates_per_minute");
+        take(&meter, "u2", at(0)).unwrap();
+        assert!((0..2).all(|_| take(&meter, "u1", at(59)).is_ok()));
+        take(&meter, "u3", at(60)).unwrap();
+        take(&meter, "u4", at(60).plus_micros(-1).unwrap()).unwrap();
+        assert!(take(&meter, "u1", at(60)).is_err());
     }
 
     #[test]
