@@ -13,7 +13,7 @@ pub use quote::Quote;
 pub(crate) use quote::priced;
 pub use record::{AuditKind, AuditOutcome, AuditRecord};
 pub use refusal::Trace;
-pub(crate) use refusal::{Refused, alert, told, trace};
+pub(crate) use refusal::{Refused, alert, told, told_apart, trace};
 
 use crate::command::Context;
 use crate::id::{Actor, RequestId, SessionId};

@@ -189,6 +189,11 @@ pub(crate) fn alert(record: AuditRecord, said: Option<(Fingerprint, Denial)>) ->
     Changes { audit: vec![record], ..Changes::of(stored) }
 }
 
+/// The same refusal, told of by an operation of its own instead of that of its command.
+pub(crate) fn told_apart(record: AuditRecord) -> AuditRecord {
+    AuditRecord { op_id: Some(record.audit_id.operation().0), ..record }.sealed()
+}
+
 /// What compliance is told of a refusal.
 pub(crate) fn told(record: &AuditRecord) -> Alert {
     let details = json!({

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::audit::{AuditKind, AuditRecord, Trace, alert, told};
+use crate::audit::{AuditKind, AuditRecord, Trace, alert, told, told_apart};
 use crate::changes::Changes;
 use crate::command::Fingerprint;
 use crate::denial::Denial;
@@ -84,7 +84,12 @@ impl<'a> Outbox<'a> {
     pub(super) fn keep(&mut self, trace: Trace, said: impl FnOnce() -> (Fingerprint, Denial), remembered: Option<&mut Changes>) {
         let Some(record) = trace.refusal else { return };
         let name = (record.tenant_id.clone(), record.audit_id);
-        if self.is_staged || self.known.knows(&record) || self.kept.first.contains(&name) {
+        if self.is_staged {
+            // The operation of the command keeps the denial if the host commits: what tells of it needs another id.
+            self.kept.later.push(if remembered.is_some() { told_apart(*record) } else { *record });
+            return;
+        }
+        if self.known.knows(&record) || self.kept.first.contains(&name) {
             self.kept.later.push(*record);
             return;
         }
