@@ -322,6 +322,33 @@ fn a_staged_refusal_is_kept_whatever_becomes_of_the_transaction() {
     assert_eq!(desk.told(), [audit_id]);
 }
 
+/// The denial and the refusal are two operations, of which the host commits, or does not, the first.
+#[test]
+fn a_staged_refusal_is_kept_beside_its_denial_that_is_remembered() {
+    for commits in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("books.db");
+        let desk = Desk::over(Arc::new(SqliteStore::open(&path).unwrap()));
+        let mut connection = drawdown::rusqlite::Connection::open(&path).unwrap();
+        let transaction = connection.transaction().unwrap();
+        let remembering = acme().key("k").unwrap().remember_denials();
+        let joined = desk.engine.join(&transaction).unwrap();
+        let refused = joined.stage(remembering.request(charge("poster"))).unwrap_err();
+        if commits {
+            transaction.commit().unwrap()
+        } else {
+            transaction.rollback().unwrap()
+        }
+        desk.engine.flush_audit().unwrap();
+        let audit_id = refused.denial().unwrap().audit_id().unwrap();
+        assert_eq!((desk.refusals(), desk.told()), (vec![(audit_id, 1)], vec![audit_id]), "commits: {commits}");
+        assert_eq!(desk.engine.feed(None, 0, 10).unwrap().len(), 1 + usize::from(commits));
+        let again = desk.engine.execute(remembering.request(charge("poster"))).unwrap_err();
+        assert_eq!(again.denial().unwrap().audit_id(), Some(audit_id));
+        assert!(desk.engine.verify().unwrap().is_clean());
+    }
+}
+
 /// Whatever fails while a refusal is written, it is answered once it is there, told once and counted once.
 #[test]
 fn a_fault_loses_no_refusal() {

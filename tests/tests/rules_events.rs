@@ -306,6 +306,50 @@ fn a_filter_admits_what_it_names() {
 }
 
 #[test]
+fn every_step_of_a_task_is_found_by_its_user_whoever_pays() {
+    let script = "grant 10 owner=pool; grant 10 owner=organization:o1; set_member organization_id=o1 user_id=u7; \
+                  hold 4 payer=pool user_id=u7 task_id=t1; advance_task task_id=t1; complete_task task_id=t1; \
+                  hold 4 payer=organization:o1 user_id=u7 task_id=t2 expire_in=60; advance_task task_id=t2; wait 60; \
+                  charge 1 payer=organization:o1 user_id=u7";
+    let bank = bank(script);
+    let kinds = [EventKind::TaskAccepted, EventKind::TaskRunning, EventKind::TaskCompleted, EventKind::TaskFailed].into();
+    let filter = EventFilter { user_id: Some("u7".parse().unwrap()), kinds, ..EventFilter::default() };
+    let found: Vec<_> = told(&bank.engine, &EventQuery { filter, ..acme() }).iter().map(shown).collect();
+    let of_t1 = ["task.accepted t1 -4", "task.running t1 0", "task.completed t1 0"];
+    assert_eq!(found, [of_t1, ["task.accepted t2 -4", "task.running t2 0", "task.failed t2 4"]].concat());
+}
+
+#[test]
+fn what_was_refused_is_found_by_whom_and_what_it_was_about() {
+    let refused = "grant 10 owner=organization:o1; set_member organization_id=o1 user_id=u2; block target=user:u1 as=b; \
+                   block target=user:u2 as=c; try hold 1 task_id=t1; wait 60; try charge 1 payer=organization:o1 user_id=u2 \
+                   task_id=t2 idempotency_key=k remember_denials=true; try charge 1 payer=pool user_id=u1";
+    let folder = tempfile::tempdir().unwrap();
+    for (name, store) in drawdown_tests::stores(&folder.path().join("books.db")) {
+        let bank = over(store, refused);
+        let found = |filter: EventFilter| {
+            let kinds = [EventKind::ComplianceAlert].into();
+            let events = told(&bank.engine, &EventQuery { filter: EventFilter { kinds, ..filter }, ..acme() });
+            events.into_iter().map(|event| serde_json::to_value(event.subject).unwrap()).collect::<Vec<_>>()
+        };
+        let alerts = [
+            serde_json::json!({ "owner": "user:u1", "unit": "credit", "user_id": "u1", "task_id": "t1" }),
+            serde_json::json!({ "owner": "organization:o1", "unit": "credit", "user_id": "u2", "task_id": "t2" }),
+            serde_json::json!({ "owner": "pool", "unit": "credit", "user_id": "u1", "task_id": null }),
+        ];
+        let none = EventFilter::default;
+        assert_eq!(found(none()), alerts, "{name}");
+        assert_eq!(found(EventFilter { owner: Some("user:u1".parse().unwrap()), ..none() }), alerts[..1], "{name}");
+        assert_eq!(found(EventFilter { owner: Some("organization:o1".parse().unwrap()), ..none() }), alerts[1..2], "{name}");
+        assert_eq!(found(EventFilter { user_id: Some("u2".parse().unwrap()), ..none() }), alerts[1..2], "{name}");
+        let of_u1 = [alerts[0].clone(), alerts[2].clone()];
+        assert_eq!(found(EventFilter { user_id: Some("u1".parse().unwrap()), ..none() }), of_u1, "{name}");
+        assert_eq!(found(EventFilter { task_id: Some("t2".parse().unwrap()), ..none() }), alerts[1..2], "{name}");
+        assert!(bank.engine.verify().unwrap().is_clean(), "{name}");
+    }
+}
+
+#[test]
 fn a_cursor_goes_on_over_what_is_filtered_away() {
     let bank = bank("grant 5000; 2500x charge 1; WARN; charge 2496");
     let filter = EventFilter { kinds: [EventKind::BalanceLow].into(), ..EventFilter::default() };

@@ -197,6 +197,10 @@ pub(crate) fn told(record: &AuditRecord) -> Alert {
         "template_id": record.template_id,
         "reason_code": record.reason_code.as_deref(),
     });
-    let details = if let Value::Object(details) = details { details } else { Map::new() };
+    let mut details = if let Value::Object(details) = details { details } else { Map::new() };
+    // Whoever follows the events of an account, or of a task, has to find it.
+    let mut known: Map<String, Value> = serde_json::from_str(&record.details).unwrap_or_default();
+    let named = ["owner", "unit", "task_id"].into_iter().filter_map(|name| known.remove_entry(name));
+    details.extend(named);
     Alert { rule: AlertRule::Refusal, details }
 }

@@ -15,7 +15,7 @@ use crate::amount::Amount;
 use crate::credit::{Band, HoldState, LowBalance, Membership, Rule};
 use crate::id::{
     AuditId, DocumentId, GrantId, HoldId, LedgerId, LicenceId, Operator, PolicyTag, PriceBasis, RefundId, RuleId, TaskId,
-    TemplateId,
+    TemplateId, UserId,
 };
 use crate::ledger::rules::{rule_after, rule_of};
 use crate::ledger::{Draw, Entry, EntryKind, EntryText, Operation, OperationKind, StoredOperation, Terms};
@@ -83,10 +83,19 @@ pub(crate) struct AnswerRest {
     pub(crate) account: Option<AccountKey>,
 }
 
-/// How far the work of a task is, and the account that pays for it, as the operation that is about it says.
-pub(crate) fn answer_of_task(operation: &Operation) -> Option<(TaskWork, Option<AccountKey>)> {
-    let rest = AnswerRest::of(operation);
-    Some((rest.task?, rest.account))
+/// What the operation that is about a task says of it.
+pub(crate) struct TaskAnswer {
+    /// How far its work is.
+    pub(crate) work: TaskWork,
+    /// The account that pays for it.
+    pub(crate) account: Option<AccountKey>,
+    /// The user for whom the work is.
+    pub(crate) user_id: Option<UserId>,
+}
+
+pub(crate) fn answer_of_task(operation: &Operation) -> Option<TaskAnswer> {
+    let AnswerRest { task, account, note, .. } = AnswerRest::of(operation);
+    Some(TaskAnswer { work: task?, account, user_id: note.and_then(|note| note.user_id) })
 }
 
 impl AnswerRest {

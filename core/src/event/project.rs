@@ -1,5 +1,7 @@
 //! From an operation to its events.
 
+use serde::de::DeserializeOwned;
+
 use super::{
     BalanceCrossed, ComplianceAlert, CreditsUpdated, EntryUpdated, Event, EventCursor, EventData, EventKind, EventSubject,
 };
@@ -7,8 +9,8 @@ use crate::amount::Amount;
 use crate::command::answer_of_task;
 use crate::credit::Band;
 use crate::id::EventId;
-use crate::ledger::{Alert, Entry, StoredOperation};
-use crate::owner::{AccountKey, Owner, Subject};
+use crate::ledger::{Alert, AlertRule, Entry, StoredOperation};
+use crate::owner::{AccountKey, Subject};
 use crate::task::{TaskStatus, TaskStep, steps_of};
 
 // An event is named by its operation and its ordinal there, and a cursor says both: what has an ordinal keeps it for ever, and a
@@ -77,21 +79,6 @@ fn subject(stored: &StoredOperation) -> EventSubject {
     }
 }
 
-/// Whom an alert is about. A refusal has no account and no entries: it names its subject itself.
-fn subject_of_alert(stored: &StoredOperation, alert: &Alert) -> EventSubject {
-    if stored.operation.account.is_some() {
-        return subject(stored);
-    }
-    let named = alert.details.get("subject").and_then(|named| named.as_str()?.parse::<Subject>().ok());
-    let (owner, user_id) = match named {
-        Some(Subject::User(user_id)) => (None, Some(user_id)),
-        Some(Subject::Organization(organization_id)) => (Some(Owner::Organization(organization_id)), None),
-        Some(Subject::Tenant) => (Some(Owner::Pool), None),
-        Some(Subject::Licence(_) | Subject::Task(_)) | None => (None, None),
-    };
-    EventSubject { owner, user_id, ..EventSubject::default() }
-}
-
 /// One event for all entries of an operation, which are of one account: whoever shows a balance has to show it once.
 fn credits_updated(stored: &StoredOperation) -> Option<EventData> {
     let last = stored.entries.last()?;
@@ -153,6 +140,22 @@ fn told(stored: &StoredOperation, alert: &Alert) -> EventData {
     })
 }
 
+/// As that of its operation. What was refused has booked no entry: the alert itself says whom and what it was about.
+fn subject_of_alert(stored: &StoredOperation, alert: &Alert) -> EventSubject {
+    if alert.rule != AlertRule::Refusal {
+        return subject(stored);
+    }
+    let user_id = match said(alert, "subject") {
+        Some(Subject::User(user_id)) => Some(user_id),
+        _ => None,
+    };
+    EventSubject { owner: said(alert, "owner"), unit: said(alert, "unit"), user_id, task_id: said(alert, "task_id") }
+}
+
+fn said<T: DeserializeOwned>(alert: &Alert, name: &str) -> Option<T> {
+    T::deserialize(alert.details.get(name)?).ok()
+}
+
 const fn kind_of(step: &TaskStep) -> EventKind {
     match step.status {
         TaskStatus::Accepted => EventKind::TaskAccepted,
@@ -164,15 +167,17 @@ const fn kind_of(step: &TaskStep) -> EventKind {
 
 /// The account that pays for the task, the user for whom the work is, and the task: an expiry may be booked by a command of others.
 fn subject_of(stored: &StoredOperation, step: &TaskStep) -> EventSubject {
-    let entry = step.cursor.and_then(|cursor| stored.entries.iter().find(|entry| entry.ordinal == cursor.ordinal));
-    let account = match entry {
-        Some(entry) => Some(AccountKey::clone(&entry.account)),
-        None => answer_of_task(&stored.operation).and_then(|(_, account)| account),
+    // By halves: an operation can book the expiry of 10,000 holds.
+    let place = step.cursor.and_then(|cursor| stored.entries.binary_search_by_key(&cursor.ordinal, |entry| entry.ordinal).ok());
+    let entry = place.and_then(|place| stored.entries.get(place));
+    let (account, user_id) = match entry {
+        Some(entry) => (Some(AccountKey::clone(&entry.account)), entry.text.user_id.clone()),
+        None => answer_of_task(&stored.operation).map_or((None, None), |said| (said.account, said.user_id)),
     };
     EventSubject {
         owner: account.as_ref().map(|account| account.owner.clone()),
         unit: account.map(|account| account.unit),
-        user_id: entry.and_then(|entry| entry.text.user_id.clone()),
+        user_id,
         task_id: Some(step.task_id.clone()),
     }
 }

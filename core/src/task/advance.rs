@@ -20,7 +20,9 @@ pub(crate) fn advance<'a>(case: &Case<'a>, command: &AdvanceTask, (account, hold
         progress: command.progress.or(before.map(|work| work.progress)).unwrap_or(0),
         next_eta: command.next_eta.or_else(|| before?.next_eta),
     };
-    let note = EntryText { metadata: shared_metadata(command.metadata.as_ref()), ..EntryText::default() };
+    // Whoever follows what is done for a user has to find the step, whoever pays.
+    let user_id = hold.terms.user_id.clone();
+    let note = EntryText { user_id, metadata: shared_metadata(command.metadata.as_ref()), ..EntryText::default() };
     let account = Some(AccountKey::clone(account));
     let answer =
         AnswerRest { task: Some(work.clone()), account, note: Some(note).filter(|note| !note.is_empty()), ..AnswerRest::default() };

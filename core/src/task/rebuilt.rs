@@ -23,8 +23,8 @@ impl RebuiltTask {
     pub(crate) fn read(&mut self, task_id: &TaskId, stored: &StoredOperation) {
         let operation = &stored.operation;
         let is_about_it = operation.subject.as_ref() == Some(&Subject::Task(task_id.clone()));
-        if let Some((work, _)) = answer_of_task(operation).filter(|_| is_about_it) {
-            self.task.work = Some(work);
+        if let Some(said) = answer_of_task(operation).filter(|_| is_about_it) {
+            self.task.work = Some(said.work);
         }
         let works = |entry: &Entry| entry.ordinal > operation.settled_count && is_work(entry.kind);
         if is_about_it || stored.entries.iter().any(works) {

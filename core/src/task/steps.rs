@@ -105,7 +105,7 @@ impl From<TaskCursor> for String {
 #[must_use]
 pub fn steps_of(stored: &StoredOperation) -> Vec<TaskStep> {
     let running = match &stored.operation.subject {
-        Some(Subject::Task(task_id)) => answer_of_task(&stored.operation).map(|(work, _)| running(stored, task_id, work)),
+        Some(Subject::Task(task_id)) => answer_of_task(&stored.operation).map(|said| running(stored, task_id, said.work)),
         _ => None,
     };
     let of_entries = stored.entries.iter().filter_map(|entry| step_of(stored, entry));
