@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --example quickstart
 //! ```
+#![expect(clippy::unwrap_used, reason = "it shows a refusal")]
 
 use drawdown::event::EventQuery;
 use drawdown::ledger::{EntryQuery, EntryScope};

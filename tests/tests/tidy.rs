@@ -150,8 +150,11 @@ fn the_core_without_its_features_does_no_io() {
 fn the_front_page_shows_the_quick_start_and_what_it_prints() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let example = fs::read_to_string(root().join("examples/quickstart.rs")).unwrap();
-    let code: String =
-        example.lines().skip_while(|line| line.starts_with("//!") || line.is_empty()).map(|l| format!("{l}\n")).collect();
+    let code: String = example
+        .lines()
+        .skip_while(|line| line.starts_with("//!") || line.starts_with("#![") || line.is_empty())
+        .map(|l| format!("{l}\n"))
+        .collect();
     assert!(
         readme.contains(&format!("```rust\n{code}```\n")),
         "the first code of README.md is not examples/quickstart.rs; copy the example, without its head, into the page"
