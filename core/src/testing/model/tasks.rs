@@ -60,7 +60,9 @@ impl Model {
         let of_freeze = || self.of_task(tenant, task).filter(|noted| noted.freeze == freeze).map(|noted| self.with_id(noted));
         let unbooked = self.unbooked(freeze, self.present_of_task(tenant, task, now.micros()));
         let last = unbooked.or_else(|| of_freeze().next_back())?;
-        let said = of_freeze().rfind(|deed| deed.status == TaskStatus::Running);
+        // Only what was said last of the task is kept, and a late capture can go back to an earlier run.
+        let said = self.of_task(tenant, task).rfind(|noted| noted.deed.status == TaskStatus::Running);
+        let said = said.filter(|noted| noted.freeze == freeze).map(|noted| noted.deed.clone());
         let stage = said.as_ref().and_then(|said| said.stage.clone());
         let progress = last.progress.or(said.and_then(|said| said.progress)).or(Some(0));
         Some(Deed { stage, progress, ..last })
