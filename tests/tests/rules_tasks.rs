@@ -527,6 +527,13 @@ fn a_new_hold_is_a_new_run() {
             "ok; task t status=completed hold_id=h credits_delta=-1 charges=1; history t accepted:-4@0 failed:4@60 accepted:-2@60 completed:-1@60 failed:2@60",
         ),
         (
+            "and says nothing of what was said of its work before, or of the other's",
+            "grant 10; hold 4 task_id=t late_commit=draw expire_in=60 as=h; advance_task stage=queued progress=20; wait 60; \
+             hold 2 task_id=t; advance_task stage=rendering progress=78; capture h 1",
+            "wait 0",
+            "ok; task t status=completed hold_id=h stage=null progress=100",
+        ),
+        (
             "once it is completed there is no other",
             "grant 10; hold 4 task_id=t; complete_task",
             "hold 1 task_id=t",

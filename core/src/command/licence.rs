@@ -20,8 +20,9 @@ fn all_channels() -> BTreeSet<Channel> {
 
 /// Makes a licence, or changes one: what it says is what is agreed from now on. What was used and what was submitted stays.
 ///
-/// The template, the user and the zone of a licence never change. Where the tenant's policy requires licences, a hold with a
-/// template reserves one use until it expires, a capture uses it, a charge uses one.
+/// The template, the user and the zone of a licence never change. Where the tenant's policy requires licences
+/// ([`crate::TenantPolicy::licence_required`], which it does not by default), a hold with a template reserves one use until it expires, a
+/// capture uses it, a charge uses one; elsewhere they ask for none and use none.
 ///
 /// # Errors
 /// `payload_invalid` for another template, user or zone than the licence was made with, for no channel, for an end that is not after

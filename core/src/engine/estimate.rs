@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Engine;
-use super::questions::Asked;
+use super::audit::Asked;
 use crate::amount::Amount;
 use crate::audit::{AuditKind, AuditRecord, Caller, Refused};
 use crate::credit::{self, Explanation, Standing};

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Map;
 
 use super::Engine;
-use super::questions::Asked;
+use super::audit::Asked;
 use super::reads::{ask, check_limit};
 use crate::audit::{AuditKind, Caller, Refused};
 use crate::denial::{Denial, DenialKind};

@@ -6,7 +6,6 @@
 //! transaction of the host has a door of its own (`join`).
 
 mod audit;
-mod audit_tasks;
 mod builder;
 mod checkpoint;
 mod commit;
@@ -23,7 +22,6 @@ mod licences;
 mod members;
 mod pause;
 mod preview;
-mod questions;
 mod reads;
 mod record;
 mod refusals;
@@ -35,7 +33,9 @@ mod tasks;
 mod ticket;
 mod trace;
 mod trail;
+mod verify;
 mod verify_audit;
+mod verify_tasks;
 mod watch;
 
 use std::fmt;

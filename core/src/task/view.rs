@@ -18,9 +18,9 @@ pub struct TaskView {
     pub hold_id: Option<HoldId>,
     /// Where it stands; none if it was only ever charged.
     pub status: Option<TaskStatus>,
-    /// What is being done, or was done last, if it was said.
+    /// What is being done, or was done last, if it was said; none where it was said last of another run of the task.
     pub stage: Option<Stage>,
-    /// How much of the work is done, as it was last said: 0 to 100; 100 of one that is completed.
+    /// How much of the work is done, as it was last said of this run: 0 to 100; 100 of one that is completed.
     pub progress: u8,
     /// What the latest step of that hold took from the available balance (negative) or gave back to it; 0 without one.
     pub credits_delta: Amount,
