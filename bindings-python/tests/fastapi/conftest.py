@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -101,7 +100,7 @@ class Desk:
 
     def pass_seconds(self, seconds: int) -> None:
         """Lets time pass."""
-        self.clock.set(self.clock.now + timedelta(seconds=seconds))
+        self.clock.advance(seconds)
 
 
 def ok(response: httpx.Response) -> dict[str, Any]:
