@@ -2,6 +2,7 @@
 
 use crate::denial::DenialKind;
 use crate::error::Error;
+use crate::ledger::OperationKind;
 
 /// An HTTP surface, each with its own codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,6 +142,17 @@ impl Error {
             (_, UsedBy::Read) => ErrorKind::LedgerServiceUnavailable,
             (_, UsedBy::Check) => ErrorKind::LicenseServiceUnavailable,
             (_, _) => ErrorKind::LedgerUnavailable,
+        }
+    }
+}
+
+impl OperationKind {
+    /// The call in whose answer the codes of this command stand.
+    #[must_use]
+    pub const fn used_by(self) -> UsedBy {
+        match self {
+            OperationKind::Hold | OperationKind::Capture | OperationKind::CompleteTask => UsedBy::Hold,
+            _ => UsedBy::Write,
         }
     }
 }
