@@ -54,7 +54,7 @@ impl Bridge {
     }
 
     /// Submits a command by its kind.
-    fn submit(
+    fn run(
         &self,
         engine: &Bound<'_, NativeEngine>,
         kind: &Bound<'_, PyString>,
@@ -163,11 +163,12 @@ impl Bridge {
         Ok(answers)
     }
 
-    /// Drops the questions that have not begun, and stops the threads once they have answered.
+    /// Drops what has not begun, stops the threads once they have answered, and answers whoever still waits that the engine is
+    /// closed.
     fn close(&self) {
         self.pool.close();
-        let forgotten = std::mem::take(&mut *self.line.waiting());
-        drop(forgotten);
+        let left: Vec<u64> = self.line.waiting().keys().copied().collect();
+        left.into_iter().for_each(|number| self.line.answer(number, Some(Err(Refusal::new(Error::Closed, UsedBy::Write)))));
     }
 }
 
@@ -228,7 +229,9 @@ impl Bridge {
 impl Drop for Bridge {
     /// What waits is woken by the queue, and the queue keeps what waits.
     fn drop(&mut self) {
-        self.close();
+        self.pool.close();
+        let forgotten = std::mem::take(&mut *self.line.waiting());
+        drop(forgotten); // Once the lock is let go.
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use drawdown::{Command, Denial, Timestamp};
+use drawdown::{Command, Denial, DenialKind, Timestamp};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -242,7 +242,9 @@ impl Reader<'_> {
 pub(crate) fn lone_surrogates(field: &str, string: &Bound<'_, PyString>) -> PyResult<Unread> {
     let escaped: Vec<u8> = string.call_method1("encode", ("utf-8", "backslashreplace"))?.extract()?;
     let given = String::from_utf8_lossy(&escaped).into_owned();
-    Ok(Denial::invalid(field, given, "text without lone surrogates").into())
+    let refused = Command::refuse_value(field, &given);
+    let is_amount = refused.kind() == DenialKind::AmountInvalid;
+    Ok(if is_amount { refused } else { Denial::invalid(field, given, "text without lone surrogates") }.into())
 }
 
 fn number(digits: &str, path: &Path<'_>) -> Result<Value, Unread> {
