@@ -234,7 +234,17 @@ impl fmt::Debug for Amount {
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // A name that a binding can tell from other text; JSON shows the text alone.
+        serializer.serialize_newtype_struct("Amount", &AsText(self))
+    }
+}
+
+/// What is written as the text that it displays.
+pub(crate) struct AsText<'a, T>(pub(crate) &'a T);
+
+impl<T: fmt::Display> Serialize for AsText<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
     }
 }
 

@@ -65,6 +65,7 @@
 
 mod amount;
 pub mod audit;
+pub mod call;
 pub mod changes;
 mod command;
 mod credit;
@@ -83,6 +84,8 @@ mod pairs;
 pub mod pricing;
 mod recording;
 mod risk;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod settle;
 pub mod store;
 mod surface;

@@ -256,6 +256,7 @@ impl MemberKey {
 
 /// Names one account: a tenant, an owner, and the unit that it counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccountKey {
     /// The tenant.
     pub tenant_id: TenantId,

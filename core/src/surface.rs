@@ -40,6 +40,15 @@ pub enum UsedBy {
 impl UsedBy {
     /// Every call.
     pub const ALL: &[UsedBy] = &[UsedBy::Write, UsedBy::WriteAllExpired, UsedBy::Hold, UsedBy::Read, UsedBy::Check];
+
+    /// The call in whose answer the codes of a command stand.
+    #[must_use]
+    pub const fn of(kind: OperationKind) -> UsedBy {
+        match kind {
+            OperationKind::Hold | OperationKind::Capture | OperationKind::CompleteTask => UsedBy::Hold,
+            _ => UsedBy::Write,
+        }
+    }
 }
 
 /// How numeric codes are written.

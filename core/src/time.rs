@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::amount::AsText;
 use crate::denial::Denial;
 
 /// An instant in UTC, in whole microseconds since 1970-01-01T00:00:00Z.
@@ -103,7 +104,7 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_newtype_struct("Timestamp", &AsText(self))
     }
 }
 

@@ -4,6 +4,7 @@ pub mod compare;
 pub mod errors_page;
 pub mod load;
 pub mod repository;
+pub mod schema_page;
 pub mod script;
 pub mod shrink;
 pub mod simulation;

@@ -1,21 +1,28 @@
-//! The generated page of errors is the one that is checked in.
+//! The generated pages are those that are checked in.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 
-use drawdown_tests::{errors_page, repository};
+use drawdown_tests::{errors_page, repository, schema_page};
 
-#[test]
-fn the_checked_in_page_is_the_generated_one() {
-    let checked_in = fs::read_to_string(repository::root().join(errors_page::PATH)).unwrap_or_default();
-    let generated = errors_page::page();
+fn is_checked_in(path: &str, generated: &str) {
+    let checked_in = fs::read_to_string(repository::root().join(path)).unwrap_or_default();
     let differing = checked_in.lines().zip(generated.lines()).find(|(old, new)| old != new);
     assert!(
         checked_in == generated,
-        "{} is not what the core says; run `make generate` and commit the result. First difference: {differing:#?}",
-        errors_page::PATH
+        "{path} is not what the core says; run `make generate` and commit the result. First difference: {differing:#?}"
     );
+}
+
+#[test]
+fn the_checked_in_page_is_the_generated_one() {
+    is_checked_in(errors_page::PATH, &errors_page::page());
+}
+
+#[test]
+fn the_checked_in_schema_is_the_generated_one() {
+    is_checked_in(schema_page::PATH, &schema_page::page());
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl AuditFilter {
 /// Where something stands in the order in which it was written: the last operation by then, and how many records of the audit
 /// were written before. Stable: nothing is ever written before what is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuditPlace {
     /// The operation, or the last one before the record.

@@ -14,6 +14,7 @@ use crate::owner::{AccountKey, Owner, Subject};
 
 /// What can be blocked. It is always said in so many words: no field that is forgotten blocks a whole tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BlockTarget {
     /// Nothing can be spent in the tenant.
@@ -26,6 +27,7 @@ pub enum BlockTarget {
 
 /// The account that is blocked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BlockedAccount {
     /// Its owner.
@@ -75,6 +77,7 @@ macro_rules! block_command {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             /// What: `"tenant"`, `{"user": "u1"}` or `{"account": {"owner": "user:u1", "unit": "credit"}}`.

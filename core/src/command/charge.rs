@@ -40,6 +40,7 @@ use crate::risk;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Charge {
     /// Who pays; if none, whom the tenant's policy says: the user below, unless it says the pool.
@@ -173,6 +174,7 @@ pub enum RefundOf {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RefundOnTheWire", into = "RefundOnTheWire")]
 pub struct Refund {
     /// Who paid; if none, whom the tenant's policy says: the user below, unless it says the pool.
@@ -195,22 +197,32 @@ pub struct Refund {
 
 /// A refund as JSON: `of` is one of two fields, and unknown fields are refused, which serde cannot do beside a flattened one.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RefundOnTheWire {
+    /// Who paid; if none, whom the tenant's policy says: the user below, unless it says the pool.
     #[serde(default)]
     payer: Option<Owner>,
+    /// The user who acted, and paid unless the payer or the policy says otherwise.
     #[serde(default)]
     user_id: Option<UserId>,
+    /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     unit: Option<Unit>,
+    /// All that was charged or captured under this task in the account is given back, the latest first; this or `ledger_id`.
     #[serde(default)]
     task_id: Option<TaskId>,
+    /// One charge or capture is given back; this or `task_id`.
     #[serde(default)]
     ledger_id: Option<LedgerId>,
+    /// A part, greater than 0 and at most the rest; the whole rest if none.
     #[serde(default)]
     amount: Option<Amount>,
+    /// Who answers for it; one whom the policy lets refund.
     operator: Operator,
+    /// Why, in the caller's words; at most 64 KiB together with the metadata, no U+0000.
     reason: Arc<str>,
+    /// What the host notes; kept as it is, no part of what tells a repetition from another command. Nested at most 64 deep.
     #[serde(default)]
     metadata: Option<Metadata>,
 }

@@ -27,7 +27,7 @@ const AMOUNTS_WITHIN: [(&str, &str, &str); 3] = [
 ];
 
 /// The fields that name an owner: their mistakes are those of [`Owner`].
-const OWNER_FIELDS: [&str; 2] = ["owner", "payer"];
+const OWNER_FIELDS: [&str; 3] = ["owner", "payer", "spender"];
 
 /// The largest command, in bytes of JSON: its text, twice escaped, and room for the rest.
 const MAX_JSON_BYTES: usize = 512 * 1024;
@@ -220,6 +220,16 @@ fn check_owners(fields: &Map<String, Value>) -> Result<(), Denial> {
         }
     }
     Ok(())
+}
+
+/// Reads what stands in the fields of a JSON object, as those of a command are read.
+///
+/// # Errors
+/// As [`Command::from_fields`].
+pub(crate) fn read_fields<T: DeserializeOwned>(mut fields: Map<String, Value>) -> Result<T, Denial> {
+    read_amounts(&mut fields)?;
+    check_owners(&fields)?;
+    read(Value::Object(fields))
 }
 
 /// Reads a value, naming the path of the first mistake.

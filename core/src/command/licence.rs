@@ -44,6 +44,7 @@ fn all_channels() -> BTreeSet<Channel> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetLicence {
     /// The licence, by a name that the host gives it; unique in the tenant.
@@ -64,9 +65,11 @@ pub struct SetLicence {
     pub valid_until: Option<Timestamp>,
     /// How often in all; without a limit if not given. In JSON -1 says so too.
     #[serde(default, with = "quota")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<i64>"))]
     pub total_quota: Option<u64>,
     /// How often in a day; without a limit if not given. In JSON -1 says so too.
     #[serde(default, with = "quota")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<i64>"))]
     pub daily_quota: Option<u64>,
     /// The time zone, by its IANA name, in which its days begin; if not given it stays, and at first is that of the tenant's policy.
     #[serde(default)]
@@ -171,6 +174,7 @@ impl CommandParts for SetLicence {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeLicence {
     /// The licence.
@@ -238,6 +242,7 @@ impl CommandParts for RevokeLicence {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmitDocuments {
     /// The licence.

@@ -30,7 +30,7 @@ pub use fingerprint::Fingerprint;
 pub use grant::{Adjust, AmendGrant, GrantCredit, VoidGrant};
 pub use hold::{CaptureHold, ExtendHold, PlaceHold, ReleaseHold};
 pub use import::{ImportBalance, legacy_balance};
-pub(crate) use json::only_once;
+pub(crate) use json::{only_once, read_fields};
 pub use licence::{RevokeLicence, SetLicence, SubmitDocuments};
 pub use member::{RemoveMember, SetMember};
 pub use receipt::{
@@ -57,6 +57,7 @@ pub type Metadata = Map<String, Value>;
 
 /// What every command comes with: whose it is, and under which key it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Context {
     /// The tenant.
@@ -293,6 +294,7 @@ pub trait Operate: Into<Body> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
     /// The owner of the account.

@@ -261,6 +261,7 @@ macro_rules! receipt {
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct $name {
             $($(#[$fdoc])* pub $field: $ty,)*
             /// The available balance after the command.

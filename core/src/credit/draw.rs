@@ -151,6 +151,7 @@ impl Candidate {
 
 /// Which grants an amount would be drawn from, and why in that order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// The amount that was asked about.
     pub amount: Amount,
@@ -174,6 +175,7 @@ pub struct Explanation {
 
 /// A grant that could pay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExplainedGrant {
     /// Its place, from 1.
     pub position: usize,
@@ -214,6 +216,7 @@ named_enum! {
 
 /// An open grant that could not pay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UnusableGrant {
     /// The grant.
     pub grant_id: GrantId,

@@ -42,6 +42,7 @@ impl LimitPeriod {
 
 /// How much a member may spend of an organization's credit in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MemberLimit {
     /// How much; 0 or more.
@@ -55,6 +56,7 @@ pub struct MemberLimit {
 
 /// Who a member is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Membership {
     /// The user.
     pub user_id: UserId,

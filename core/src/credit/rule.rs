@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 /// Steps are counted from the anchor, never from the boundary before: a rule of months that begins on 31 January goes on
 /// 28 February and 31 March.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Every {
     /// So many days.
@@ -238,6 +239,7 @@ impl Rule {
 
 /// Of which rule a grant is, and of which period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Recurrence {
     /// The rule.

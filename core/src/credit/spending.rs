@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 
 /// A block that stands in the way of spending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Blocked {
     /// What is blocked.
     pub target: BlockTarget,

@@ -86,6 +86,7 @@ pub struct Debt {
 /// When a balance counts as low, and when it has recovered. The distance of the two keeps a balance that moves around one
 /// number from being announced again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LowBalance {
     /// Below this the available balance is low.

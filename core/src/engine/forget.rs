@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::error::{Error, Failure};
@@ -10,7 +10,8 @@ use crate::id::{OpId, TenantId};
 use crate::ledger::{MAX_PAGE, OperationKind, StoredOperation};
 
 /// What [`Engine::forget_answers`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ForgetReport {
     /// Answers and denials that were removed.
     pub forgotten: usize,

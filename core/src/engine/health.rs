@@ -1,6 +1,6 @@
 //! Whether an engine can do its work.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::lane::{MAX_QUEUED, MAX_QUEUED_BYTES};
@@ -16,7 +16,8 @@ const SWEEP_LATE_MICROS: u64 = 3_600 * 1_000_000;
 const SKEW_MICROS: u64 = 1_000_000;
 
 /// How well an engine does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
     /// All is well.
@@ -28,7 +29,8 @@ pub enum HealthStatus {
 }
 
 /// What makes an engine less than well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HealthReason {
@@ -49,7 +51,8 @@ pub enum HealthReason {
 }
 
 /// What an engine says about itself, for `/healthz`: see [`Engine::health`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Health {
     /// The worst of the reasons.

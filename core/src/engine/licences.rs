@@ -1,6 +1,6 @@
 //! Questions about licences.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::Engine;
@@ -17,7 +17,8 @@ use crate::store::{Answer, Query};
 use crate::time::Timestamp;
 
 /// A page of licences, in the order of their ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LicencePage {
     /// The licences.
     pub licences: Vec<LicenceView>,

@@ -1,6 +1,6 @@
 //! Questions about who may spend: members of organizations, and blocks.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::reads::{MAX_READS, ask, check_limit, restless};
@@ -15,7 +15,8 @@ use crate::store::{Answer, Query};
 use crate::time::Timestamp;
 
 /// A page of members, in the order of their ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemberPage {
     /// The members.
     pub members: Vec<Membership>,
@@ -24,7 +25,8 @@ pub struct MemberPage {
 }
 
 /// A member, and what was used of the organization's credit in the present period: that of the limit, else the day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemberUse {
     /// Who it is.
     pub member: Membership,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::amount::Amount;
@@ -19,7 +19,8 @@ use crate::store::{Answer, EntriesAt, Query};
 use crate::time::Timestamp;
 
 /// What an account has at an instant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Balance {
     /// What can be drawn.
     pub available: Amount,

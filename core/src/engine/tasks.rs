@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::reads::{MAX_READS, ask, check_limit, not_found, restless};
@@ -19,7 +19,8 @@ use crate::task::{TaskCursor, TaskStep, TaskView, expired_step, last_step_of, st
 pub(super) const OPERATIONS_A_READ: usize = 64;
 
 /// A page of the history of a task, the oldest step first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskPage {
     /// The steps.
     pub steps: Vec<TaskStep>,

@@ -30,7 +30,8 @@ impl Consumer {
 }
 
 /// The answer to an acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Acknowledged {
     /// Where the consumer stands now.
     pub position: EventCursor,

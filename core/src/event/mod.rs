@@ -14,7 +14,7 @@ pub use cursor::EventCursor;
 pub use page::{EventFilter, EventPage, EventQuery, Start};
 pub use project::events_of;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::amount::Amount;
@@ -95,7 +95,8 @@ pub enum EventData {
 }
 
 /// What an operation did to its account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreditsUpdated {
     /// The audit record, which is the operation.
     pub audit_id: AuditId,
@@ -116,7 +117,8 @@ pub struct CreditsUpdated {
 }
 
 /// An entry, as an event tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EntryUpdated {
     /// Its name.
     pub ledger_id: LedgerId,
@@ -143,7 +145,8 @@ pub struct EntryUpdated {
 }
 
 /// What compliance has to look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComplianceAlert {
     /// The audit record of the operation that gave the alarm.
     pub audit_id: AuditId,
@@ -158,7 +161,8 @@ pub struct ComplianceAlert {
 }
 
 /// A balance that went to another band.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BalanceCrossed {
     /// The audit record of the operation that took it there.
     pub audit_id: AuditId,

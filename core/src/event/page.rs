@@ -11,6 +11,7 @@ use crate::owner::Owner;
 
 /// Where a reader begins who has no cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
     /// At the oldest event that is retained.

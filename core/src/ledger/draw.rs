@@ -9,6 +9,7 @@ use crate::id::GrantId;
 
 /// A part of an amount, and the grant that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DrawLine {
     /// The grant.
@@ -36,6 +37,7 @@ impl DrawLine {
 
 /// Which grants an amount comes from, the first drawn first; what is drawn on the credit limit is the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Draw(Vec<DrawLine>);
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::draw::Draw;
 use super::entry::{Entry, EntryKind};
@@ -15,7 +15,9 @@ use crate::owner::Owner;
 use crate::time::Timestamp;
 
 /// How a statement is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum StatementFormat {
     /// Comma-separated values with a header; metadata and draw as JSON in their fields.
     Csv,
@@ -24,7 +26,8 @@ pub enum StatementFormat {
 }
 
 /// An entry as a statement shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "each field is that of the entry of the same name")]
 pub struct StatementLine {
     pub owner: Owner,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, EntryKind};
 use crate::denial::Denial;
-use crate::id::{AppId, LedgerId, TaskId, TenantId, UserId};
-use crate::owner::AccountKey;
+use crate::id::{AppId, LedgerId, TaskId, TenantId, Unit, UserId};
+use crate::owner::{AccountKey, Owner};
 use crate::time::Timestamp;
 
 /// The most entries that a page can have.
@@ -26,6 +26,10 @@ pub enum EntryScope {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EntryFilter {
+    /// Only of this owner's accounts.
+    pub owner: Option<Owner>,
+    /// Only in this unit.
+    pub unit: Option<Unit>,
     /// Only of this kind.
     pub kind: Option<EntryKind>,
     /// Only of this app.
@@ -42,7 +46,9 @@ impl EntryFilter {
     /// Whether an entry meets every condition.
     #[must_use]
     pub fn admits(&self, entry: &Entry) -> bool {
-        self.kind.is_none_or(|kind| kind == entry.kind)
+        self.owner.as_ref().is_none_or(|owner| *owner == entry.account.owner)
+            && self.unit.as_ref().is_none_or(|unit| *unit == entry.account.unit)
+            && self.kind.is_none_or(|kind| kind == entry.kind)
             && self.app_id.as_ref().is_none_or(|app| Some(app) == entry.app_id.as_ref())
             && self.user_id.as_ref().is_none_or(|user| Some(user) == entry.text.user_id.as_ref())
             && self.from.is_none_or(|from| from <= entry.created_at)
@@ -52,6 +58,7 @@ impl EntryFilter {
 
 /// In which direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PageOrder {
     /// The newest first.

@@ -33,7 +33,8 @@ named_enum! {
 }
 
 /// Answers whether a template may be used. Counts are -1 where there is no limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LicenceCheck {
     /// Whether it may be used now.
     pub is_authorized: bool,
@@ -57,6 +58,7 @@ pub struct LicenceCheck {
 
 /// What is left of a licence after a command, and how often the user has used it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QuotaSnapshot {
     /// How many uses are left in all; -1 without a limit.
     pub template_quota: i64,

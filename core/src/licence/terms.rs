@@ -82,6 +82,7 @@ pub(crate) fn user_of_work<'a>(account: &'a AccountKey, user_id: Option<&'a User
 
 /// What is agreed about a licence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LicenceTerms {
     /// The template. It never changes.
@@ -96,9 +97,11 @@ pub struct LicenceTerms {
     pub valid_until: Option<Timestamp>,
     /// How often it can be used in all; none without a limit, in JSON -1.
     #[serde(with = "quota")]
+    #[cfg_attr(feature = "schema", schemars(with = "i64"))]
     pub total_quota: Option<u64>,
     /// How often it can be used in a day; none without a limit, in JSON -1.
     #[serde(with = "quota")]
+    #[cfg_attr(feature = "schema", schemars(with = "i64"))]
     pub daily_quota: Option<u64>,
     /// Where its days begin. It never changes.
     pub zone: Zone,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Found, ReasonCode};
 use super::terms::{LicenceKey, LicenceTerms, quota};
@@ -13,7 +13,8 @@ use crate::id::{DocumentId, LicenceId};
 use crate::time::Timestamp;
 
 /// A licence as it stands now: uses that holds have reserved whose time is over are left out, booked or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LicenceView {
     /// The licence.
     pub licence_id: LicenceId,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::book::{PriceBook, Priority, Resolution};
 use super::exact::{Exact, Rate};
@@ -34,7 +34,8 @@ named_enum! {
 }
 
 /// A line that explains a part of a cost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LineItem {
     /// What it is about.
     pub item: LineKind,
@@ -49,7 +50,8 @@ pub struct LineItem {
 }
 
 /// What the same work costs with a priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PriceOption {
     /// The priority.
     pub priority: Priority,
@@ -65,6 +67,7 @@ pub struct PriceOption {
 /// The line items sum to `selected_cost`, exactly; `min_cost` <= `selected_cost` <= `max_cost`
 /// (`tests/tests/pricing_laws.rs`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// The unit of every cost in it.
     pub currency: Unit,
@@ -106,6 +109,7 @@ pub struct Estimate {
 
 /// An estimate beside what there is to pay it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FundedEstimate {
     /// The estimate.
     #[serde(flatten)]

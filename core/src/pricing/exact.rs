@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::rounding::Rounding;
-use crate::amount::{AMOUNT_SCALE, Amount};
+use crate::amount::{AMOUNT_SCALE, Amount, AsText};
 use crate::denial::{Denial, DenialKind, shown};
 
 /// Decimal places a rate can have.
@@ -94,7 +94,7 @@ impl fmt::Debug for Rate {
 
 impl Serialize for Rate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_newtype_struct("Rate", &AsText(self))
     }
 }
 

@@ -28,5 +28,7 @@ pub use exact::{RATE_SCALE, Rate};
 pub use extra::ExtraAsked;
 pub use import::{ImportTerms, PriceMapImport, RefusedModel, import_price_map};
 pub use model::{Catalogue, ContextTier, MAX_COUNT, ModelPrices, TokenPrices, Usage};
+#[cfg(feature = "schema")]
+pub(crate) use request::FIELDS as REQUEST_FIELDS;
 pub use request::{EstimateRequest, MAX_EXTRAS, MAX_QUANTITY};
 pub use rounding::{Rounding, RoundingMode};

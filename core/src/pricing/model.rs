@@ -1,6 +1,6 @@
 //! The catalogue of models: what a call, an image, a second and a token cost.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::exact::Rate;
 use super::known;
@@ -66,7 +66,8 @@ pub struct ContextTier {
 }
 
 /// What a model is used for: each call, image, second and token is counted once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Usage {
     /// Calls.
     pub calls: u64,

@@ -22,7 +22,7 @@ pub const MAX_QUANTITY: Amount = Amount::from_micros(1_000_000_000_000_000);
 /// The largest request, in bytes of JSON.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-const FIELDS: [&str; 11] =
+pub(crate) const FIELDS: [&str; 11] =
     ["template_id", "scene", "model", "app_id", "usage_unit", "user_id", "usage", "quantity", "resolution", "priority", "extras"];
 const USAGE_FIELDS: [&str; 8] = [
     "calls",
@@ -53,6 +53,7 @@ const NAME: &str = "text of 1 to 255 bytes without control characters";
 /// # Ok::<(), drawdown::Denial>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(default))]
 pub struct EstimateRequest {
     /// The template.
     pub template_id: Option<TemplateId>,
@@ -109,9 +110,20 @@ impl EstimateRequest {
             DenialKind::PayloadTooLarge => denial,
             _ => Denial::new(DenialKind::PayloadInvalid, denial.message()).with("field", ".").with("allowed", "one JSON object"),
         };
-        let document = Node::from_json(json, MAX_REQUEST_BYTES).map_err(unreadable)?;
+        EstimateRequest::from_document(&Node::from_json(json, MAX_REQUEST_BYTES).map_err(unreadable)?)
+    }
+
+    /// Reads a request from the fields of a JSON object. A number has the digits that it was written with.
+    ///
+    /// # Errors
+    /// As [`EstimateRequest::from_json`], but for what only text can have wrong.
+    pub fn from_fields(fields: Map<String, Value>) -> Result<EstimateRequest, Denial> {
+        EstimateRequest::from_document(&Node::from_value(Value::Object(fields)))
+    }
+
+    fn from_document(document: &Node) -> Result<EstimateRequest, Denial> {
         let mut reader = Reader::default();
-        let read = request(&mut reader, &document);
+        let read = request(&mut reader, document);
         match (reader.mistakes.denial(DenialKind::PayloadInvalid, "the request"), read) {
             (Some(denial), _) => Err(denial),
             (None, Some(request)) => Ok(request),

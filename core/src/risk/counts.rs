@@ -194,6 +194,7 @@ impl RiskCount {
 
 /// What a spender used of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Spent {
     /// Units charged and held, less what came back.

@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 
 /// One step of a task: it was accepted, something was said of its work, it was completed, or it failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskStep {
     /// The task.
     pub task_id: TaskId,

@@ -1,6 +1,6 @@
 //! A task as it stands at an instant.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{TaskStatus, TaskStep};
 use crate::amount::Amount;
@@ -10,7 +10,8 @@ use crate::id::{HoldId, Stage, TaskId};
 use crate::time::Timestamp;
 
 /// A task as it stands: the state of the hold that it names, which is its captured one, else its latest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskView {
     /// The task.
     pub task_id: TaskId,

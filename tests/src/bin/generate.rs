@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use drawdown_tests::{errors_page, repository};
+use drawdown_tests::{errors_page, repository, schema_page};
 
 fn main() -> std::io::Result<()> {
-    let path = repository::root().join(errors_page::PATH);
-    fs::write(&path, errors_page::page())?;
-    println!("wrote {}", errors_page::PATH);
+    for (path, page) in [(errors_page::PATH, errors_page::page()), (schema_page::PATH, schema_page::page())] {
+        fs::write(repository::root().join(path), page)?;
+        println!("wrote {path}");
+    }
     Ok(())
 }

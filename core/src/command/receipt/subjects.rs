@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 
 /// Answers [`crate::Block`] and [`crate::Unblock`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlockReceipt {
     /// What the command was about; of an account with its unit.
     pub target: BlockTarget,
@@ -61,6 +62,7 @@ impl BlockReceipt {
 
 /// Answers [`crate::SetMember`] and [`crate::RemoveMember`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemberReceipt {
     /// The organization.
     pub organization_id: OrganizationId,
@@ -102,6 +104,7 @@ impl MemberReceipt {
 
 /// Answers [`crate::SetLicence`], [`crate::RevokeLicence`] and [`crate::SubmitDocuments`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LicenceReceipt {
     /// The licence.
     pub licence_id: LicenceId,
@@ -150,6 +153,7 @@ impl LicenceReceipt {
 
 /// Answers [`crate::AdvanceTask`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskReceipt {
     /// The task.
     pub task_id: TaskId,

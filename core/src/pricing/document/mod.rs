@@ -5,6 +5,8 @@ mod json;
 mod read;
 mod yaml;
 
+use serde_json::Value;
+
 use crate::denial::{Denial, DenialKind};
 
 pub(super) use read::{Fields, Path, Reader};
@@ -33,6 +35,19 @@ impl Node {
     pub(super) fn from_json(text: &str, most_bytes: usize) -> Result<Node, Denial> {
         check_size(text, most_bytes)?;
         json::read(text)
+    }
+
+    pub(super) fn from_value(value: Value) -> Node {
+        match value {
+            Value::Null => Node::Null,
+            Value::Bool(value) => Node::Bool(value),
+            Value::Number(digits) => Node::Number(digits.to_string()),
+            Value::String(text) => Node::Text(text),
+            Value::Array(items) => Node::List(items.into_iter().map(Node::from_value).collect()),
+            Value::Object(fields) => {
+                Node::Object(fields.into_iter().map(|(name, value)| (name, Node::from_value(value))).collect())
+            }
+        }
     }
 
     pub(super) fn from_yaml(text: &str, most_bytes: usize) -> Result<Node, Denial> {
