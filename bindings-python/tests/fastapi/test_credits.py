@@ -9,8 +9,22 @@ import pytest
 from conftest import Desk, MakeDesk, ok, refused
 
 ESTIMATE = {"tenant_id": "acme", "user_id": "u1", "template_id": "poster", "scene": "launch"}
-HOLD = {"tenant_id": "acme", "user_id": "u1", "template_id": "poster", "scene": "launch", "task_id": "t1", "estimated_cost": 30}
-CHARGE = {"tenant_id": "acme", "user_id": "u1", "template_id": "poster", "amount": 4, "priority": "standard", "reason": "a poster"}
+HOLD = {
+    "tenant_id": "acme",
+    "user_id": "u1",
+    "template_id": "poster",
+    "scene": "launch",
+    "task_id": "t1",
+    "estimated_cost": 30,
+}
+CHARGE = {
+    "tenant_id": "acme",
+    "user_id": "u1",
+    "template_id": "poster",
+    "amount": 4,
+    "priority": "standard",
+    "reason": "a poster",
+}
 
 
 def commit(held: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -33,7 +47,9 @@ def cancel(held: dict[str, Any], **fields: Any) -> dict[str, Any]:
 def test_estimate_answers_every_field(desk: Desk) -> None:
     desk.grant(5)
     extras = {"voice": 2, "no_watermark": True, "style": "calm"}
-    answer = ok(desk.post("credits/estimate", {**ESTIMATE, "extras": extras, "priority": "accelerated", "resolution": "4k"}))
+    answer = ok(
+        desk.post("credits/estimate", {**ESTIMATE, "extras": extras, "priority": "accelerated", "resolution": "4k"})
+    )
     audit_id = answer.pop("audit_id")
     lines = answer.pop("line_items")
     assert answer == {
@@ -113,7 +129,11 @@ def test_commit_answers_what_was_captured_in_total(desk: Desk) -> None:
     part = ok(desk.post("credits/commit", commit(held, actual_cost=10, final=False), key="part"))
     assert (part["frozen_amount"], part["balance_after"], part["status"]) == (10, 70, "frozen")
     last = ok(desk.post("credits/commit", commit(held, actual_cost="5.5")))
-    assert (last["frozen_amount"], last["balance_after"], last["status"]) == (Decimal("15.5"), Decimal("84.5"), "committed")
+    assert (last["frozen_amount"], last["balance_after"], last["status"]) == (
+        Decimal("15.5"),
+        Decimal("84.5"),
+        "committed",
+    )
     assert (last["pre_deduct_id"], last["expire_at"]) == (held["pre_deduct_id"], held["expire_at"])
     assert desk.audited(last["audit_id"]).kind == "capture"
 
@@ -128,7 +148,9 @@ def test_commit_of_0_gives_everything_back(desk: Desk) -> None:
 def test_a_part_needs_a_key(desk: Desk) -> None:
     desk.grant(100)
     held = ok(desk.post("credits/pre-deduct", HOLD))
-    answer = refused(desk.post("credits/commit", commit(held, actual_cost=1, final=False)), 422, "42201", "payload_invalid")
+    answer = refused(
+        desk.post("credits/commit", commit(held, actual_cost=1, final=False)), 422, "42201", "payload_invalid"
+    )
     assert answer["details"]["field"] == "X-Idempotency-Key"
 
 
@@ -165,7 +187,11 @@ def test_charge_answers_every_field(desk: Desk) -> None:
     }
     assert desk.audited(audit_id).kind == "charge"
     [entry, _] = ok(desk.get("credits/ledger", tenant_id="acme", user_id="u1"))["entries"]
-    assert (entry["ledger_id"], entry["priority"], entry["metadata"]) == (ledger_id, "standard", {"order": Decimal("1.50")})
+    assert (entry["ledger_id"], entry["priority"], entry["metadata"]) == (
+        ledger_id,
+        "standard",
+        {"order": Decimal("1.50")},
+    )
 
 
 def test_charge_without_user_is_of_the_pool(desk: Desk) -> None:
@@ -191,10 +217,15 @@ def test_a_quote_pins_the_price(make_desk: MakeDesk) -> None:
     quoted = ok(desk.post("credits/estimate", ESTIMATE))
     priced = {**HOLD, "estimated_cost": 10, "audit_id": quoted["audit_id"]}
     assert ok(desk.post("credits/pre-deduct", priced))["policy_tag"] == "brand"
-    wrong = refused(desk.post("credits/charge", {**CHARGE, "audit_id": quoted["audit_id"]}), 422, "42201", "payload_invalid")
+    wrong = refused(
+        desk.post("credits/charge", {**CHARGE, "audit_id": quoted["audit_id"]}), 422, "42201", "payload_invalid"
+    )
     assert wrong["details"]["field"] == "amount"
     wrong = refused(
-        desk.post("credits/pre-deduct", {**priced, "task_id": "t2", "estimated_cost": 9}), 422, "42201", "payload_invalid"
+        desk.post("credits/pre-deduct", {**priced, "task_id": "t2", "estimated_cost": 9}),
+        422,
+        "42201",
+        "payload_invalid",
     )
     assert (wrong["details"]["field"], "`estimated_cost`" in wrong["message"]) == ("estimated_cost", True)
 
@@ -202,7 +233,9 @@ def test_a_quote_pins_the_price(make_desk: MakeDesk) -> None:
 def test_an_estimate_is_no_quote(desk: Desk) -> None:
     desk.grant(100)
     audit_id = ok(desk.post("credits/estimate", ESTIMATE))["audit_id"]
-    answer = refused(desk.post("credits/charge", {**CHARGE, "amount": 10, "audit_id": audit_id}), 422, "42201", "payload_invalid")
+    answer = refused(
+        desk.post("credits/charge", {**CHARGE, "amount": 10, "audit_id": audit_id}), 422, "42201", "payload_invalid"
+    )
     assert answer["details"]["field"] == "audit_id"
 
 

@@ -204,7 +204,9 @@ def test_what_does_not_match_the_pre_deduct(desk: Desk) -> None:
     desk.grant(100)
     held = ok(desk.post("credits/pre-deduct", HOLD))
     for field, value in (("task_id", "t9"), ("template_id", "flyer"), ("user_id", "u9")):
-        answer = refused(desk.post("credits/commit", commit(held, actual_cost=1, **{field: value})), 422, "42201", "payload_invalid")
+        answer = refused(
+            desk.post("credits/commit", commit(held, actual_cost=1, **{field: value})), 422, "42201", "payload_invalid"
+        )
         assert answer["details"]["field"] == field
 
 
@@ -225,7 +227,11 @@ def test_pricing_unavailable(make_desk: MakeDesk) -> None:
         (lambda desk: desk.post("credits/charge", CHARGE), "0302", "ledger_unavailable"),
         (lambda desk: desk.post("credits/pre-deduct", HOLD), "0302", "ledger_unavailable"),
         (lambda desk: desk.post("credits/estimate", ESTIMATE), "0303", "ledger_service_unavailable"),
-        (lambda desk: desk.get("credits/balance", tenant_id="acme", user_id="u1"), "0303", "ledger_service_unavailable"),
+        (
+            lambda desk: desk.get("credits/balance", tenant_id="acme", user_id="u1"),
+            "0303",
+            "ledger_service_unavailable",
+        ),
         (lambda desk: desk.get("credits/ledger", tenant_id="acme"), "0303", "ledger_service_unavailable"),
         (lambda desk: desk.get("tasks/t1"), "0303", "ledger_service_unavailable"),
         (lambda desk: desk.get("tasks/stream"), "0303", "ledger_service_unavailable"),

@@ -168,7 +168,9 @@ def test_refunds_that_are_not_allowed(make_desk: MakeDesk) -> None:
     of_charge = {**REFUND, "ledger_id": charged["ledger_id"]}
     no_role = refused(desk.post("credits/refund", of_charge, by="web"), 403, "0305", "refund_not_allowed")
     assert no_role["details"] == {"required_role": "operator"}
-    refused(desk.post("credits/refund", {**of_charge, "operator": "ops-8"}, by="ops"), 403, "0305", "refund_not_allowed")
+    refused(
+        desk.post("credits/refund", {**of_charge, "operator": "ops-8"}, by="ops"), 403, "0305", "refund_not_allowed"
+    )
     refused(desk.post("credits/refund", {**of_charge, "user_id": "u2"}, by="ops"), 403, "0305", "refund_not_allowed")
     refused(desk.post("credits/refund", {**REFUND, "task_id": "nothing"}, by="ops"), 403, "0305", "refund_not_allowed")
     desk.pass_seconds(24 * 3_600)

@@ -36,7 +36,9 @@ def test_valid(desk: Desk) -> None:
 
 def test_without_limits(desk: Desk) -> None:
     licence(desk)
-    answer = ok(desk.post("licenses/check", {name: CHECK[name] for name in CHECK if name not in ("session_id", "user_id")}))
+    answer = ok(
+        desk.post("licenses/check", {name: CHECK[name] for name in CHECK if name not in ("session_id", "user_id")})
+    )
     assert (answer["remaining_quota"], answer["daily_remaining"], answer["valid_until"]) == (-1, -1, None)
 
 
@@ -53,7 +55,9 @@ def test_without_limits(desk: Desk) -> None:
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_refusals(make_desk: MakeDesk, terms: dict[str, Any] | None, reason: str, requirements: list[str], strict: bool) -> None:
+def test_refusals(
+    make_desk: MakeDesk, terms: dict[str, Any] | None, reason: str, requirements: list[str], strict: bool
+) -> None:
     desk = make_desk(strict_licences=strict)
     if terms is not None:
         licence(desk, **terms)

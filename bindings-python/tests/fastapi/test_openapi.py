@@ -53,7 +53,9 @@ def test_every_body_has_an_example_that_is_taken(desk: Desk) -> None:
     for path, method in PATHS.items():
         if method == "post":
             name = document(desk)["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-            response = desk.client.post(path, json=schemas[name.rpartition("/")[2]]["example"], headers={"authorization": "Bearer ops"})
+            response = desk.client.post(
+                path, json=schemas[name.rpartition("/")[2]]["example"], headers={"authorization": "Bearer ops"}
+            )
             # What is named in an example need not exist.
             assert response.status_code in (200, 403, 404), response.text
 

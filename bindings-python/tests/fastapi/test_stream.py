@@ -15,14 +15,13 @@ import httpx
 import pytest
 import uvicorn
 from conftest import Desk, refused, who_calls
+from drawdown import AsyncEngine
+from drawdown.fastapi import router
 from fastapi import FastAPI
 from starlette.websockets import WebSocketDisconnect
 from test_credits import CHARGE
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
-
-from drawdown import AsyncEngine
-from drawdown.fastapi import router
 
 WEB = {"authorization": "Bearer web"}
 GRANT = {"type": "purchased", "amount": 100}
@@ -147,7 +146,11 @@ def test_events_as_they_happen(serve: Serve) -> None:
     assert set(accepted["data"]) == {"task_id", "status", "stage", "progress", "credits_delta", "ts", "next_eta"}
     assert accepted["data"]["credits_delta"] == Decimal("-30.5")
     updated = json.loads(found[1]["data"], parse_float=Decimal)["data"]
-    assert (updated["change"], updated["balance_after"], updated["currency"]) == (Decimal("-30.5"), Decimal("69.5"), "credit")
+    assert (updated["change"], updated["balance_after"], updated["currency"]) == (
+        Decimal("-30.5"),
+        Decimal("69.5"),
+        "credit",
+    )
     assert updated["entries"][0]["pre_deduct_id"] == placed.hold_id
 
 
@@ -215,7 +218,12 @@ def test_a_token_of_the_query(serve: Serve) -> None:
         refused(response, 401, "40101", "unauthenticated")
     # A token is for the stream alone.
     refused(httpx.get(f"http://{base}/tasks/t1", params={"token": token}), 401, "40101", "unauthenticated")
-    refused(httpx.get(f"http://{base}/tasks/t1", headers={"authorization": f"Bearer {token}"}), 401, "40101", "unauthenticated")
+    refused(
+        httpx.get(f"http://{base}/tasks/t1", headers={"authorization": f"Bearer {token}"}),
+        401,
+        "40101",
+        "unauthenticated",
+    )
 
 
 def test_a_token_expires(serve: Serve) -> None:
@@ -279,7 +287,10 @@ def test_a_websocket_that_is_refused(serve: Serve, query: str, status: int, erro
 
 def test_a_server_that_cannot_answer_a_handshake_closes(desk: Desk) -> None:
     desk.grant(1)
-    with pytest.raises(WebSocketDisconnect) as caught, desk.client.websocket_connect("/api/v1/tasks/stream?token=nobody"):
+    with (
+        pytest.raises(WebSocketDisconnect) as caught,
+        desk.client.websocket_connect("/api/v1/tasks/stream?token=nobody"),
+    ):
         pass
     assert (caught.value.code, caught.value.reason) == (4401, "unauthenticated")
 
@@ -305,5 +316,3 @@ def test_whoever_goes_leaves_nothing_behind(serve: Serve) -> None:
     while tasks() > before and time.monotonic() < until:
         time.sleep(0.05)
     assert tasks() <= before
-
-

@@ -67,7 +67,9 @@ def test_a_task_id_may_have_any_characters(desk: Desk) -> None:
 def test_a_cursor_that_is_none(desk: Desk) -> None:
     desk.grant(100)
     ok(desk.post("credits/pre-deduct", HOLD))
-    assert refused(desk.get("tasks/t1/events", after="x"), 422, "42201", "payload_invalid")["details"]["field"] == "after"
+    assert (
+        refused(desk.get("tasks/t1/events", after="x"), 422, "42201", "payload_invalid")["details"]["field"] == "after"
+    )
 
 
 def test_what_a_client_needs_to_follow(make_desk: MakeDesk) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from conftest import Desk, MakeDesk, ok, refused, who_calls
+from drawdown import AsyncEngine
+from drawdown.fastapi import Identity, router
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 from test_credits import CHARGE, ESTIMATE, HOLD, commit
-
-from drawdown import AsyncEngine
-from drawdown.fastapi import Identity, router
 
 JSON = {"content-type": "application/json"}
 
@@ -38,7 +37,9 @@ def test_a_body_that_is_no_object(desk: Desk, body: bytes) -> None:
 
 
 def test_every_mistake_is_listed(desk: Desk) -> None:
-    answer = refused(desk.post("credits/charge", {"amount": 1, "user_id": 7, "more": 1}), 422, "42201", "payload_invalid")
+    answer = refused(
+        desk.post("credits/charge", {"amount": 1, "user_id": 7, "more": 1}), 422, "42201", "payload_invalid"
+    )
     paths = {mistake["path"]: mistake["message"] for mistake in answer["details"]["errors"]}
     assert set(paths) == {"tenant_id", "template_id", "priority", "reason", "user_id", "more"}
     assert paths["tenant_id"] == "it is missing"
@@ -50,17 +51,23 @@ def test_queries_are_strict_too(desk: Desk) -> None:
     )
     assert {mistake["path"] for mistake in answer["details"]["errors"]} == {"limit", "kind", "more"}
     for field, value in (("from", "2026-01-01T00:00:00"), ("to", "yesterday"), ("cursor", "x")):
-        answer = refused(desk.get("credits/ledger", tenant_id="acme", **{field: value}), 422, "42201", "payload_invalid")
+        answer = refused(
+            desk.get("credits/ledger", tenant_id="acme", **{field: value}), 422, "42201", "payload_invalid"
+        )
         assert answer["details"]["field"] == field
 
 
-@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
 def test_a_body_that_is_no_json(desk: Desk, media_type: str) -> None:
     response = desk.send("POST", "credits/charge", content=b"{}", headers={"content-type": media_type})
     refused(response, 415, "41500", "media_type_unsupported")
 
 
-@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON", "application/problem+json"])
+@pytest.mark.parametrize(
+    "media_type", ["application/json; charset=utf-8", "Application/JSON", "application/problem+json"]
+)
 def test_kinds_of_json(desk: Desk, media_type: str) -> None:
     response = desk.send("POST", "credits/charge", content=b"{}", headers={"content-type": media_type})
     refused(response, 422, "42201", "payload_invalid")
@@ -71,7 +78,9 @@ def test_unknown_paths(desk: Desk, path: str) -> None:
     refused(desk.get(path), 404, "40400", "not_found")
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "credits/charge"), ("POST", "credits/ledger"), ("DELETE", "tasks/t1")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "credits/charge"), ("POST", "credits/ledger"), ("DELETE", "tasks/t1")]
+)
 def test_methods(desk: Desk, method: str, path: str) -> None:
     response = desk.send(method, path)
     refused(response, 405, "40500", "method_not_allowed")
@@ -119,7 +128,14 @@ def test_a_key_that_is_none(desk: Desk, path: str, key: str) -> None:
 
 def test_keys_can_be_required(make_desk: MakeDesk) -> None:
     desk = make_desk(require_idempotency_key=True)
-    for path in ("credits/estimate", "credits/pre-deduct", "credits/commit", "credits/cancel", "credits/charge", "credits/refund"):
+    for path in (
+        "credits/estimate",
+        "credits/pre-deduct",
+        "credits/commit",
+        "credits/cancel",
+        "credits/charge",
+        "credits/refund",
+    ):
         answer = refused(desk.post(path, {}), 422, "42201", "payload_invalid")
         assert answer["details"]["field"] == "X-Idempotency-Key"
     ok(desk.post("credits/estimate", ESTIMATE, key="x" * 255))
@@ -142,7 +158,9 @@ def test_the_largest_body(make_desk: MakeDesk, limit: int) -> None:
     refused(desk.post("credits/charge", CHARGE | {"reason": "x" * 300}), 413, "42201", "payload_too_large")
     chunks = (b"x" * 50 for _ in range(10))
     headers = {"authorization": "Bearer web", **JSON}
-    refused(desk.client.post("/api/v1/credits/charge", content=chunks, headers=headers), 413, "42201", "payload_too_large")
+    refused(
+        desk.client.post("/api/v1/credits/charge", content=chunks, headers=headers), 413, "42201", "payload_too_large"
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,5 +243,3 @@ def test_a_hook_may_be_async_and_raise(make_desk: MakeDesk) -> None:
     response = desk.post("credits/estimate", ESTIMATE, by=None)
     refused(response, 401, "40101", "unauthenticated")
     assert response.headers["www-authenticate"] == "Custom"
-
-

@@ -1,4 +1,4 @@
-"""What each call answers, as the OpenAPI document shows it. The answers themselves are written exactly, by `write_json`."""
+"""What each call answers, as the OpenAPI document shows it; the answers themselves are written by `write_json`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ class Number:
 class DecimalText(Number):
     """An amount as a decimal string."""
 
-    _schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,6})?$", "description": _AMOUNT}
+    _schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": r"^-?[0-9]+(\.[0-9]{1,6})?$",
+        "description": _AMOUNT,
+    }
 
 
 Rate = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]})]

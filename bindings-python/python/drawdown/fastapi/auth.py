@@ -19,10 +19,10 @@ OPERATOR: Final = "operator"
 class Identity:
     """Who calls, as the host's hook says it.
 
-    `tenant` is the only tenant that the caller reaches; None for any, which is for gateways of the host's own. `user_id` is the
-    only user whose credit the caller reaches; None for any of the tenant. `actor` is recorded with everything the caller does.
-    Of `roles` the router knows `operator`, which may refund. `verified` says that the host made sure in a second way that the user
-    means it.
+    `tenant` is the only tenant that the caller reaches; None for any, which is for gateways of the host's own. `user_id`
+    is the only user whose credit the caller reaches; None for any of the tenant. `actor` is recorded with everything the
+    caller does. Of `roles` the router knows `operator`, which may refund. `verified` says that the host made sure in a
+    second way that the user means it.
 
     >>> Identity(tenant="acme", actor="svc-web", roles=frozenset({"operator"}))
     """
@@ -34,7 +34,7 @@ class Identity:
     user_id: str | None = None
 
 
-Authenticate = Callable[[HTTPConnection], Identity | None | Awaitable[Identity | None]]
+Authenticate = Callable[[HTTPConnection], Identity | Awaitable[Identity | None] | None]
 """The hook: from a request or WebSocket to who calls; None for nobody known. It may be async, and may raise any denial.
 
 On the stream, where a browser can send no header, the `token` of the query is handed to it as `Authorization: Bearer`.
@@ -42,12 +42,12 @@ On the stream, where a browser can send no header, the `token` of the query is h
 
 
 def everyone(_: HTTPConnection) -> Identity:
-    """Lets anyone reach everything: what a router that is told `insecure` does."""
+    """Let anyone reach everything: what a router that is told `insecure` does."""
     return Identity(tenant=None, roles=frozenset({OPERATOR}))
 
 
 async def identify(authenticate: Authenticate, connection: HTTPConnection) -> Identity:
-    """Asks the hook.
+    """Ask the hook.
 
     Raises `unauthenticated` when it knows nobody.
     """
@@ -59,9 +59,9 @@ async def identify(authenticate: Authenticate, connection: HTTPConnection) -> Id
 
 
 def reach_tenant(identity: Identity, tenant_id: str | None, *, missing: str) -> str:
-    """The tenant that a call is about.
+    """Say which tenant a call is about.
 
-    A tenant that the caller does not reach reads as if what is asked for did not exist there: the denial named by `missing`.
+    A tenant that the caller does not reach reads as if what is asked for did not exist: the denial named by `missing`.
     """
     if tenant_id is None:
         if identity.tenant is None:
@@ -73,7 +73,7 @@ def reach_tenant(identity: Identity, tenant_id: str | None, *, missing: str) -> 
 
 
 def reach_user(identity: Identity, user_id: str | None, *, missing: str) -> str | None:
-    """The user that a call is about; None for the tenant's pool.
+    """Say which user a call is about; None for the tenant's pool.
 
     A caller bound to a user means that user where none is named. Another reads as if it did not exist.
     """

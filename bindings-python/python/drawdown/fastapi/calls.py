@@ -24,7 +24,7 @@ class Calls:
     def enter(
         self, request: Request, tenant_id: str | None, user_id: str | None, *, missing: str = "account_not_found"
     ) -> tuple[Caller, str, str | None]:
-        """Who asks, and the tenant and user that the call is about.
+        """Say who asks, and which tenant and user the call is about.
 
         What the caller does not reach reads as the denial named by `missing`.
         """
@@ -33,12 +33,12 @@ class Calls:
     def enter_as(
         self, caller: Caller, tenant_id: str | None, user_id: str | None, *, missing: str
     ) -> tuple[Caller, str, str | None]:
-        """The same for a caller who is known already."""
+        """Do the same for a caller who is known already."""
         tenant = reach_tenant(caller.identity, tenant_id, missing=missing)
         return caller, tenant, reach_user(caller.identity, user_id, missing=missing)
 
     async def payer(self, tenant_id: str, user_id: str | None) -> str:
-        """Whose account a read is about: the one that pays for the user by the tenant's policy."""
+        """Say whose account a read is about: the one that pays for the user by the tenant's policy."""
         if user_id is None:
             return POOL
         policy = await self.engine.policy(tenant_id=tenant_id)
@@ -46,10 +46,10 @@ class Calls:
 
 
 def spender(user_id: str | None) -> dict[str, Any]:
-    """Who pays for a command: the user, or whom the tenant's policy says; without a user the pool."""
+    """Say who pays for a command: the user, or whom the tenant's policy says; without a user the pool."""
     return {"payer": POOL} if user_id is None else {"user_id": user_id}
 
 
 def answer(content: dict[str, Any]) -> ExactResponse:
-    """An answer of 200."""
+    """Answer with 200."""
     return ExactResponse(content)

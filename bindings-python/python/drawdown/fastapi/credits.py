@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .auth import OPERATOR, reach_user
+from .auth import OPERATOR
 from .calls import Calls, answer, spender
 from .errors import Problem
 from .models import CancelAsked, ChargeAsked, CommitAsked, EstimateAsked, PreDeductAsked, RefundAsked
@@ -21,7 +21,7 @@ class Credits(Calls):
     """The calls under `credits/` but the two that read the ledger."""
 
     async def estimate(self, request: Request, asked: EstimateAsked) -> Response:
-        """What work costs by the price book in force, and what the account lacks to pay it.
+        """Say what work costs by the price book in force, and what the account lacks to pay it.
 
         An estimate that the balance does not cover is still an answer: `suggest_topup` says what is missing.
         """
@@ -41,7 +41,7 @@ class Credits(Calls):
         return answer(self._estimated(priced, extras))
 
     async def pre_deduct(self, request: Request, asked: PreDeductAsked) -> Response:
-        """Freezes an amount for a task until it is committed, cancelled, or `expire_in` seconds have passed."""
+        """Freeze an amount for a task until it is committed, cancelled, or `expire_in` seconds have passed."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         held = await self.engine.place_hold(
             tenant_id=tenant_id,
@@ -60,7 +60,7 @@ class Credits(Calls):
         return answer(self._pre_deducted(held, held.frozen_amount, "frozen"))
 
     async def commit(self, request: Request, asked: CommitAsked) -> Response:
-        """Captures what the work did cost; what is left of the pre-deduct comes back, unless `final` is false."""
+        """Capture what the work did cost; what is left of the pre-deduct comes back, unless `final` is false."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing="pre_deduct_not_found")
         captured = await self.engine.capture_hold(
             tenant_id=tenant_id,
@@ -75,7 +75,7 @@ class Credits(Calls):
         return answer(self._pre_deducted(captured, captured.captured_total, captured.status))
 
     async def cancel(self, request: Request, asked: CancelAsked) -> Response:
-        """Gives back everything that a pre-deduct froze."""
+        """Give back everything that a pre-deduct froze."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing="pre_deduct_not_found")
         released = await self.engine.release_hold(
             tenant_id=tenant_id,
@@ -84,16 +84,18 @@ class Credits(Calls):
             reason=asked.reason,
             **caller.context,
         )
-        return answer({
-            "pre_deduct_id": released.hold_id,
-            "status": released.status,
-            "reason": released.reason,
-            "balance_after": decimal_text(released.balance_after),
-            **_receipt(released),
-        })
+        return answer(
+            {
+                "pre_deduct_id": released.hold_id,
+                "status": released.status,
+                "reason": released.reason,
+                "balance_after": decimal_text(released.balance_after),
+                **_receipt(released),
+            }
+        )
 
     async def charge(self, request: Request, asked: ChargeAsked) -> Response:
-        """Consumes an amount at once."""
+        """Consume an amount at once."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         metadata = asked.metadata or {}
         if PRIORITY in metadata:
@@ -109,26 +111,30 @@ class Credits(Calls):
             metadata={**metadata, PRIORITY: asked.priority},
             **caller.context,
         )
-        return answer({
-            "ledger_id": charged.ledger_id,
-            "tenant_id": tenant_id,
-            "user_id": user_id,
-            "task_id": charged.task_id,
-            "change": self.amount(charged.change),
-            "balance_after": self.amount(charged.balance_after),
-            "reason": charged.reason,
-            "created_at": charged.created_at,
-            **_receipt(charged),
-        })
+        return answer(
+            {
+                "ledger_id": charged.ledger_id,
+                "tenant_id": tenant_id,
+                "user_id": user_id,
+                "task_id": charged.task_id,
+                "change": self.amount(charged.change),
+                "balance_after": self.amount(charged.balance_after),
+                "reason": charged.reason,
+                "created_at": charged.created_at,
+                **_receipt(charged),
+            }
+        )
 
     async def refund(self, request: Request, asked: RefundAsked) -> Response:
-        """Gives back what was charged or captured, or a part of it, to the grants that it came from.
+        """Give back what was charged or captured, or a part of it, to the grants that it came from.
 
         The caller needs the role `operator`.
         """
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         if OPERATOR not in caller.identity.roles:
-            raise Problem.named("refund_not_allowed", "the caller has no role `operator`", details={"required_role": OPERATOR})
+            raise Problem.named(
+                "refund_not_allowed", "the caller has no role `operator`", details={"required_role": OPERATOR}
+            )
         refunded = await self.engine.refund(
             tenant_id=tenant_id,
             **spender(user_id),
@@ -139,15 +145,17 @@ class Credits(Calls):
             operator=asked.operator,
             **caller.context,
         )
-        return answer({
-            "refund_id": refunded.refund_id,
-            "ledger_id": refunded.ledger_id,
-            "change": self.amount(refunded.change),
-            "balance_after": self.amount(refunded.balance_after),
-            "forfeited": self.amount(refunded.forfeited),
-            "created_at": refunded.created_at,
-            **_receipt(refunded),
-        })
+        return answer(
+            {
+                "refund_id": refunded.refund_id,
+                "ledger_id": refunded.ledger_id,
+                "change": self.amount(refunded.change),
+                "balance_after": self.amount(refunded.balance_after),
+                "forfeited": self.amount(refunded.forfeited),
+                "created_at": refunded.created_at,
+                **_receipt(refunded),
+            }
+        )
 
     def _pre_deducted(self, held: Any, frozen: Any, status: str) -> dict[str, Any]:
         # Where no licence is needed nothing is counted: no limit, no use.
@@ -169,7 +177,16 @@ class Credits(Calls):
 
     def _estimated(self, priced: Any, asked: dict[str, Any]) -> dict[str, Any]:
         amounts = ("current_balance", "selected_cost", "estimated_cost", "min_cost", "max_cost", "suggest_topup")
-        as_asked = ("currency", "template_id", "scene", "resolution", "priority", "calculation_basis", "policy_tag", "audit_id")
+        as_asked = (
+            "currency",
+            "template_id",
+            "scene",
+            "resolution",
+            "priority",
+            "calculation_basis",
+            "policy_tag",
+            "audit_id",
+        )
         return {
             **{name: getattr(priced, name) for name in as_asked},
             **{name: self.amount(getattr(priced, name)) for name in amounts},
@@ -196,12 +213,12 @@ class Credits(Calls):
 
 
 def _normal(asked: object) -> object:
-    """An extra as it was asked for: `true` is a quantity of 1."""
+    """Write an extra as it was asked for: `true` is a quantity of 1."""
     return 1 if asked is True else asked
 
 
 def _receipt(receipt: Any) -> dict[str, Any]:
-    """What every accepted command says."""
+    """Say what every accepted command says."""
     return {
         "policy_tag": receipt.policy_tag,
         "audit_id": receipt.audit_id,

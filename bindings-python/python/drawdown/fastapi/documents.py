@@ -23,19 +23,22 @@ _ENDS: Final = ("pre_deduct_not_found", "pre_deduct_already_processed", "capacit
 
 ERRORS: Final[Mapping[str, tuple[str, ...]]] = {
     "estimate": (
-        *_BODY, "amount_invalid", "estimate_rate_limited", "account_not_found", "template_not_found", "pricing_unavailable",
-        "authorization_missing", "ledger_service_unavailable",
+        *_BODY, "amount_invalid", "estimate_rate_limited", "account_not_found", "template_not_found",
+        "authorization_missing", "pricing_unavailable", "ledger_service_unavailable",
     ),
     "pre_deduct": (*_COMMAND, *_SPENDS, "pre_deduct_already_processed", "authorization_not_found"),
     "commit": (*_COMMAND, *_ENDS, "hold_exceeded", "insufficient_balance"),
     "cancel": (*_COMMAND, *_ENDS),
     "charge": (*_COMMAND, *_SPENDS, "charge_rate_limited"),
     "refund": (
-        *_COMMAND, "account_not_found", "refund_not_allowed", "refund_duplicate", "invalid_refund_amount", "capacity_exceeded",
+        *_COMMAND, "account_not_found", "refund_not_allowed", "refund_duplicate", "invalid_refund_amount",
+        "capacity_exceeded",
     ),
     "ledger": ("account_not_found", "ledger_service_unavailable"),
     "balance": ("account_not_found", "ledger_service_unavailable"),
-    "check_licence": (*_BODY, "account_not_found", "template_not_found", "estimate_rate_limited", "license_service_unavailable"),
+    "check_licence": (
+        *_BODY, "account_not_found", "template_not_found", "estimate_rate_limited", "license_service_unavailable",
+    ),
     "task": ("task_not_found", "ledger_service_unavailable"),
     "task_events": ("task_not_found", "ledger_service_unavailable"),
     "task_stream": ("task_not_found", "cursor_expired", "ledger_service_unavailable"),
@@ -48,7 +51,7 @@ STRICT: Final = ("authorization_revoked", "daily_quota_exceeded", "quota_exceede
 
 
 def error_responses(call: str, settings: Settings, *, has_body: bool) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a call, by status, with an example of each name."""
+    """Describe the error responses of a call, by status, with an example of each name."""
     names = (*_ANY, *ERRORS[call], *(STRICT if call == "check_licence" and settings.strict_licences else ()))
     problems = [Problem.named(name, name.replace("_", " "), used_by=used_by(call)) for name in names]
     if has_body:

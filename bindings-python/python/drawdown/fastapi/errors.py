@@ -53,30 +53,30 @@ class Problem(Exception):
 
     @classmethod
     def named(cls, name: str, message: str, *, used_by: str = "write", **more: Any) -> Problem:
-        """The denial or error of this name, with the code that the platform has for it in such a call."""
+        """Make the denial or error of this name, with the code that the platform has for it in such a call."""
         code = code_of(name, used_by)
         return cls(name, message, code.http_status, code.short, code.long, **more)
 
     @classmethod
     def invalid(cls, path: str, message: str) -> Problem:
-        """`payload_invalid` that names one field."""
+        """Make `payload_invalid` that names one field."""
         return cls.mistakes([(path, message)])
 
     @classmethod
     def mistakes(cls, mistakes: Sequence[tuple[str, str]], *, name: str = "payload_invalid") -> Problem:
-        """A refusal that lists every mistake, and names the field of the first."""
+        """List every mistake, and name the field of the first."""
         path, message = mistakes[0]
         listed = [{"path": path, "message": message} for path, message in mistakes]
         return cls.named(name, f"`{path}`: {message}", details={"field": path, "errors": listed})
 
     @classmethod
     def framework(cls, status: int, message: str, headers: Mapping[str, str] | None = None) -> Problem:
-        """A failure of the framework by its HTTP status."""
+        """Make a failure of the framework by its HTTP status."""
         name, code = _FRAMEWORK.get(status, (HTTPStatus(status).phrase.lower().replace(" ", "_"), f"{status}00"))
         return cls(name, message, status, code, code, headers=dict(headers or {}))
 
     def body(self, request_id: str, codes: Codes) -> dict[str, Any]:
-        """The fields of the error body."""
+        """Write the fields of the error body."""
         return {
             "code": self.code if codes == "short" else self.long_code,
             "error": self.error,
@@ -90,7 +90,7 @@ class Problem(Exception):
         }
 
     def all_headers(self) -> dict[str, str]:
-        """The headers of the answer: `Retry-After` in whole seconds wherever `retry_at` is set."""
+        """Write the headers of the answer: `Retry-After` in whole seconds wherever `retry_at` is set."""
         if self.retry_at is None:
             return dict(self.headers)
         left = (self.retry_at - datetime.now(timezone.utc)).total_seconds()
@@ -98,7 +98,7 @@ class Problem(Exception):
 
 
 def problem_of(failure: Exception, call: str) -> Problem:
-    """What any failure of a call answers."""
+    """Say what any failure of a call answers."""
     match failure:
         case Problem():
             return failure
@@ -165,7 +165,7 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def _sentence(text: str) -> str:
-    """As messages are written here: lower case, no full stop."""
+    """Write it as messages are written here: lower case, no full stop."""
     text = text.rstrip(".")
     return text[:1].lower() + text[1:]
 
@@ -180,5 +180,5 @@ class Code:
 
 
 def code_of(name: str, used_by: str) -> Code:
-    """The code of a denial or error in such a call."""
+    """Look up the code of a denial or error in such a call."""
     raise NotImplementedError

@@ -23,7 +23,7 @@ _MOST_DIGITS: Final = 40
 
 
 def _amount(value: object) -> Decimal | int | str:
-    """Lets through what can be an amount; whether it is one is for the engine to say."""
+    """Let through what can be an amount; whether it is one is for the engine to say."""
     match value:
         case bool():
             pass
@@ -39,7 +39,7 @@ def _amount(value: object) -> Decimal | int | str:
 
 
 def _whole(value: object) -> object:
-    """Reads `900.0` as `900`: JSON does not tell them apart."""
+    """Read `900.0` as `900`: JSON does not tell them apart."""
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS:
         return int(value) if value == value.to_integral_value() else value
     return value
@@ -66,16 +66,20 @@ def _extra(value: object) -> object:
 def _quantity(value: object) -> Decimal | int:
     given = _amount(value)
     if isinstance(given, str) or not 0 <= given <= 1_000_000_000:
-        raise PydanticCustomError("quantity_invalid", "a quantity from 0 to 1000000000, true, false, null, or the name of an option")
+        raise PydanticCustomError(
+            "quantity_invalid", "a quantity from 0 to 1000000000, true, false, null, or the name of an option"
+        )
     return given
 
 
 def _amount_schema(bound: str) -> WithJsonSchema:
     number = {"type": "number", bound: 0, "maximum": 9_223_372_036_854}
-    return WithJsonSchema({
-        "anyOf": [number, {"type": "string", "pattern": _DECIMAL_PATTERN}],
-        "description": "An exact amount with at most 6 decimal places: a JSON number, or the text of one.",
-    })
+    return WithJsonSchema(
+        {
+            "anyOf": [number, {"type": "string", "pattern": _DECIMAL_PATTERN}],
+            "description": "An exact amount with at most 6 decimal places: a JSON number, or the text of one.",
+        }
+    )
 
 
 _EXTRA_SCHEMA = {

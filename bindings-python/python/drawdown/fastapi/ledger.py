@@ -17,7 +17,7 @@ class Ledger(Calls):
     """The two calls under `credits/` that read."""
 
     async def ledger(self, request: Request, asked: Annotated[LedgerQuery, Query()]) -> Response:
-        """A page of the entries of a user's account, or of the tenant's pool.
+        """List a page of the entries of a user's account, or of the tenant's pool.
 
         Where the tenant's pool pays for its users, those of the pool that the user caused.
         """
@@ -39,21 +39,23 @@ class Ledger(Calls):
         return answer({"entries": [self._entry(line) for line in page.entries], "next_cursor": page.next_cursor})
 
     async def balance(self, request: Request, asked: Annotated[AccountQuery, Query()]) -> Response:
-        """What a user's account has, or the tenant's pool. An account that never had an entry has zeros."""
+        """Say what a user's account has, or the tenant's pool. An account that never had an entry has zeros."""
         _, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         owner = await self.payer(tenant_id, user_id)
         balance = await self.engine.balance(tenant_id=tenant_id, owner=owner, unit=asked.currency)
-        return answer({
-            "balance": self.amount(balance.available),
-            "frozen": self.amount(balance.frozen),
-            "currency": balance.unit,
-        })
+        return answer(
+            {
+                "balance": self.amount(balance.available),
+                "frozen": self.amount(balance.frozen),
+                "currency": balance.unit,
+            }
+        )
 
     def _entry(self, line: Any) -> dict[str, Any]:
         amounts = ("change", "balance_after", "frozen_change", "frozen_after")
         as_booked = (
-            "ledger_id", "kind", "task_id", "reason", "policy_tag", "created_at", "effective_at", "user_id", "template_id",
-            "operator", "audit_id",
+            "ledger_id", "kind", "task_id", "reason", "policy_tag", "created_at", "effective_at", "user_id",
+            "template_id", "operator", "audit_id",
         )  # fmt: skip
         metadata = dict(line.metadata or {})
         return {

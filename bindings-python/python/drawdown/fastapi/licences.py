@@ -23,7 +23,10 @@ class Licences(Calls):
     """The call under `licenses/`."""
 
     async def check_licence(self, request: Request, asked: LicenceAsked) -> Response:
-        """Whether a user may use a template now. A refusal is an answer: `reason_code` says why. Nothing is used up."""
+        """Say whether a user may use a template now. Nothing is used up.
+
+        A refusal is an answer: `reason_code` says why.
+        """
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         check = await self.engine.check_licence(
             tenant_id=tenant_id,
@@ -36,8 +39,8 @@ class Licences(Calls):
         if self.settings.strict_licences and check.reason_code in _STRICT:
             raise _refusal(check, asked.template_id)
         names = (
-            "is_authorized", "reason_code", "remaining_quota", "daily_remaining", "valid_until", "policy_tag", "requirements",
-            "audit_id",
+            "is_authorized", "reason_code", "remaining_quota", "daily_remaining", "valid_until", "policy_tag",
+            "requirements", "audit_id",
         )  # fmt: skip
         return answer({name: getattr(check, name) for name in names})
 

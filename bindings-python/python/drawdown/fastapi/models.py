@@ -162,7 +162,10 @@ class RefundAsked(Asked):
         json_schema_extra={
             "oneOf": [
                 {"required": ["task_id"], "properties": {"task_id": {"type": "string"}, "ledger_id": {"type": "null"}}},
-                {"required": ["ledger_id"], "properties": {"ledger_id": {"type": "string"}, "task_id": {"type": "null"}}},
+                {
+                    "required": ["ledger_id"],
+                    "properties": {"ledger_id": {"type": "string"}, "task_id": {"type": "null"}},
+                },
             ],
             "example": {
                 "tenant_id": "acme",

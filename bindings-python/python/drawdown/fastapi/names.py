@@ -34,10 +34,10 @@ _USED_BY: Final[Mapping[str, str]] = {
 
 
 def field_names(call: str) -> Mapping[str, str]:
-    """The surface's names of fields of the engine in a call."""
+    """List the surface's names of fields of the engine in a call."""
     return {**_EVERYWHERE, **_BY_CALL.get(call, {})}
 
 
 def used_by(call: str) -> str:
-    """The kind of a call: `read`, `check`, `hold` or `write`."""
+    """Say the kind of a call: `read`, `check`, `hold` or `write`."""
     return _USED_BY.get(call, "write")

@@ -50,22 +50,23 @@ def router(
     security: SecurityBase | None = BEARER,
     tags: tuple[str, ...] = ("platform",),
 ) -> APIRouter:
-    """Makes a router with the platform API: credits, licences, tasks and their stream.
+    """Make a router with the platform API: credits, licences, tasks and their stream.
 
-    `authenticate` answers from a request who calls; without it the router is made only where `insecure` lets anyone reach
-    everything. What lies under `prefix` and no route of the application takes is answered in the form of all errors.
+    `authenticate` answers from a request who calls; without it the router is made only where `insecure` lets anyone
+    reach everything. What lies under `prefix` and no route of the application takes is answered in the form of all
+    errors.
 
     - `codes`: `"short"` as the platform documents say (`"0901"`), or `"long"` with five digits always (`"40901"`).
     - `amounts`: how answers write them, `"number"` or `"string"`; both are read.
     - `require_idempotency_key`: whether every POST needs the header `X-Idempotency-Key`.
-    - `strict_licences`: whether a check of a licence that is revoked or used up is an error of 403; else it is an answer.
+    - `strict_licences`: whether a check of a licence that is revoked or used up is an error of 403, no answer.
     - `quote_every_estimate`: whether a pre-deduct or charge can name the `audit_id` of any estimate to have its price.
     - `over_capture`: what a commit above its pre-deduct does: `"reject"`, or `"draw"` the excess from the balance.
     - `late_commit`: what a commit after the expiry does: `"reject"`, or `"draw"` anew.
     - `heartbeat_seconds`: how often a stream says that it lives; above 0.
     - `max_body_bytes`: the largest body, 64 KiB unless given.
-    - `stream_secret`: what tokens of streams are signed with, the same in all processes of a service; `stream_token_seconds`: how
-      long one can be used to connect.
+    - `stream_secret`: what tokens of streams are signed with, the same in all processes of a service.
+    - `stream_token_seconds`: for how long such a token can be used to connect.
     - `security`: what the OpenAPI document says of authentication.
 
     Raises `ValueError` for options that make no sense, and without both a hook and `insecure`.
@@ -102,7 +103,7 @@ async def _request_id(
         str | None, Header(description="1 to 128 visible ASCII characters; it comes back, and goes into the audit.")
     ] = None,
 ) -> None:
-    """Documents the header; the route has read it."""
+    """Document the header; the route has read it."""
 
 
 async def _idempotency_key(
@@ -110,7 +111,7 @@ async def _idempotency_key(
         str | None, Header(description="1 to 255 visible ASCII characters: under one key a command takes effect once.")
     ] = None,
 ) -> None:
-    """Documents the header; the route has read it."""
+    """Document the header; the route has read it."""
 
 
 class _Assembly:
@@ -172,7 +173,10 @@ class _Assembly:
         )
 
     def _stream(self, path: str, stream: Stream) -> None:
-        events = {"description": "Events as they happen.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+        events = {
+            "description": "Events as they happen.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        }
         self.router.add_api_route(
             path,
             stream.task_stream,
@@ -190,4 +194,4 @@ class _Assembly:
 
 
 async def _nowhere() -> None:
-    """Is never called: its route answers."""
+    """Do nothing: its route answers."""

@@ -52,11 +52,11 @@ class Message:
     content: dict[str, Any]
 
     def as_text(self) -> str:
-        """The message of a WebSocket: the content alone, which says event and id too."""
+        """Write the message of a WebSocket: the content alone, which says event and id too."""
         return write_json(self.content).decode()
 
     def as_event(self) -> bytes:
-        """The lines of a Server-Sent Event."""
+        """Write the lines of a Server-Sent Event."""
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (self.id.encode(), self.event.encode(), write_json(self.content))
 
 
@@ -68,7 +68,7 @@ class StreamRoute(ExactRoute):
 
 
 async def identify_by_token(settings: Settings, connection: HTTPConnection) -> Identity:
-    """Asks for one of our own tokens, else the hook, which is handed the `token` of the query as a bearer's."""
+    """Ask for one of our own tokens, else the hook, which is handed the `token` of the query as a bearer's."""
     token = connection.query_params.get("token")
     if token is None or "authorization" in connection.headers:
         return await identify(settings.authenticate, connection)
@@ -81,7 +81,7 @@ async def identify_by_token(settings: Settings, connection: HTTPConnection) -> I
 
 
 def _channels(connection: HTTPConnection) -> tuple[Any, ...]:
-    """What a connection was made of beside its scope."""
+    """Say what a connection was made of beside its scope."""
     if isinstance(connection, WebSocket):
         return connection._receive, connection._send
     return (connection.receive,) if isinstance(connection, Request) else ()
@@ -91,11 +91,12 @@ class Stream(Calls):
     """The call `tasks/stream`, by both protocols."""
 
     async def task_stream(self, request: Request, asked: Annotated[StreamQuery, Query()]) -> Response:
-        """What happens, as it happens: Server-Sent Events `task.*`, `credits.updated`, `compliance.alert` and, as long as the
-        connection lives, `system.heartbeat`.
+        """Tell what happens, as it happens, by Server-Sent Events.
 
-        `Last-Event-ID`, or `last_event_id` in the query, resumes after that event: each id is a cursor, and nothing ever
-        appears behind one. Without it the stream begins now. The same path takes a WebSocket, which is sent the content of `data`.
+        They are `task.*`, `credits.updated`, `compliance.alert` and, as long as the connection lives,
+        `system.heartbeat`. `Last-Event-ID`, or `last_event_id` in the query, resumes after that event: each id is a
+        cursor, and nothing ever appears behind one. Without it the stream begins now. The same path takes a WebSocket,
+        which is sent what stands in `data`.
         """
         messages = await self._messages(request, request.state.caller, asked)
 
@@ -108,7 +109,7 @@ class Stream(Calls):
         return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
 
     async def task_socket(self, socket: WebSocket) -> None:
-        """The same by WebSocket; what the client sends is not read."""
+        """Send the same by WebSocket; what the client sends is not read."""
         request_id = request_id_of(socket)
         try:
             caller = Caller(await identify_by_token(self.settings, socket), request_id)
@@ -129,7 +130,7 @@ class Stream(Calls):
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _refuse(self, socket: WebSocket, failure: Exception, request_id: str) -> None:
-        """Answers the handshake with the error, where the server can; else the socket is closed."""
+        """Answer the handshake with the error, where the server can; else the socket is closed."""
         problem = problem_of(failure, "task_stream")
         if "websocket.http.response" in socket.scope.get("extensions", {}):
             await socket.send_denial_response(refused(problem, request_id, self.settings))
@@ -143,7 +144,7 @@ class Stream(Calls):
         await socket.close(_CLOSE_BASE + problem.status, problem.error)
 
     async def _messages(self, connection: HTTPConnection, caller: Caller, asked: StreamQuery) -> AsyncIterator[Message]:
-        """The messages for a caller. A cursor that cannot be used is refused before the first."""
+        """Begin the messages for a caller. A cursor that cannot be used is refused before the first."""
         _, tenant_id, user_id = self.enter_as(caller, asked.tenant_id, None, missing=MISSING)
         after = connection.headers.get("last-event-id") or asked.last_event_id
         whose = {"tenant_id": tenant_id, "user_id": user_id, "kinds": list(KINDS)}
@@ -225,7 +226,9 @@ def _query_of(socket: WebSocket) -> StreamQuery:
     try:
         return StreamQuery.model_validate(dict(socket.query_params))
     except ValidationError as error:
-        raise RequestValidationError([{**mistake, "loc": ("query", *mistake["loc"])} for mistake in error.errors()]) from None
+        raise RequestValidationError(
+            [{**mistake, "loc": ("query", *mistake["loc"])} for mistake in error.errors()]
+        ) from None
 
 
 async def _send_all(socket: WebSocket, messages: AsyncIterator[Message]) -> None:

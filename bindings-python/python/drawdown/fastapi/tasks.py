@@ -39,14 +39,14 @@ class Tasks(Calls):
     """The calls under `tasks/` but the stream itself."""
 
     async def task(self, request: Request, task_id: TaskId, asked: Annotated[TaskQuery, Query()]) -> Response:
-        """A task as it stands now, and what its latest step did to the balance."""
+        """Say how a task stands now, and what its latest step did to the balance."""
         caller, tenant_id, _ = self.enter(request, asked.tenant_id, None, missing=MISSING)
         task = await self.engine.task(tenant_id=tenant_id, task_id=task_id)
         await self._reach(caller.identity, tenant_id, task)
         return answer(self._step(task))
 
     async def task_events(self, request: Request, task_id: TaskId, asked: Annotated[StepsQuery, Query()]) -> Response:
-        """The steps of a task, the first first; after the one whose cursor is given.
+        """List the steps of a task, the first first; after the one whose cursor is given.
 
         A step without a cursor is an expiry that is not booked yet: it is read again until it is.
         """
@@ -58,26 +58,29 @@ class Tasks(Calls):
         return answer({"events": events, "next_cursor": page.next_cursor})
 
     async def task_stream_mock(self, request: Request) -> Response:
-        """Where the stream is and a token for it, and a run of a task that a client can play to itself."""
+        """Say where the stream is, with a token for it and a run of a task that a client can play to itself."""
         identity = caller_of(request).identity
         url = request.url.replace(path=request.url.path.removesuffix("/mock"), query="", fragment="")
         beats = (("system.heartbeat", self.settings.heartbeat_seconds, None),)
-        return answer({
-            "ws_url": str(url.replace(scheme="wss" if url.scheme == "https" else "ws")),
-            "sse_url": str(url),
-            "token": self.settings.tokens.issue(identity),
-            "cadence": [
-                {"event": event, "delay_seconds": delay, "stage": stage} for event, delay, stage in (*_CADENCE, *beats)
-            ],
-            "retry_backoff_seconds": list(_RETRY_BACKOFF_SECONDS),
-        })
+        return answer(
+            {
+                "ws_url": str(url.replace(scheme="wss" if url.scheme == "https" else "ws")),
+                "sse_url": str(url),
+                "token": self.settings.tokens.issue(identity),
+                "cadence": [
+                    {"event": event, "delay_seconds": delay, "stage": stage}
+                    for event, delay, stage in (*_CADENCE, *beats)
+                ],
+                "retry_backoff_seconds": list(_RETRY_BACKOFF_SECONDS),
+            }
+        )
 
     def _step(self, step: Any) -> dict[str, Any]:
         names = ("task_id", "status", "stage", "progress", "ts", "next_eta")
         return {**{name: getattr(step, name) for name in names}, "credits_delta": self.amount(step.credits_delta)}
 
     async def _reach(self, identity: Identity, tenant_id: str, task: Any) -> None:
-        """Refuses a task of another user than the only one that the caller reaches."""
+        """Refuse a task of another user than the only one that the caller reaches."""
         if identity.user_id is None:
             return
         if task.hold_id is not None:

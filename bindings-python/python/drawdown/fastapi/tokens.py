@@ -19,7 +19,7 @@ _PREFIX = "dst1_"
 class StreamTokens:
     """Makes and reads tokens that stand for an identity until they expire.
 
-    They are signed with `secret`, which all processes of a service must share; without one, a secret of this process is made.
+    They are signed with `secret`, which all processes of a service must share; without one, this process makes its own.
     """
 
     def __init__(self, secret: bytes | None, *, seconds: int) -> None:
@@ -27,13 +27,13 @@ class StreamTokens:
         self._seconds = seconds
 
     def issue(self, identity: Identity) -> str:
-        """A token for this caller."""
+        """Make a token for this caller."""
         fields = asdict(identity) | {"roles": sorted(identity.roles), "until": time.time() + self._seconds}
         text = _encode(json.dumps(fields).encode())
         return f"{_PREFIX}{text}.{_encode(self._sign(text))}"
 
     def read(self, token: str) -> Identity | None:
-        """Whose token it is; None for one that is not ours, was changed, or has expired."""
+        """Read whose token it is; None for one that is not ours, was changed, or has expired."""
         if not token.startswith(_PREFIX):
             return None
         text, _, signature = token.removeprefix(_PREFIX).partition(".")

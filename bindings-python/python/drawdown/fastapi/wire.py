@@ -1,4 +1,4 @@
-"""The way of a request through the router: who asks, an exact body in, an exact body out, and one form for all that fails."""
+"""The way of a request through the router: who asks, an exact body in and out, one form for all that fails."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Caller:
 
     @property
     def context(self) -> dict[str, Any]:
-        """The fields of a command's context that come from the caller."""
+        """List the fields of a command's context that come from the caller."""
         return {**self.trace, "idempotency_key": self.idempotency_key, "verified": self.identity.verified}
 
     @property
     def trace(self) -> dict[str, Any]:
-        """What a question says of who asks it, for the audit."""
+        """Say what a question tells of who asks it, for the audit."""
         return {"actor": self.identity.actor, "request_id": self.request_id}
 
 
@@ -53,18 +53,18 @@ class ExactResponse(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """Writes the content."""
+        """Write the content."""
         return write_json(content)
 
 
 def request_id_of(connection: HTTPConnection) -> str:
-    """The caller's id of the request; one of our own where it gives none that can be used."""
+    """Read the caller's id of the request; one of our own where it gives none that can be used."""
     given = connection.headers.get(REQUEST_ID, "")
     return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 
 
 def refused(problem: Problem, request_id: str, settings: Settings) -> ExactResponse:
-    """The answer of a call that was refused or failed."""
+    """Answer a call that was refused or failed."""
     headers = {**problem.all_headers(), REQUEST_ID: request_id}
     return ExactResponse(problem.body(request_id, settings.codes), problem.status, headers)
 
@@ -75,7 +75,7 @@ class ExactRequest(Request):
     _exact: Any = None
 
     async def load(self, limit: int) -> None:
-        """Reads the body.
+        """Read the body.
 
         Raises `payload_too_large`, `media_type_unsupported`, or `payload_invalid` for what is no JSON.
         """
@@ -90,12 +90,14 @@ class ExactRequest(Request):
             raise Problem.invalid(".", f"the body is no JSON that can be read: {error}") from None
 
     async def json(self) -> Any:
-        """The body as it was read."""
+        """Answer the body as it was read."""
         return self._exact
 
     async def _read(self, limit: int) -> bytes:
         length = self.headers.get("content-length", "")
-        too_large = Problem.named("payload_too_large", f"the body is larger than {limit} bytes", details={"allowed": limit})
+        too_large = Problem.named(
+            "payload_too_large", f"the body is larger than {limit} bytes", details={"allowed": limit}
+        )
         if length.isdecimal() and int(length) > limit:
             raise too_large
         body = bytearray()
@@ -112,7 +114,7 @@ class ExactRoute(APIRoute):
     settings: ClassVar[Settings]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of FastAPI, between what comes before it and what catches its failures."""
+        """Put the handler of FastAPI between what comes before it and what catches its failures."""
         handle, settings = super().get_route_handler(), self.settings
 
         async def handler(request: Request) -> Response:
@@ -131,7 +133,7 @@ class ExactRoute(APIRoute):
         return handler
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a method that the path does not have in the form of all errors."""
+        """Answer a method that the path does not have in the form of all errors."""
         if self.methods and scope["method"] not in self.methods:
             allowed = ", ".join(sorted(self.methods))
             problem = Problem.framework(405, f"the path takes {allowed}", {"Allow": allowed})
@@ -151,18 +153,18 @@ class UnknownRoute(ExactRoute):
     """Answers what no route of the whole application takes."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Matches in part, so that any route of the host comes first."""
+        """Match in part, so that any route of the host comes first."""
         match, child_scope = super().matches(scope)
         return (Match.NONE if match is Match.NONE else Match.PARTIAL), child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 404 in the form of all errors."""
+        """Answer 404 in the form of all errors."""
         problem = Problem.framework(404, "there is no such path")
         await refused(problem, request_id_of(HTTPConnection(scope)), self.settings)(scope, receive, send)
 
 
 def idempotency_key_of(request: HTTPConnection, required: bool) -> str | None:
-    """The caller's idempotency key.
+    """Read the caller's idempotency key.
 
     Raises `payload_invalid` for one that is none, and where one is required and missing.
     """
@@ -175,6 +177,6 @@ def idempotency_key_of(request: HTTPConnection, required: bool) -> str | None:
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks."""
+    """Say who asks."""
     caller: Caller = request.state.caller
     return caller
