@@ -19,10 +19,10 @@ OPERATOR: Final = "operator"
 class Identity:
     """Who calls, as the host's hook says it.
 
-    `tenant` is the only tenant that the caller reaches; None for any, which is for gateways of the host's own. `user_id`
-    is the only user whose credit the caller reaches; None for any of the tenant. `actor` is recorded with everything the
-    caller does. Of `roles` the router knows `operator`, which may refund. `verified` says that the host made sure in a
-    second way that the user means it.
+    `tenant` is the only tenant that the caller reaches; None for any, which is for gateways of the host's own.
+    `user_id` is the only user whose credit the caller reaches; None for any of the tenant. `actor` is recorded with
+    everything the caller does. Of `roles` the router knows `operator`, which may refund. `verified` says that the host
+    made sure in a second way that the user means it.
 
     >>> Identity(tenant="acme", actor="svc-web", roles=frozenset({"operator"}))
     """

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 import drawdown
 
+from .._generated.codes import DENIALS, ERRORS, Code, UsedBy
 from .names import field_names, used_by
 
 LOGGER: Final = logging.getLogger("drawdown.fastapi")
@@ -52,7 +53,7 @@ class Problem(Exception):
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def named(cls, name: str, message: str, *, used_by: str = "write", **more: Any) -> Problem:
+    def named(cls, name: str, message: str, *, used_by: UsedBy = "write", **more: Any) -> Problem:
         """Make the denial or error of this name, with the code that the platform has for it in such a call."""
         code = code_of(name, used_by)
         return cls(name, message, code.http_status, code.short, code.long, **more)
@@ -116,25 +117,43 @@ def problem_of(failure: Exception, call: str) -> Problem:
 
 
 def _of_engine(failure: drawdown.DrawdownError, call: str) -> Problem:
-    message, details, fields = failure.message, dict(failure.details), field_names(call)
-    inner = details.get("field")
-    if isinstance(inner, str):
-        root, *rest = inner.split(".", 1)
-        outer = ".".join([fields.get(root, root), *rest])
-        details["field"] = outer
-        message = message.replace(f"`{inner}`", f"`{outer}`", 1)
-        if failure.name in ("payload_invalid", "amount_invalid"):
-            details.setdefault("errors", [{"path": outer, "message": message}])
-    if failure.name in ("internal", "ledger_unavailable", "ledger_service_unavailable", "license_service_unavailable"):
+    kind = failure.used_by or used_by(call)
+    name = failure.name if isinstance(failure, drawdown.Denied) else _name_of_error(failure.name, kind)
+    if isinstance(failure, drawdown.Failed):
         LOGGER.warning("the engine failed: %s", failure.message)
+    message, details = _in_words_of_the_surface(failure, field_names(call))
     return replace(
-        Problem.named(failure.name, message, used_by=failure.used_by or used_by(call)),
+        Problem.named(name, message, used_by=kind),
         details=details,
         retryable=failure.retryable,
         retry_at=failure.retry_at,
         audit_id=failure.audit_id,
         policy_tag=failure.policy_tag,
     )
+
+
+def _name_of_error(error: str, kind: UsedBy) -> str:
+    """Name an error of the engine as the surface does: by what cannot be done now."""
+    if error in ("corrupt", "output"):
+        return "internal"
+    return {"read": "ledger_service_unavailable", "check": "license_service_unavailable"}.get(
+        kind, "ledger_unavailable"
+    )
+
+
+def _in_words_of_the_surface(failure: drawdown.DrawdownError, fields: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Say message and details of the fields that the caller knows."""
+    message, details = failure.message, dict(failure.details)
+    inner = details.get("field")
+    if not isinstance(inner, str):
+        return message, details
+    root, dot, rest = inner.partition(".")
+    outer = fields.get(root, root) + dot + rest
+    message = message.replace(f"`{inner}`", f"`{outer}`", 1)
+    details["field"] = outer
+    if failure.name in ("payload_invalid", "amount_invalid"):
+        details.setdefault("errors", [{"path": outer, "message": message}])
+    return message, details
 
 
 def _of_validation(failure: RequestValidationError) -> Problem:
@@ -170,15 +189,10 @@ def _sentence(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """What the platform says for a name: a code of the documents, its five-digit form, and an HTTP status."""
+def code_of(name: str, used_by: UsedBy) -> Code:
+    """Look up the code of a denial or error in such a call.
 
-    short: str
-    long: str
-    http_status: int
-
-
-def code_of(name: str, used_by: str) -> Code:
-    """Look up the code of a denial or error in such a call."""
-    raise NotImplementedError
+    A name that no call of the platform is documented to answer is an internal failure there.
+    """
+    code = DENIALS.get((name, "platform", used_by)) or ERRORS.get((name, "platform"))
+    return code or ERRORS["internal", "platform"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from .._generated.codes import UsedBy
+
 # A denial of the engine speaks of its own fields; the answer speaks of those that the caller sent.
 _EVERYWHERE: Final[Mapping[str, str]] = {
     "hold_id": "pre_deduct_id",
@@ -20,7 +22,7 @@ _BY_CALL: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 # Which code stands for some names depends on the kind of call; any other call is a write.
-_USED_BY: Final[Mapping[str, str]] = {
+_USED_BY: Final[Mapping[str, UsedBy]] = {
     "estimate": "read",
     "pre_deduct": "hold",
     "commit": "hold",
@@ -38,6 +40,6 @@ def field_names(call: str) -> Mapping[str, str]:
     return {**_EVERYWHERE, **_BY_CALL.get(call, {})}
 
 
-def used_by(call: str) -> str:
+def used_by(call: str) -> UsedBy:
     """Say the kind of a call: `read`, `check`, `hold` or `write`."""
     return _USED_BY.get(call, "write")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, get_args
 
 from fastapi import APIRouter, Header, Security
 from fastapi.params import Depends
@@ -11,6 +11,7 @@ from fastapi.security.base import SecurityBase
 
 from drawdown import AsyncEngine
 
+from .._generated.types import LateCommit, OverCapture
 from . import answers
 from .auth import Authenticate, everyone
 from .credits import Credits
@@ -41,8 +42,8 @@ def router(
     require_idempotency_key: bool = False,
     strict_licences: bool = False,
     quote_every_estimate: bool = False,
-    over_capture: Literal["reject", "draw"] = "reject",
-    late_commit: Literal["reject", "draw"] = "reject",
+    over_capture: OverCapture = "reject",
+    late_commit: LateCommit = "reject",
     heartbeat_seconds: float = 25,
     max_body_bytes: int = 64 * 1024,
     stream_secret: bytes | None = None,
@@ -78,8 +79,10 @@ def router(
         raise ValueError("give the router `authenticate`, a hook that says who calls; or `insecure=True`, never both")
     if not heartbeat_seconds > 0 or max_body_bytes <= 0 or stream_token_seconds <= 0:
         raise ValueError("`heartbeat_seconds`, `max_body_bytes` and `stream_token_seconds` are above 0")
-    if codes not in ("short", "long") or amounts not in ("number", "string"):
-        raise ValueError("`codes` is `short` or `long`, `amounts` is `number` or `string`")
+    _one_of("codes", codes, get_args(Codes))
+    _one_of("amounts", amounts, get_args(Amounts))
+    _one_of("over_capture", over_capture, get_args(OverCapture))
+    _one_of("late_commit", late_commit, get_args(LateCommit))
     settings = Settings(
         engine=engine,
         authenticate=authenticate or everyone,
@@ -96,6 +99,11 @@ def router(
     )
     documented = [] if insecure or security is None else [Security(security)]
     return _Assembly(settings, prefix, list(tags), documented).assemble()
+
+
+def _one_of(option: str, given: object, allowed: tuple[str, ...]) -> None:
+    if given not in allowed:
+        raise ValueError(f"`{option}` is one of {', '.join(allowed)}")
 
 
 async def _request_id(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from drawdown import AsyncEngine
 
+from .._generated.types import LateCommit, OverCapture
 from .answers import DecimalText, Number
 from .auth import Authenticate
 from .errors import Codes
@@ -28,8 +29,8 @@ class Settings:
     strict_licences: bool
     quote_every_estimate: bool
     heartbeat_seconds: float
-    over_capture: Literal["reject", "draw"]
-    late_commit: Literal["reject", "draw"]
+    over_capture: OverCapture
+    late_commit: LateCommit
     max_body_bytes: int
     tokens: StreamTokens
 

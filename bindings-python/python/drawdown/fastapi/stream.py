@@ -166,7 +166,9 @@ class Stream(Calls):
     async def _next(self, whose: dict[str, Any], page: Any, seconds: float) -> Any:
         if page.more:
             return await self.engine.events(**whose, after=page.next, limit=_PAGE)
-        return await self.engine.next_events(**whose, after=page.next, limit=_PAGE, timeout_seconds=max(0.0, seconds))
+        return await self.engine.wait_for_events(
+            **whose, after=page.next, limit=_PAGE, timeout_seconds=max(0.0, seconds)
+        )
 
     def _message(self, event: Any) -> Message:
         content = {
