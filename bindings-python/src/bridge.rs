@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use drawdown::event::EventQuery;
-use drawdown::{Engine, Error, EventTicket, Ticket, UsedBy};
+use drawdown::call::EventsPage;
+use drawdown::event::{EventPage, EventQuery};
+use drawdown::{Engine, Error, EventTicket, Failure, Ticket, UsedBy};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
@@ -21,7 +22,7 @@ use pyo3::types::{PyList, PyString, PyTuple};
 use crate::engine::NativeEngine;
 use crate::errors::Refusal;
 use crate::pool::Pool;
-use crate::work::{self, Answer, Call, Outcome, Work};
+use crate::work::{self, Answer, Outcome, Work};
 
 /// What one event loop asks an engine, and the queue of the answers. Every method is called on the thread of the loop.
 ///
@@ -63,7 +64,7 @@ impl Bridge {
     ) -> PyResult<u64> {
         let py = kind.py();
         let command = work::command(kind, names, values).map_err(|unread| unread.raised(py))?;
-        let used_by = command.body.kind().used_by();
+        let used_by = UsedBy::of(command.body.kind());
         let ticket = self.engine(engine)?.submit(command);
         let ticket = ticket.map_err(|failure| Refusal::new(failure, used_by).raised(py))?;
         let number = self.number();
@@ -103,8 +104,8 @@ impl Bridge {
         names: &Bound<'_, PyTuple>,
         values: &Bound<'_, PyTuple>,
     ) -> PyResult<u64> {
-        let call = Call::read(name, names, values).map_err(|unread| unread.raised(name.py()))?;
-        self.queue(engine, Work::Call(call))
+        let call = work::call(name, names, values).map_err(|unread| unread.raised(name.py()))?;
+        self.queue(engine, Work::Call(Box::new(call)))
     }
 
     /// Waits for the next page that has an event.
@@ -135,7 +136,7 @@ impl Bridge {
         match taken {
             Ok(ticket) => {
                 let page = ticket.wait(Duration::ZERO).map_err(|failure| Refusal::new(failure, UsedBy::Read).raised(py))?;
-                Answer::Events(page).build(py).map(Some)
+                Answer::Events(EventsPage::of(page)).build(py).map(Some)
             }
             Err(other) => {
                 self.line.waiting().extend(other.map(|waiting| (number, waiting)));
@@ -265,7 +266,9 @@ impl Waiting {
             }
             Waiting::Events(ticket) => {
                 let polled = Pin::new(ticket).poll(context);
-                polled.map(|answer| answer.map(Answer::Events).map_err(|failure| Refusal::new(failure, UsedBy::Read)))
+                polled.map(|answer| {
+                    answer.map(EventsPage::of).map(Answer::Events).map_err(|failure| Refusal::new(failure, UsedBy::Read))
+                })
             }
             Waiting::Job => Poll::Pending,
         }
@@ -334,8 +337,8 @@ impl Line {
         }
     }
 
-    fn answer_read(&self, number: u64, read: Result<drawdown::event::EventPage, drawdown::Failure>) {
-        let outcome = read.map(Answer::Events).map_err(|failure| Refusal::new(failure, UsedBy::Read));
+    fn answer_read(&self, number: u64, read: Result<EventPage, Failure>) {
+        let outcome = read.map(EventsPage::of).map(Answer::Events).map_err(|failure| Refusal::new(failure, UsedBy::Read));
         self.answer(number, Some(outcome));
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use drawdown::call::EventsPage;
 use drawdown::{Engine, Error, UsedBy};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -11,7 +12,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use crate::errors::Refusal;
 use crate::options;
 use crate::wait;
-use crate::work::{self, Answer, Call, Work};
+use crate::work::{self, Answer, Work};
 
 /// The engine of the core over the books at an address.
 #[pyclass(module = "drawdown._native", name = "Engine", frozen, weakref)]
@@ -78,8 +79,8 @@ impl NativeEngine {
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = name.py();
-        let call = Call::read(name, names, values).map_err(|unread| unread.raised(py))?;
-        self.answer(py, Work::Call(call))
+        let call = work::call(name, names, values).map_err(|unread| unread.raised(py))?;
+        self.answer(py, Work::Call(Box::new(call)))
     }
 
     /// Waits at most so many seconds for the next page that has an event; signals are heard meanwhile.
@@ -94,7 +95,7 @@ impl NativeEngine {
         let engine = self.get().map_err(|refusal| refusal.raised(py))?;
         let timeout = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
         match wait::for_events(py, &engine, &query, timeout)? {
-            Ok(page) => Answer::Events(page).build(py),
+            Ok(page) => Answer::Events(EventsPage::of(page)).build(py),
             Err(failure) => Err(Refusal::new(failure, UsedBy::Read).raised(py)),
         }
     }

@@ -1,7 +1,8 @@
 //! What can be asked of the engine, read from Python's values; and what it answers, built from them.
 
-use drawdown::event::{EventPage, EventQuery};
-use drawdown::{Command, Denial, Engine, Failure, Receipt, UsedBy};
+use drawdown::call::{Call, EventsPage, Reply};
+use drawdown::event::EventQuery;
+use drawdown::{Command, Engine, Failure, Receipt, UsedBy};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
@@ -17,7 +18,7 @@ pub(crate) enum Work {
     /// Each command, or why it cannot be read.
     RunMany(Vec<Result<Command, Refusal>>),
     RunAll(Vec<Command>),
-    Call(Call),
+    Call(Box<Call>),
 }
 
 /// What was answered.
@@ -25,8 +26,8 @@ pub(crate) enum Answer {
     Receipt(Receipt),
     Many(Vec<Result<Receipt, Refusal>>),
     All(Vec<Receipt>),
-    Reply(Reply),
-    Events(EventPage),
+    Reply(Box<Reply>),
+    Events(EventsPage),
 }
 
 pub(crate) type Outcome = Result<Answer, Refusal>;
@@ -56,14 +57,19 @@ pub(crate) fn commands(commands: &Bound<'_, PyList>) -> PyResult<Vec<Result<Comm
     commands.iter().enumerate().map(read).collect()
 }
 
+/// A question or errand from its name and fields.
+pub(crate) fn call(name: &Bound<'_, PyString>, names: &Bound<'_, PyTuple>, values: &Bound<'_, PyTuple>) -> Result<Call, Unread> {
+    let fields = from_python::fields(names, values)?;
+    let name = name.to_cow().map_err(|_| lone("call", name))?;
+    Ok(Call::from_fields(&name, fields).map_err(|denial| Refusal::new(denial, UsedBy::Read))?)
+}
+
 /// A question about events.
 pub(crate) fn event_query(names: &Bound<'_, PyTuple>, values: &Bound<'_, PyTuple>) -> Result<EventQuery, Unread> {
-    let fields = Value::Object(from_python::fields(names, values)?);
-    let query: EventQuery = serde_path_to_error::deserialize(&fields).map_err(|error| {
-        let (path, why) = (error.path().to_string(), error.inner().to_string());
-        Denial::invalid(&path, why, "what a question about events can say")
-    })?;
-    Ok(query)
+    match call(&PyString::intern(names.py(), "events"), names, values)? {
+        Call::Events(asked) => Ok(asked.query()),
+        other => Err(PyTypeError::new_err(format!("`{}` does not ask for events", other.name())).into()),
+    }
 }
 
 impl Work {
@@ -77,12 +83,12 @@ impl Work {
     pub(crate) fn done(self, engine: &Engine) -> Outcome {
         match self {
             Work::Run(command) => {
-                let used_by = command.body.kind().used_by();
+                let used_by = UsedBy::of(command.body.kind());
                 let ran = guarded(|| engine.run(command));
                 ran.map(Answer::Receipt).map_err(|failure| Refusal::new(failure, used_by))
             }
             Work::Preview(command) => {
-                let used_by = command.body.kind().used_by();
+                let used_by = UsedBy::of(command.body.kind());
                 let decided = guarded(|| engine.preview(command));
                 decided.map(Answer::Receipt).map_err(|failure| Refusal::new(failure, used_by))
             }
@@ -90,8 +96,8 @@ impl Work {
             Work::RunAll(commands) => run_all(engine, commands),
             Work::Call(call) => {
                 let used_by = call.used_by();
-                let replied = guarded(|| call.ask(engine));
-                replied.map(Answer::Reply).map_err(|failure| Refusal::new(failure, used_by))
+                let replied = guarded(|| engine.call(*call));
+                replied.map(|reply| Answer::Reply(Box::new(reply))).map_err(|failure| Refusal::new(failure, used_by))
             }
         }
     }
@@ -112,7 +118,7 @@ impl Answer {
                 });
                 Ok(PyList::new(py, built.collect::<PyResult<Vec<_>>>()?)?.into_any())
             }
-            Answer::Reply(reply) => to_python::result(py, reply),
+            Answer::Reply(reply) => to_python::result(py, &**reply),
             Answer::Events(page) => to_python::result(py, page),
         }
     }
@@ -124,7 +130,7 @@ fn run_many(engine: &Engine, commands: Vec<Result<Command, Refusal>>) -> Vec<Res
     for command in commands {
         match command {
             Ok(command) => {
-                refused.push(Err(command.body.kind().used_by()));
+                refused.push(Err(UsedBy::of(command.body.kind())));
                 taken.push(command);
             }
             Err(refusal) => refused.push(Ok(refusal)),
@@ -145,7 +151,7 @@ fn run_many(engine: &Engine, commands: Vec<Result<Command, Refusal>>) -> Vec<Res
 }
 
 fn run_all(engine: &Engine, commands: Vec<Command>) -> Outcome {
-    let uses: Vec<UsedBy> = commands.iter().map(|command| command.body.kind().used_by()).collect();
+    let uses: Vec<UsedBy> = commands.iter().map(|command| UsedBy::of(command.body.kind())).collect();
     let mut index = None;
     let ran = guarded(|| {
         engine.execute_all(commands).map_err(|refused| {
@@ -162,34 +168,4 @@ fn run_all(engine: &Engine, commands: Vec<Command>) -> Outcome {
 /// A name that is not Unicode.
 pub(crate) fn lone(field: &str, string: &Bound<'_, PyString>) -> Unread {
     from_python::lone_surrogates(field, string).unwrap_or_else(Unread::Raised)
-}
-
-/// A question: until the core has them as data, the balance alone.
-pub(crate) struct Call(drawdown::AccountKey);
-
-/// Its answer.
-pub(crate) type Reply = drawdown::Balance;
-
-impl Call {
-    pub(crate) fn read(
-        name: &Bound<'_, PyString>,
-        names: &Bound<'_, PyTuple>,
-        values: &Bound<'_, PyTuple>,
-    ) -> Result<Call, Unread> {
-        if name.to_str()? != "balance" {
-            return Err(PyTypeError::new_err(format!("no call is called `{name}`")).into());
-        }
-        let fields = from_python::fields(names, values)?;
-        let text = |name: &str, default: &str| fields.get(name).and_then(Value::as_str).unwrap_or(default).to_owned();
-        let owner = text("owner", "pool").parse()?;
-        Ok(Call(drawdown::AccountKey::new(text("tenant_id", "").parse()?, owner, text("unit", "credit").parse()?)))
-    }
-
-    pub(crate) fn used_by(&self) -> UsedBy {
-        UsedBy::Read
-    }
-
-    pub(crate) fn ask(self, engine: &Engine) -> Result<Reply, Failure> {
-        engine.balance(&self.0)
-    }
 }

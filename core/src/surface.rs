@@ -155,17 +155,6 @@ impl Error {
     }
 }
 
-impl OperationKind {
-    /// The call in whose answer the codes of this command stand.
-    #[must_use]
-    pub const fn used_by(self) -> UsedBy {
-        match self {
-            OperationKind::Hold | OperationKind::Capture | OperationKind::CompleteTask => UsedBy::Hold,
-            _ => UsedBy::Write,
-        }
-    }
-}
-
 impl DenialKind {
     /// What a surface says for it; none where no call of the surface is denied so.
     #[must_use]

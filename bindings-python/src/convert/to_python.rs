@@ -222,12 +222,16 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
         Ok(PyString::intern(self.py, variant).into_any())
     }
 
-    /// A struct that writes itself as a map says its name so.
+    /// Amounts and instants say their names so, and a struct that writes itself as a map.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Built<'py> {
-        if matches!(self.shape, Shape::Json) && shapes::of_struct(name).is_some() {
-            return value.serialize(Builder { py: self.py, shape: &Shape::Struct(name.to_owned()) });
+        match name {
+            "Amount" => value.serialize(Builder { py: self.py, shape: &Shape::Amount }),
+            "Timestamp" => value.serialize(Builder { py: self.py, shape: &Shape::Time }),
+            _ if matches!(self.shape, Shape::Json) && shapes::of_struct(name).is_some() => {
+                value.serialize(Builder { py: self.py, shape: &Shape::Struct(name.to_owned()) })
+            }
+            _ => value.serialize(self),
         }
-        value.serialize(self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
