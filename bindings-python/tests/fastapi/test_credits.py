@@ -99,7 +99,7 @@ def test_pre_deduct_answers_every_field(desk: Desk) -> None:
         "frozen_amount": 30,
         "balance_after": 70,
         "quota_snapshot": {"template_quota": -1, "user_usage": 0},
-        "expire_at": "2026-03-10T12:01:00Z",
+        "expire_at": "2026-03-10T12:01:00.000000Z",
         "status": "frozen",
         "task_id": "t1",
         "policy_tag": None,
@@ -110,7 +110,7 @@ def test_pre_deduct_answers_every_field(desk: Desk) -> None:
 
 def test_pre_deduct_lasts_15_minutes_and_takes_0(desk: Desk) -> None:
     answer = ok(desk.post("credits/pre-deduct", {**HOLD, "estimated_cost": 0}))
-    assert (answer["frozen_amount"], answer["expire_at"]) == (0, "2026-03-10T12:15:00Z")
+    assert (answer["frozen_amount"], answer["expire_at"]) == (0, "2026-03-10T12:15:00.000000Z")
 
 
 def test_pre_deduct_says_what_is_left_of_the_licence(make_desk: MakeDesk) -> None:
@@ -182,7 +182,7 @@ def test_charge_answers_every_field(desk: Desk) -> None:
         "balance_after": 96,
         "reason": "a poster",
         "policy_tag": None,
-        "created_at": "2026-03-10T12:00:00Z",
+        "created_at": "2026-03-10T12:00:00.000000Z",
         "idempotent_replay": False,
     }
     assert desk.audited(audit_id).kind == "charge"

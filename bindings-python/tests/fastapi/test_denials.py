@@ -83,8 +83,8 @@ def test_authorization_missing(make_desk: MakeDesk) -> None:
 @pytest.mark.parametrize(
     "terms",
     [
-        {"valid_until": "2026-03-01T00:00:00Z", "policy_tag": "tag"},
-        {"valid_from": "2026-04-01T00:00:00Z", "policy_tag": "tag"},
+        {"valid_until": "2026-03-01T00:00:00.000000Z", "policy_tag": "tag"},
+        {"valid_from": "2026-04-01T00:00:00.000000Z", "policy_tag": "tag"},
         {"required_documents": ["permit"], "policy_tag": "tag"},
     ],
 )
@@ -118,7 +118,7 @@ def test_quotas(make_desk: MakeDesk) -> None:
     ok(desk.post("credits/charge", CHARGE))
     for path, body in (("credits/pre-deduct", HOLD), ("credits/charge", CHARGE)):
         answer = refused(desk.post(path, body), 403, "40303", "daily_quota_exceeded")
-        assert (answer["retryable"], answer["retry_at"]) == (True, "2026-03-11T00:00:00Z")
+        assert (answer["retryable"], answer["retry_at"]) == (True, "2026-03-11T00:00:00.000000Z")
 
 
 def test_quota_exceeded(make_desk: MakeDesk) -> None:
@@ -172,7 +172,7 @@ def test_rate_limits(make_desk: MakeDesk) -> None:
         ("licenses/check", CHECK, "estimate_rate_limited"),
     ):
         ok(desk.post(path, body))
-        assert refused(desk.post(path, body), 429, "2901", error)["retry_at"] == "2026-03-10T12:01:00Z"
+        assert refused(desk.post(path, body), 429, "2901", error)["retry_at"] == "2026-03-10T12:01:00.000000Z"
 
 
 def test_cap_exceeded_and_verified(make_desk: MakeDesk) -> None:
@@ -180,7 +180,10 @@ def test_cap_exceeded_and_verified(make_desk: MakeDesk) -> None:
     desk.grant(100)
     ok(desk.post("credits/charge", CHARGE))
     answer = refused(desk.post("credits/charge", CHARGE), 429, "2901", "cap_exceeded")
-    assert (answer["details"]["challenge"], answer["retry_at"]) == ("second_verification", "2026-03-11T00:00:00Z")
+    assert (answer["details"]["challenge"], answer["retry_at"]) == (
+        "second_verification",
+        "2026-03-11T00:00:00.000000Z",
+    )
     refused(desk.post("credits/charge", {**CHARGE, "verified": True}), 422, "42201", "payload_invalid")
     ok(desk.post("credits/charge", CHARGE, by="sure"))
 

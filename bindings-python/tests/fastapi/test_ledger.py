@@ -71,8 +71,8 @@ def test_an_entry_says_everything(desk: Desk) -> None:
         "frozen_after": 0,
         "reason": "a poster",
         "policy_tag": None,
-        "created_at": "2026-03-10T12:00:00Z",
-        "effective_at": "2026-03-10T12:00:00Z",
+        "created_at": "2026-03-10T12:00:00.000000Z",
+        "effective_at": "2026-03-10T12:00:00.000000Z",
         "user_id": "u1",
         "template_id": "poster",
         "operator": None,
@@ -94,8 +94,8 @@ def test_filters(desk: Desk) -> None:
     assert kinds() == ["grant"]
     assert kinds(user_id="u1", task_id="t1") == ["hold", "capture", "release"]
     assert kinds(user_id="u1", kind="charge", limit=3) == ["charge"] * 3
-    assert kinds(user_id="u1", **{"from": "2026-03-10T12:00:01Z"}) == ["release", "charge"]
-    assert kinds(user_id="u1", kind="refund", to="2026-03-10T12:00:01Z") == ["refund"]
+    assert kinds(user_id="u1", **{"from": "2026-03-10T12:00:01.000000Z"}) == ["release", "charge"]
+    assert kinds(user_id="u1", kind="refund", to="2026-03-10T12:00:01.000000Z") == ["refund"]
     assert kinds(user_id="u1", task_id="nothing") == []
 
 
@@ -135,7 +135,7 @@ def test_refund_answers_every_field(desk: Desk) -> None:
         "balance_after": 10,
         "forfeited": 0,
         "policy_tag": None,
-        "created_at": "2026-03-10T12:00:00Z",
+        "created_at": "2026-03-10T12:00:00.000000Z",
         "idempotent_replay": False,
     }
     record = desk.audited(audit_id)
@@ -184,7 +184,7 @@ def test_a_refund_names_one_of_two(desk: Desk) -> None:
 
 def test_what_is_forfeited(make_desk: MakeDesk) -> None:
     desk = make_desk(policy={"expired_refund": "forfeit"})
-    desk.grant(4, expires_at="2026-03-10T13:00:00Z")
+    desk.grant(4, expires_at="2026-03-10T13:00:00.000000Z")
     charged = ok(desk.post("credits/charge", CHARGE))
     desk.pass_seconds(3_600)
     answer = ok(desk.post("credits/refund", {**REFUND, "ledger_id": charged["ledger_id"]}, by="ops"))

@@ -9,7 +9,7 @@ from conftest import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE
 
 CHECK = {"tenant_id": "acme", "template_id": "poster", "user_id": "u1", "channel": "creator", "session_id": "s-1"}
-PAST, FUTURE = "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"
+PAST, FUTURE = "2026-03-01T00:00:00.000000Z", "2026-04-01T00:00:00.000000Z"
 
 
 def licence(desk: Desk, **terms: Any) -> None:

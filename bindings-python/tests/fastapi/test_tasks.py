@@ -15,13 +15,13 @@ def test_a_task_to_its_end(desk: Desk) -> None:
         "stage": None,
         "progress": 0,
         "credits_delta": -30,
-        "ts": "2026-03-10T12:00:00Z",
+        "ts": "2026-03-10T12:00:00.000000Z",
         "next_eta": None,
     }
-    desk.do("advance_task", task_id="t1", stage="rendering", progress=40, next_eta="2026-03-10T12:05:00Z")
+    desk.do("advance_task", task_id="t1", stage="rendering", progress=40, next_eta="2026-03-10T12:05:00.000000Z")
     running = ok(desk.get("tasks/t1"))
     assert (running["status"], running["stage"], running["progress"]) == ("running", "rendering", 40)
-    assert (running["next_eta"], running["credits_delta"]) == ("2026-03-10T12:05:00Z", 0)
+    assert (running["next_eta"], running["credits_delta"]) == ("2026-03-10T12:05:00.000000Z", 0)
     ok(desk.post("credits/commit", commit(held, actual_cost=10)))
     done = ok(desk.get("tasks/t1"))
     assert (done["status"], done["progress"], done["credits_delta"]) == ("completed", 100, 20)
@@ -44,7 +44,7 @@ def test_cancel_and_expiry_fail_a_task(desk: Desk) -> None:
     ok(desk.post("credits/pre-deduct", HOLD | {"task_id": "t2", "expire_in": 10}))
     desk.pass_seconds(10)
     expired = ok(desk.get("tasks/t2"))
-    assert (expired["status"], expired["credits_delta"], expired["ts"]) == ("failed", 30, "2026-03-10T12:00:10Z")
+    assert (expired["status"], expired["credits_delta"], expired["ts"]) == ("failed", 30, "2026-03-10T12:00:10.000000Z")
     assert ok(desk.get("tasks/t2/events"))["events"][-1]["cursor"] is None
 
 

@@ -8,7 +8,8 @@ from starlette.requests import Request
 
 from drawdown import POOL, user
 
-from .auth import reach_tenant, reach_user
+from .auth import Identity, reach_tenant, reach_user
+from .errors import Problem
 from .settings import Settings
 from .wire import Caller, ExactResponse, caller_of
 
@@ -36,6 +37,16 @@ class Calls:
         """Do the same for a caller who is known already."""
         tenant = reach_tenant(caller.identity, tenant_id, missing=missing)
         return caller, tenant, reach_user(caller.identity, user_id, missing=missing)
+
+    async def reach_hold(self, identity: Identity, tenant_id: str, hold_id: str | None, refusal: Problem) -> None:
+        """Refuse a caller who is bound to another user than the one whose hold this is."""
+        if identity.user_id is None:
+            return
+        if hold_id is None:
+            raise refusal
+        hold = await self.engine.hold(tenant_id=tenant_id, hold_id=hold_id)
+        if identity.user_id != hold.user_id and hold.owner != user(identity.user_id):
+            raise refusal
 
     async def payer(self, tenant_id: str, user_id: str | None) -> str:
         """Say whose account a read is about: the one that pays for the user by the tenant's policy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,8 +12,11 @@ from .calls import Calls, answer, spender
 from .errors import Problem
 from .models import CancelAsked, ChargeAsked, CommitAsked, EstimateAsked, PreDeductAsked, RefundAsked
 from .settings import decimal_text
+from .wire import Caller
 
-PRIORITY = "$priority"
+MISSING: Final = "pre_deduct_not_found"
+
+PRIORITY: Final = "$priority"
 """Under which name of an entry's metadata the priority of a charge is kept."""
 
 
@@ -61,7 +64,8 @@ class Credits(Calls):
 
     async def commit(self, request: Request, asked: CommitAsked) -> Response:
         """Capture what the work did cost; what is left of the pre-deduct comes back, unless `final` is false."""
-        caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing="pre_deduct_not_found")
+        caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing=MISSING)
+        await self._reach(caller, tenant_id, asked.pre_deduct_id)
         captured = await self.engine.capture_hold(
             tenant_id=tenant_id,
             hold_id=asked.pre_deduct_id,
@@ -76,7 +80,8 @@ class Credits(Calls):
 
     async def cancel(self, request: Request, asked: CancelAsked) -> Response:
         """Give back everything that a pre-deduct froze."""
-        caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing="pre_deduct_not_found")
+        caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing=MISSING)
+        await self._reach(caller, tenant_id, asked.pre_deduct_id)
         released = await self.engine.release_hold(
             tenant_id=tenant_id,
             hold_id=asked.pre_deduct_id,
@@ -156,6 +161,11 @@ class Credits(Calls):
                 **_receipt(refunded),
             }
         )
+
+    async def _reach(self, caller: Caller, tenant_id: str, hold_id: str) -> None:
+        """Refuse a pre-deduct of another user than the only one that the caller reaches."""
+        refusal = Problem.named(MISSING, f"there is no hold `{hold_id}`", details={"pre_deduct_id": hold_id})
+        await self.reach_hold(caller.identity, tenant_id, hold_id, refusal)
 
     def _pre_deducted(self, held: Any, frozen: Any, status: str) -> dict[str, Any]:
         # Where no licence is needed nothing is counted: no limit, no use.

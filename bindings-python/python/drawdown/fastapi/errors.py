@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -117,27 +117,20 @@ def problem_of(failure: Exception, call: str) -> Problem:
 
 
 def _of_engine(failure: drawdown.DrawdownError, call: str) -> Problem:
-    kind = failure.used_by or used_by(call)
-    name = failure.name if isinstance(failure, drawdown.Denied) else _name_of_error(failure.name, kind)
     if isinstance(failure, drawdown.Failed):
         LOGGER.warning("the engine failed: %s", failure.message)
+    # A hook that refuses does not know in which call.
+    kind = used_by(call) if failure.used_by == "write" else failure.used_by
     message, details = _in_words_of_the_surface(failure, field_names(call))
-    return replace(
-        Problem.named(name, message, used_by=kind),
+    return Problem.named(
+        failure.wire_name,
+        message,
+        used_by=kind,
         details=details,
         retryable=failure.retryable,
         retry_at=failure.retry_at,
         audit_id=failure.audit_id,
         policy_tag=failure.policy_tag,
-    )
-
-
-def _name_of_error(error: str, kind: UsedBy) -> str:
-    """Name an error of the engine as the surface does: by what cannot be done now."""
-    if error in ("corrupt", "output"):
-        return "internal"
-    return {"read": "ledger_service_unavailable", "check": "license_service_unavailable"}.get(
-        kind, "ledger_unavailable"
     )
 
 

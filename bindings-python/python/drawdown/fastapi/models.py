@@ -42,7 +42,7 @@ class EstimateAsked(Asked):
                 "scene": "launch",
                 "resolution": "hd",
                 "priority": "standard",
-                "extras": {"voices": 2, "watermark": True},
+                "extras": {"voice": 2, "no_watermark": True},
             }
         }
     )

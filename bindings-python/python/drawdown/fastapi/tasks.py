@@ -8,8 +8,6 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from drawdown import user
-
 from .auth import Identity
 from .calls import Calls, answer
 from .errors import Problem
@@ -81,10 +79,5 @@ class Tasks(Calls):
 
     async def _reach(self, identity: Identity, tenant_id: str, task: Any) -> None:
         """Refuse a task of another user than the only one that the caller reaches."""
-        if identity.user_id is None:
-            return
-        if task.hold_id is not None:
-            hold = await self.engine.hold(tenant_id=tenant_id, hold_id=task.hold_id)
-            if identity.user_id == hold.user_id or hold.owner == user(identity.user_id):
-                return
-        raise Problem.named(MISSING, f"there is no task `{task.task_id}`", details={"given": task.task_id})
+        refusal = Problem.named(MISSING, f"there is no task `{task.task_id}`", details={"given": task.task_id})
+        await self.reach_hold(identity, tenant_id, task.hold_id, refusal)
