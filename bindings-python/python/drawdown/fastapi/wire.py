@@ -144,7 +144,7 @@ class ExactRoute(APIRoute):
 
     async def _caller(self, request: Request, request_id: str) -> Caller:
         identity = await identify(self.settings.authenticate, request)
-        if "POST" not in self.methods:
+        if "POST" not in (self.methods or ()):
             return Caller(identity, request_id)
         return Caller(identity, request_id, idempotency_key_of(request, self.settings.require_idempotency_key))
 
