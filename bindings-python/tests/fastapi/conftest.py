@@ -15,6 +15,7 @@ from typing import Any
 import drawdown
 import httpx
 import pytest
+import uvicorn
 from drawdown import AsyncEngine
 from drawdown._native import ManualClock
 from drawdown.fastapi import Identity, router
@@ -47,7 +48,7 @@ USERS = {
     "sure": Identity(tenant="acme", actor="web", verified=True),
     "u1": Identity(tenant="acme", actor="u1", user_id="u1"),
     "other": Identity(tenant="other", actor="other", roles=frozenset({"operator"})),
-    "gateway": Identity(tenant=None, actor="gateway"),
+    "gateway": Identity(tenant=None, actor="gateway", roles=frozenset({"operator"})),
 }
 
 
