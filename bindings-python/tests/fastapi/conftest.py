@@ -202,6 +202,11 @@ class Server:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
 
+    def close(self) -> None:
+        """Closes the engine, while the service goes on."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.engine.close(), self.loop).result(10)
+
     def stop(self) -> None:
         """Stops it."""
         self.server.should_exit = True

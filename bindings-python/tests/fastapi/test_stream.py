@@ -17,7 +17,7 @@ from drawdown import AsyncEngine
 from drawdown.fastapi import router
 from fastapi import FastAPI
 from test_credits import CHARGE
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 WEB = {"authorization": "Bearer web"}
@@ -130,6 +130,22 @@ def test_a_stream_is_of_its_tenant_and_user(serve: Serve) -> None:
         server.do("grant_credit", owner="user:u1", **GRANT)
         [event] = until(events, "credits.updated")
         assert json.loads(event["data"])["data"]["owner"] == "user:u1"
+
+
+def test_a_stream_ends_with_the_engine(serve: Serve) -> None:
+    server, base = serve()
+    with (
+        listen(base) as events,
+        connect(f"ws://{base}/tasks/stream?token=web") as socket,
+    ):
+        next(events)
+        socket.recv(5)
+        server.close()
+        assert list(events) == []
+        with pytest.raises(ConnectionClosedError) as caught:
+            socket.recv(5)
+    assert caught.value.rcvd is not None
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4503, "ledger_service_unavailable")
 
 
 def test_a_refusal_is_an_alert(serve: Serve) -> None:

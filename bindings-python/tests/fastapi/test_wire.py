@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import drawdown
 import pytest
 from conftest import Desk, MakeDesk, ok, refused, who_calls
 from drawdown import AsyncEngine
@@ -223,6 +224,15 @@ def test_an_insecure_router_lets_anyone_do_anything(make_desk: MakeDesk) -> None
     charged = ok(desk.post("credits/charge", CHARGE, by=None))
     body = {"tenant_id": "acme", "user_id": "u1", "ledger_id": charged["ledger_id"], "reason": "r", "operator": "me"}
     assert ok(desk.post("credits/refund", body, by=None))["change"] == 4
+
+
+def test_a_hook_may_raise_any_denial(make_desk: MakeDesk) -> None:
+    def hook(_: Any) -> Identity:
+        raise drawdown.ApiKeyInvalid("the key was revoked", details={"key": "k1"})
+
+    response = make_desk(authenticate=hook).get("tasks/t1")
+    assert refused(response, 401, "40101", "api_key_invalid")["details"] == {"key": "k1"}
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
 def test_a_hook_may_be_async_and_raise(make_desk: MakeDesk) -> None:

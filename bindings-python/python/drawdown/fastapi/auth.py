@@ -54,7 +54,7 @@ async def identify(authenticate: Authenticate, connection: HTTPConnection) -> Id
     answer = authenticate(connection)
     identity = await answer if inspect.isawaitable(answer) else answer
     if identity is None:
-        raise Problem.named("unauthenticated", "the caller is not known", headers={"WWW-Authenticate": "Bearer"})
+        raise Problem.named("unauthenticated", "the caller is not known")
     return identity
 
 

@@ -37,7 +37,8 @@ _FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
 }
 
 
-@dataclass(frozen=True)
+# Not frozen: whatever carries an exception on sets its traceback.
+@dataclass(eq=False)
 class Problem(Exception):
     """An answer that is an error."""
 
@@ -93,10 +94,13 @@ class Problem(Exception):
 
     def all_headers(self) -> dict[str, str]:
         """Write the headers of the answer: `Retry-After` in whole seconds wherever `retry_at` is set."""
-        if self.retry_at is None:
-            return dict(self.headers)
-        left = (self.retry_at - datetime.now(timezone.utc)).total_seconds()
-        return {**self.headers, "Retry-After": str(max(0, math.ceil(left)))}
+        headers = dict(self.headers)
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            headers.setdefault("WWW-Authenticate", "Bearer")
+        if self.retry_at is not None:
+            left = (self.retry_at - datetime.now(timezone.utc)).total_seconds()
+            headers["Retry-After"] = str(max(0, math.ceil(left)))
+        return headers
 
 
 @contextmanager
@@ -131,13 +135,13 @@ def problem_of(failure: Exception, call: str) -> Problem:
 def _of_engine(failure: DrawdownError, call: str) -> Problem:
     if isinstance(failure, Failed):
         LOGGER.warning("the engine failed: %s", failure.message)
-    # A hook that refuses does not know in which call.
-    kind = used_by(call) if failure.used_by == "write" else failure.used_by
+    # What cannot be done now is what the caller asked for, whatever was asked for it on the way.
+    failure.used_by = used_by(call)
     message, details = _in_words_of_the_surface(failure, field_names(call))
     return Problem.named(
         failure.wire_name,
         message,
-        used_by=kind,
+        used_by=failure.used_by,
         details=details,
         retryable=failure.retryable,
         retry_at=failure.retry_at,

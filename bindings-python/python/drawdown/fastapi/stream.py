@@ -17,10 +17,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from drawdown._native import write_json
 
+from .._errors import DrawdownError
 from .._generated.types import CreditsUpdated, EventKind, EventsPage, EventView
 from .auth import Identity, identify
 from .calls import Calls
-from .errors import problem_of
+from .errors import LOGGER, problem_of
 from .models import StreamQuery
 from .settings import Settings
 from .tasks import MISSING
@@ -78,14 +79,7 @@ async def identify_by_token(settings: Settings, connection: HTTPConnection) -> I
         return identity
     bearer = (b"authorization", b"Bearer " + token.encode("ascii", "replace"))
     scope = {**connection.scope, "headers": [*connection.scope["headers"], bearer]}
-    return await identify(settings.authenticate, type(connection)(scope, *_channels(connection)))
-
-
-def _channels(connection: HTTPConnection) -> tuple[Any, ...]:
-    """Say what a connection was made of beside its scope."""
-    if isinstance(connection, WebSocket):
-        return connection._receive, connection._send
-    return (connection.receive,) if isinstance(connection, Request) else ()
+    return await identify(settings.authenticate, HTTPConnection(scope))
 
 
 class Stream(Calls):
@@ -103,8 +97,12 @@ class Stream(Calls):
 
         async def lines() -> AsyncIterator[bytes]:
             yield b"retry: %d\n\n" % _RETRY_MILLISECONDS
-            async for message in messages:
-                yield message.as_event()
+            try:
+                async for message in messages:
+                    yield message.as_event()
+            except DrawdownError as failure:
+                # The answer has begun: all that is left is to end it, and the client comes again with its last id.
+                LOGGER.warning("a stream ended: %s", failure.message)
 
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
