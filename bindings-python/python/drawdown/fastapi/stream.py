@@ -25,7 +25,7 @@ from .errors import LOGGER, problem_of
 from .models import StreamQuery
 from .settings import Settings
 from .tasks import MISSING
-from .wire import REQUEST_ID, Caller, ExactRoute, refused, request_id_of
+from .wire import REQUEST_ID, Caller, ExactRoute, refuse_repeated, refused, request_id_of
 
 KINDS: Final[tuple[EventKind, ...]] = (
     "task.accepted",
@@ -225,6 +225,7 @@ def _heartbeat(cursor: str, tenant_id: str) -> Message:
 
 
 def _query_of(socket: WebSocket) -> StreamQuery:
+    refuse_repeated(socket)
     try:
         return StreamQuery.model_validate(dict(socket.query_params))
     except ValidationError as error:

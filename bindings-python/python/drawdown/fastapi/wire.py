@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -120,6 +121,7 @@ class ExactRoute(APIRoute):
             exact = ExactRequest(request.scope, request.receive)
             try:
                 exact.state.caller = await self._caller(exact, request_id)
+                refuse_repeated(exact)
                 if self.body_field is not None:
                     await exact.load(settings.max_body_bytes)
                 response = await handle(exact)
@@ -172,6 +174,13 @@ def idempotency_key_of(request: HTTPConnection, required: bool) -> str | None:
     if given is None or not _IDEMPOTENCY_KEY.fullmatch(given):
         raise Problem.invalid(IDEMPOTENCY_KEY, "1 to 255 visible ASCII characters" if given else "it is missing")
     return given
+
+
+def refuse_repeated(connection: HTTPConnection) -> None:
+    """Refuse a query in which a field stands twice: which of two values counts would be an accident."""
+    given = Counter(name for name, _ in connection.query_params.multi_items())
+    if repeated := [name for name, count in given.items() if count > 1]:
+        raise Problem.mistakes([(name, "it stands twice") for name in repeated])
 
 
 def caller_of(request: Request) -> Caller:
