@@ -95,7 +95,12 @@ OF_THE_RULES = (
     "pre_deduct_id",
 )
 
-BEYOND_JSON_SCHEMA = ("255 bytes", "needs an idempotency key", "needed of a caller who reaches every tenant")
+BEYOND_JSON_SCHEMA = (
+    "255 bytes",
+    "needs an idempotency key",
+    "without U+0000",
+    "needed of a caller who reaches every tenant",
+)
 
 
 def only_rules_refuse(_: CheckContext, response: Response, case: Case) -> None:

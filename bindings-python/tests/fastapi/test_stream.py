@@ -227,6 +227,7 @@ def test_by_websocket(serve: Serve) -> None:
         ("?token=nobody", 401, "unauthenticated"),
         ("?token=web&last_event_id=x", 422, "payload_invalid"),
         ("?token=web&more=1", 422, "payload_invalid"),
+        ("?token=web&tenant_id=acme&tenant_id=acme", 422, "payload_invalid"),
         ("?token=web&tenant_id=other", 404, "task_not_found"),
     ],
 )

@@ -58,6 +58,11 @@ def test_queries_are_strict_too(desk: Desk) -> None:
         assert answer["details"]["field"] == field
 
 
+def test_a_field_of_a_query_stands_once(desk: Desk) -> None:
+    answer = refused(desk.get("credits/balance?tenant_id=acme&tenant_id=acme"), 422, "42201", "payload_invalid")
+    assert answer["details"]["errors"] == [{"path": "tenant_id", "message": "it stands twice"}]
+
+
 @pytest.mark.parametrize(
     "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
 )
