@@ -78,7 +78,10 @@ class Desk:
     def send(self, method: str, path: str, *, by: str | None = "web", **more: Any) -> httpx.Response:
         """Sends a request as this caller."""
         headers = {} if by is None else {"authorization": f"Bearer {by}"}
-        return self.client.request(method, f"/api/v1/{path}", headers={**headers, **more.pop("headers", {})}, **more)
+        response: httpx.Response = self.client.request(
+            method, f"/api/v1/{path}", headers={**headers, **more.pop("headers", {})}, **more
+        )
+        return response
 
     def post(self, path: str, body: dict[str, Any], *, key: str | None = None, **more: Any) -> httpx.Response:
         """Posts a body, in which amounts are written as they are."""
@@ -141,6 +144,7 @@ def make_desk() -> Iterator[MakeDesk]:
                 policies={"*": policy or {}},
                 price_books=[PRICES] if prices is None else prices,
                 templates=["poster", "flyer", "banner"],
+                event_retention_seconds=3_600,
             )
 
             @asynccontextmanager

@@ -103,7 +103,7 @@ BEYOND_JSON_SCHEMA = (
 )
 
 
-def only_rules_refuse(_: CheckContext, response: Response, case: Case) -> None:
+def only_rules_refuse(_: CheckContext, response: Response, case: Case[Any]) -> None:
     """Checks that a request of the right shape is refused by a rule, if at all."""
     if response.status_code != 422 or case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
@@ -135,6 +135,6 @@ def base_url() -> Iterator[str]:
 
 @described().parametrize()
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_random_requests(case: Case, base_url: str) -> None:
+def test_random_requests(case: Case[Any], base_url: str) -> None:
     headers = {"Authorization": "Bearer gateway"}
     case.call_and_validate(base_url, headers=headers, additional_checks=[only_rules_refuse], timeout=10)

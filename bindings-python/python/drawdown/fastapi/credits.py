@@ -8,6 +8,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drawdown import POOL
+
 from .._generated.types import (
     CaptureReceipt,
     ChargeReceipt,
@@ -43,7 +45,8 @@ class Credits(Calls):
         extras = asked.extras or {}
         priced = await ask(
             tenant_id=tenant_id,
-            **({"owner": "pool"} if user_id is None else {"user_id": user_id}),
+            owner=POOL if user_id is None else None,
+            user_id=user_id,
             template_id=asked.template_id,
             scene=asked.scene,
             resolution=asked.resolution,

@@ -62,6 +62,14 @@ class Message:
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (self.id.encode(), self.event.encode(), write_json(self.content))
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Whose events a client is told: of a tenant, and there of one user or of all."""
+
+    tenant_id: str
+    user_id: str | None
+
+
 class StreamRoute(ExactRoute):
     """A route whose caller may show a token in the query, since a browser's event source sends no header."""
 
@@ -147,11 +155,10 @@ class Stream(Calls):
         """Begin the messages for a caller. A cursor that cannot be used is refused before the first."""
         _, tenant_id, user_id = self.enter_as(caller, asked.tenant_id, None, missing=MISSING)
         after = connection.headers.get("last-event-id") or asked.last_event_id
-        whose = {"tenant_id": tenant_id, "user_id": user_id, "kinds": list(KINDS)}
-        first = await self.engine.events(**whose, after=after, from_="oldest" if after else "latest", limit=_PAGE)
-        return self._follow(whose, first)
+        whose = Subscription(tenant_id, user_id)
+        return self._follow(whose, await self._page(whose, after))
 
-    async def _follow(self, whose: dict[str, Any], page: EventsPage) -> AsyncIterator[Message]:
+    async def _follow(self, whose: Subscription, page: EventsPage) -> AsyncIterator[Message]:
         now = asyncio.get_running_loop().time
         # The first heartbeat tells at once where to resume, though nothing may happen for long.
         due = now()
@@ -159,15 +166,31 @@ class Stream(Calls):
             for event in page.events:
                 yield self._message(event)
             if now() >= due:
-                yield _heartbeat(page.next, whose["tenant_id"])
+                yield _heartbeat(page.next, whose.tenant_id)
                 due = now() + self.settings.heartbeat_seconds
             page = await self._next(whose, page, due - now())
 
-    async def _next(self, whose: dict[str, Any], page: EventsPage, seconds: float) -> EventsPage:
+    async def _next(self, whose: Subscription, page: EventsPage, seconds: float) -> EventsPage:
         if page.more:
-            return await self.engine.events(**whose, after=page.next, limit=_PAGE)
-        return await self.engine.wait_for_events(
-            **whose, after=page.next, limit=_PAGE, timeout_seconds=max(0.0, seconds)
+            return await self._page(whose, page.next)
+        found: EventsPage = await self.engine.wait_for_events(
+            tenant_id=whose.tenant_id,
+            user_id=whose.user_id,
+            kinds=KINDS,
+            after=page.next,
+            limit=_PAGE,
+            timeout_seconds=max(0.0, seconds),
+        )
+        return found
+
+    async def _page(self, whose: Subscription, after: str | None) -> EventsPage:
+        return await self.engine.events(
+            tenant_id=whose.tenant_id,
+            user_id=whose.user_id,
+            kinds=KINDS,
+            after=after,
+            from_="oldest" if after else "latest",
+            limit=_PAGE,
         )
 
     def _message(self, event: EventView) -> Message:
