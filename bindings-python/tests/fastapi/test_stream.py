@@ -132,6 +132,20 @@ def test_a_stream_is_of_its_tenant_and_user(serve: Serve) -> None:
         assert json.loads(event["data"])["data"]["owner"] == "user:u1"
 
 
+def test_a_user_is_not_told_of_others_in_the_same_account(serve: Serve) -> None:
+    server, base = serve(policy={"payer": "tenant"})
+    server.do("grant_credit", owner="pool", **GRANT)
+    server.do("place_hold", user_id="u2", amount=5, task_id="t2", expire_in=1)
+    time.sleep(1.1)
+    with listen(base, {"authorization": "Bearer u1"}) as events:
+        next(events)
+        # It books the expiry of the other user's hold as well.
+        server.do("charge", user_id="u1", amount=1)
+        [event] = until(events, "credits.updated")
+    entries = json.loads(event["data"])["data"]["entries"]
+    assert [(entry["kind"], entry["user_id"]) for entry in entries] == [("charge", "u1")]
+
+
 def test_a_stream_ends_with_the_engine(serve: Serve) -> None:
     server, base = serve()
     with (

@@ -180,11 +180,18 @@ def test_the_largest_body(make_desk: MakeDesk, limit: int) -> None:
         {"authenticate": who_calls, "amounts": "float"},
         {"authenticate": who_calls, "max_body_bytes": 0},
         {"authenticate": who_calls, "over_capture": "maybe"},
+        {"authenticate": who_calls, "stream_secret": b"short"},
     ],
 )
 def test_a_router_that_is_not_made(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="`"):
         router(AsyncEngine("memory://"), **options)
+
+
+def test_a_length_that_is_none(desk: Desk) -> None:
+    headers = {"content-length": "9" * 5_000, **JSON}
+    response = desk.send("POST", "credits/charge", content=b"{}", headers=headers)
+    refused(response, 413, "42201", "payload_too_large")
 
 
 def test_a_tenant_that_is_not_the_callers_reads_as_not_found(desk: Desk) -> None:

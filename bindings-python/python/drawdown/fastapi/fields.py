@@ -91,9 +91,6 @@ _EXTRA_SCHEMA = {
     ]
 }
 
-Given = Decimal | int | str
-"""What an amount is given as: exact, however it is written."""
-
 Cost = Annotated[Any, BeforeValidator(_amount), _amount_schema("minimum")]
 """An amount of 0 or more."""
 

@@ -66,7 +66,7 @@ def router(
     - `late_commit`: what a commit after the expiry does: `"reject"`, or `"draw"` anew.
     - `heartbeat_seconds`: how often a stream says that it lives; above 0.
     - `max_body_bytes`: the largest body, 64 KiB unless given.
-    - `stream_secret`: what tokens of streams are signed with, the same in all processes of a service.
+    - `stream_secret`: what tokens of streams are signed with: 32 bytes or more, the same in all processes.
     - `stream_token_seconds`: for how long such a token can be used to connect.
     - `security`: what the OpenAPI document says of authentication.
 

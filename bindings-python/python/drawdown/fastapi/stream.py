@@ -15,10 +15,11 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
+from drawdown import user
 from drawdown._native import write_json
 
 from .._errors import DrawdownError
-from .._generated.types import CreditsUpdated, EventKind, EventsPage, EventView
+from .._generated.types import CreditsUpdated, EntryUpdated, EventKind, EventsPage, EventView
 from .auth import Identity, identify
 from .calls import Calls
 from .errors import LOGGER, problem_of
@@ -68,6 +69,10 @@ class Subscription:
 
     tenant_id: str
     user_id: str | None
+
+    def may_read(self, event: EventView, entry: EntryUpdated) -> bool:
+        """Say whether an entry is told: an account of many users has those of others beside the user's own."""
+        return self.user_id in (None, entry.user_id) or event.owner == user(self.user_id)
 
 
 class StreamRoute(ExactRoute):
@@ -164,7 +169,7 @@ class Stream(Calls):
         due = now()
         while True:
             for event in page.events:
-                yield self._message(event)
+                yield self._message(event, whose)
             if now() >= due:
                 yield _heartbeat(page.next, whose.tenant_id)
                 due = now() + self.settings.heartbeat_seconds
@@ -193,7 +198,7 @@ class Stream(Calls):
             limit=_PAGE,
         )
 
-    def _message(self, event: EventView) -> Message:
+    def _message(self, event: EventView, whose: Subscription) -> Message:
         content = {
             "event": event.kind,
             "id": event.cursor,
@@ -202,21 +207,21 @@ class Stream(Calls):
             "user_id": event.user_id,
             "task_id": event.task_id,
             "ts": event.ts,
-            "data": self._data(event),
+            "data": self._data(event, whose),
         }
         return Message(event.kind, event.cursor, content)
 
-    def _data(self, event: EventView) -> dict[str, Any]:
+    def _data(self, event: EventView, whose: Subscription) -> dict[str, Any]:
         if event.task is not None:
             names = ("task_id", "status", "stage", "progress", "ts", "next_eta")
             step = event.task
             return {**{name: getattr(step, name) for name in names}, "credits_delta": self.amount(step.credits_delta)}
         if event.credits is not None:
-            return self._credits(event, event.credits)
+            return self._credits(event, event.credits, whose)
         alert = event.alert
         return {name: getattr(alert, name) for name in ("audit_id", "operation", "rule", "details", "policy_tag")}
 
-    def _credits(self, event: EventView, updated: CreditsUpdated) -> dict[str, Any]:
+    def _credits(self, event: EventView, updated: CreditsUpdated, whose: Subscription) -> dict[str, Any]:
         amounts = ("change", "frozen_change", "balance_after", "frozen_after")
         return {
             "owner": event.owner,
@@ -238,6 +243,7 @@ class Stream(Calls):
                     "effective_at": entry.effective_at,
                 }
                 for entry in updated.entries
+                if whose.may_read(event, entry)
             ],
         }
 

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from .auth import Identity
 
 _PREFIX = "dst1_"
+_LEAST_SECRET_BYTES = 32
 
 
 class StreamTokens:
@@ -23,7 +24,9 @@ class StreamTokens:
     """
 
     def __init__(self, secret: bytes | None, *, seconds: int) -> None:
-        self._secret = secret or secrets.token_bytes(32)
+        if secret is not None and len(secret) < _LEAST_SECRET_BYTES:
+            raise ValueError(f"`stream_secret` has at least {_LEAST_SECRET_BYTES} bytes")
+        self._secret = secrets.token_bytes(_LEAST_SECRET_BYTES) if secret is None else secret
         self._seconds = seconds
 
     def issue(self, identity: Identity) -> str:

@@ -97,7 +97,7 @@ class ExactRequest(Request):
         too_large = Problem.named(
             "payload_too_large", f"the body is larger than {limit} bytes", details={"allowed": limit}
         )
-        if length.isdecimal() and int(length) > limit:
+        if length.isdecimal() and (len(length) > 18 or int(length) > limit):
             raise too_large
         body = bytearray()
         async for chunk in self.stream():
