@@ -46,3 +46,4 @@ fuzz:
 # Rewrites the files that are generated from the core.
 generate:
 	cargo run --quiet --package drawdown-tests --bin generate
+	python3 bindings-python/generate.py

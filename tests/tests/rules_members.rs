@@ -532,5 +532,5 @@ fn members_are_listed_and_read() {
     assert_eq!(removed.denial().unwrap().name(), "not_a_member");
     let read = engine.member(&acme.tenant_id, &organization, &"u1".parse().unwrap()).unwrap();
     assert_eq!((read.used.is_zero(), read.left.unwrap().to_string().as_str()), (true, "5"));
-    assert_eq!(read.until.micros() - read.from.micros(), 86_400_000_000);
+    assert_eq!(read.period_until.micros() - read.period_from.micros(), 86_400_000_000);
 }

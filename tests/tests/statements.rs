@@ -40,7 +40,7 @@ fn export(engine: &Engine, query: &EntryQuery, format: StatementFormat) -> (u64,
 
 fn expected(engine: &Engine, query: &EntryQuery) -> Vec<Value> {
     let page = engine.entries(EntryQuery { limit: 1_000, ..query.clone() }).unwrap();
-    page.entries.iter().map(|entry| serde_json::to_value(StatementLine::from(entry)).unwrap()).collect()
+    page.entries.iter().map(|entry| serde_json::to_value(StatementLine::new(entry, None)).unwrap()).collect()
 }
 
 #[test]

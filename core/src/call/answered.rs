@@ -15,8 +15,8 @@ use crate::id::{
     Actor, AppId, AuditId, EventId, GrantId, HoldId, IdempotencyKey, LedgerId, LicenceId, OpId, PolicyTag, PriceBasis, RequestId,
     RuleId, Scene, TaskId, TemplateId, TenantId, Unit, UserId,
 };
-use crate::ledger::export::export;
-use crate::ledger::{Draw, EntryPage, EntryQuery, OperationKind, StatementFormat, StatementLine, StoredOperation};
+use crate::ledger::export::{LinePage, export};
+use crate::ledger::{Draw, EntryQuery, OperationKind, StatementFormat, StatementLine, StoredOperation};
 use crate::owner::{AccountKey, Owner, Subject};
 use crate::pricing::PriceBook;
 use crate::task::TaskStep;
@@ -426,14 +426,14 @@ impl OperationView {
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
             refunded: operation.refunded,
-            entries: stored.entries.iter().map(StatementLine::from).collect(),
+            entries: stored.entries.iter().map(|entry| StatementLine::new(entry, operation.policy_tag.clone())).collect(),
         }
     }
 }
 
 impl EntriesPage {
-    pub(super) fn of(page: EntryPage) -> EntriesPage {
-        EntriesPage { entries: page.entries.iter().map(StatementLine::from).collect(), next_cursor: page.next_cursor }
+    pub(super) fn of(page: LinePage) -> EntriesPage {
+        EntriesPage { entries: page.lines, next_cursor: page.next_cursor }
     }
 }
 
@@ -442,9 +442,9 @@ impl StatementPage {
     pub(super) fn write(query: EntryQuery, format: StatementFormat, engine: &Engine) -> Result<StatementPage, Failure> {
         let (is_first, mut next_cursor, mut text) = (query.cursor.is_none(), None, Vec::new());
         let entries = export(query, format, &mut text, |query| {
-            let page = engine.entries(query)?;
+            let page = engine.lines(query)?;
             next_cursor = page.next_cursor;
-            Ok(EntryPage { next_cursor: None, ..page })
+            Ok(LinePage { next_cursor: None, ..page })
         })?;
         let text = String::from_utf8(text).map_err(|error| Error::Output(error.to_string()))?;
         let rest =

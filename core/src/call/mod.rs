@@ -53,7 +53,8 @@ macro_rules! calls {
 
         impl Serialize for Reply {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                match self { $( Reply::$variant(answer) => answer.serialize(serializer), )+ }
+                // The name tells a binding what an answer is that is written flat; JSON shows the content alone.
+                match self { $( Reply::$variant(answer) => serializer.serialize_newtype_struct(stringify!($answer), answer), )+ }
             }
         }
 
@@ -177,7 +178,7 @@ calls! {
     };
     /// A page of entries: of an account (`owner`), of a task (`task_id` alone), or of the tenant.
     "entries" = Entries(EntriesOf) -> EntriesPage, Read: |engine, asked| {
-        engine.entries(asked.query(engine)).map(EntriesPage::of)
+        engine.lines(asked.query(engine)).map(EntriesPage::of)
     };
     /// A page of a statement: entries as CSV or JSON lines.
     "statement" = Statement(StatementOf) -> StatementPage, Read: |engine, asked| asked.page(engine);

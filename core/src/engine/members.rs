@@ -37,9 +37,9 @@ pub struct MemberUse {
     /// What is left of the limit; none without one.
     pub left: Option<Amount>,
     /// When the present period began.
-    pub from: Timestamp,
+    pub period_from: Timestamp,
     /// When the next one begins.
-    pub until: Timestamp,
+    pub period_until: Timestamp,
 }
 
 impl Engine {
@@ -133,7 +133,7 @@ impl Engine {
         let used = member.used(per, zone, now);
         let (from, until) = per.around(zone, now);
         let left = member.limit.map(|(limit, _)| limit.checked_sub(used).unwrap_or(Amount::ZERO).max(Amount::ZERO));
-        Ok(MemberUse { member: membership, unit: member.unit.clone(), used, left, from, until })
+        Ok(MemberUse { member: membership, unit: member.unit.clone(), used, left, period_from: from, period_until: until })
     }
 
     /// What stands in the way of spending from this account when this user acts: blocks of the tenant, the account, the user who

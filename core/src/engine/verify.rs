@@ -1,5 +1,6 @@
 //! Reading the whole of the books: verification and statements.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io::Write;
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use super::Engine;
 use super::checkpoint::Search;
 use super::reads::{MAX_READS, ask, restless};
 use crate::error::{Error, Failure};
-use crate::id::OpId;
-use crate::ledger::export::export;
+use crate::id::{OpId, PolicyTag};
+use crate::ledger::export::{LinePage, export};
 use crate::ledger::verify::Rebuilt;
 use crate::ledger::{
     AccountHead, Checkpoint, Entry, EntryFilter, EntryKind, EntryPage, EntryQuery, EntryScope, FaultKind, PageOrder,
-    StatementFormat, StoredOperation, VerifyOptions, VerifyReport,
+    StatementFormat, StatementLine, StoredOperation, VerifyOptions, VerifyReport,
 };
 use crate::map::Map;
 use crate::owner::AccountKey;
@@ -150,7 +151,19 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn export(&self, query: EntryQuery, format: StatementFormat, out: &mut dyn Write) -> Result<u64, Failure> {
-        export(query, format, out, |page| self.entries(page))
+        export(query, format, out, |page| self.lines(page))
+    }
+
+    /// A page of entries as a statement shows them.
+    pub(crate) fn lines(&self, query: EntryQuery) -> Result<LinePage, Failure> {
+        let tenant_id = query.tenant_id().clone();
+        let EntryPage { entries, next_cursor } = self.entries(query)?;
+        let op_ids: BTreeSet<OpId> = entries.iter().map(|entry| entry.op_id).collect();
+        let operations = ask!(self, Operations, Query::Operations(tenant_id, op_ids.into_iter().collect()))?;
+        let tags: Map<OpId, Option<PolicyTag>> =
+            operations.into_iter().map(|stored| (stored.operation.op_id, stored.operation.policy_tag.clone())).collect();
+        let line = |entry: &Entry| StatementLine::new(entry, tags.get(&entry.op_id).cloned().flatten());
+        Ok(LinePage { lines: entries.iter().map(line).collect(), next_cursor })
     }
 
     /// Verifies an account from its head at a checkpoint, or from its first entry, and answers how many entries it has.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::Draw;
 use super::entry::{Entry, EntryKind};
-use super::query::{EntryPage, EntryQuery};
+use super::query::{EntryCursor, EntryQuery};
 use crate::amount::Amount;
 use crate::error::{Error, Failure};
-use crate::id::{AppId, AuditId, GrantId, HoldId, LedgerId, Operator, TaskId, TemplateId, Unit, UserId};
+use crate::id::{AppId, AuditId, GrantId, HoldId, LedgerId, Operator, PolicyTag, TaskId, TemplateId, Unit, UserId};
 use crate::owner::Owner;
 use crate::time::Timestamp;
 
@@ -25,7 +25,7 @@ pub enum StatementFormat {
     JsonLines,
 }
 
-/// An entry as a statement shows it.
+/// An entry as a statement shows it, with the label of compliance of its operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "each field is that of the entry of the same name")]
@@ -52,10 +52,13 @@ pub struct StatementLine {
     pub grant_id: Option<GrantId>,
     pub draw: Draw,
     pub metadata: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
+    pub policy_tag: Option<PolicyTag>,
 }
 
-impl From<&Entry> for StatementLine {
-    fn from(entry: &Entry) -> StatementLine {
+impl StatementLine {
+    /// An entry of an operation that has this label.
+    #[must_use]
+    pub fn new(entry: &Entry, policy_tag: Option<PolicyTag>) -> StatementLine {
         StatementLine {
             owner: entry.account.owner.clone(),
             unit: entry.account.unit.clone(),
@@ -79,6 +82,7 @@ impl From<&Entry> for StatementLine {
             grant_id: entry.grant_id,
             draw: entry.draw.clone(),
             metadata: entry.text.metadata.clone(),
+            policy_tag,
         }
     }
 }
@@ -108,6 +112,7 @@ struct CsvLine<'a> {
     grant_id: Option<GrantId>,
     draw: String,
     metadata: Option<String>,
+    policy_tag: Option<&'a PolicyTag>,
 }
 
 impl<'a> CsvLine<'a> {
@@ -135,8 +140,15 @@ impl<'a> CsvLine<'a> {
             grant_id: line.grant_id,
             draw: serde_json::to_string(&line.draw).unwrap_or_default(),
             metadata: line.metadata.as_ref().and_then(|metadata| serde_json::to_string(&**metadata).ok()),
+            policy_tag: line.policy_tag.as_ref(),
         }
     }
+}
+
+/// A page of lines, and where the next begins.
+pub(crate) struct LinePage {
+    pub(crate) lines: Vec<StatementLine>,
+    pub(crate) next_cursor: Option<EntryCursor>,
 }
 
 /// Writes all entries of a query, reading a page at a time, and answers how many there were.
@@ -144,7 +156,7 @@ pub(crate) fn export(
     mut query: EntryQuery,
     format: StatementFormat,
     out: &mut dyn Write,
-    mut read: impl FnMut(EntryQuery) -> Result<EntryPage, Failure>,
+    mut read: impl FnMut(EntryQuery) -> Result<LinePage, Failure>,
 ) -> Result<u64, Failure> {
     let mut sink = match format {
         StatementFormat::Csv => Sink::csv(out)?,
@@ -153,8 +165,8 @@ pub(crate) fn export(
     let mut written = 0;
     loop {
         let page = read(query.clone())?;
-        for entry in &page.entries {
-            sink.write(&StatementLine::from(entry))?;
+        for line in &page.lines {
+            sink.write(line)?;
             written += 1;
         }
         query.cursor = page.next_cursor;
@@ -171,7 +183,7 @@ enum Sink<'a> {
 }
 
 /// The columns of a CSV statement: the fields of a line, in their order.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "owner",
     "unit",
     "seq",
@@ -194,6 +206,7 @@ const COLUMNS: [&str; 22] = [
     "grant_id",
     "draw",
     "metadata",
+    "policy_tag",
 ];
 
 impl<'a> Sink<'a> {

@@ -50,6 +50,8 @@ pub struct LicenceCheck {
     pub policy_tag: Option<PolicyTag>,
     /// What is missing: documents; `license` where there is no licence; `valid_from` where it is not valid yet.
     pub requirements: Vec<String>,
+    /// When waiting alone makes it valid, as far as it can be known.
+    pub retry_at: Option<Timestamp>,
     /// The licence that counts.
     pub licence_id: Option<LicenceId>,
     /// The record of the audit. None where no engine has answered.
@@ -91,7 +93,7 @@ pub fn check_licence(
     template_exists(policy, &template.template_id)?;
     let uses = LicenceUses::of(facts);
     Ok(match best(&uses, policy, template, channel, facts.now) {
-        Some(found) => found.check(),
+        Some(found) => found.check(facts.now),
         None => LicenceCheck {
             is_authorized: false,
             reason_code: ReasonCode::MissingDocuments,
@@ -100,6 +102,7 @@ pub fn check_licence(
             valid_until: None,
             policy_tag: None,
             requirements: vec![LICENSE.to_owned()],
+            retry_at: None,
             licence_id: None,
             audit_id: None,
         },
@@ -238,15 +241,17 @@ impl<'a> Found<'a> {
         (terms.user_id.is_some(), self.reason == ReasonCode::Valid, terms.valid_until.unwrap_or(Timestamp::MAX))
     }
 
-    fn check(&self) -> LicenceCheck {
+    fn check(&self, now: Timestamp) -> LicenceCheck {
+        let requirements = self.requirements();
         LicenceCheck {
+            retry_at: self.retry_at(&requirements, now),
             is_authorized: self.reason == ReasonCode::Valid,
             reason_code: self.reason,
             remaining_quota: quota::shown(self.remaining),
             daily_remaining: quota::shown(self.daily),
             valid_until: self.licence.terms.valid_until,
             policy_tag: self.licence.terms.policy_tag.clone(),
-            requirements: self.requirements(),
+            requirements,
             licence_id: Some(self.key.licence_id.clone()),
             audit_id: None,
         }
