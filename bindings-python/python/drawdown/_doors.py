@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from . import _native
 
 # The kind of a command as in its JSON, the names of its fields, and their values.
-Command: TypeAlias = tuple[str, tuple[str, ...], tuple[object, ...]]
+Taken: TypeAlias = tuple[str, tuple[str, ...], tuple[object, ...]]
 
 # How long a thread waits for events at once: so long the interpreter waits for it at its end.
 _SLICE_SECONDS = 0.25
@@ -33,11 +33,11 @@ class BridgeDoor:
         """Decide a command without committing it."""
         return await self._answer(self._bridge.preview(self._native, kind, names, values))
 
-    async def run_many(self, commands: list[Command]) -> Any:
+    async def run_many(self, commands: list[Taken]) -> Any:
         """Run commands in order, each by itself."""
         return await self._answer(self._bridge.run_many(self._native, commands))
 
-    async def run_all(self, commands: list[Command]) -> Any:
+    async def run_all(self, commands: list[Taken]) -> Any:
         """Run commands as one."""
         return await self._answer(self._bridge.run_all(self._native, commands))
 
@@ -48,17 +48,17 @@ class BridgeDoor:
     async def wait_for_events(self, names: tuple[str, ...], values: tuple[object, ...], seconds: float) -> Any:
         """Wait for the next page that has an event, or for so long."""
         number = self._bridge.wait_for_events(self._native, names, values)
-        waiting = asyncio.ensure_future(self._answer(number))
+        future = self._expect(number)
         try:
             while True:
-                done, _ = await asyncio.wait([waiting], timeout=None if seconds == float("inf") else seconds)
-                if done:
-                    return waiting.result()
+                await asyncio.wait([future], timeout=None if seconds == float("inf") else seconds)
+                if future.done():
+                    return future.result()
                 if (page := self._bridge.give_up(number)) is not None:
                     return page
                 seconds = 0.01  # what stands in the books is still being read
         finally:
-            waiting.cancel()
+            self._forget(number, future)
 
     async def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer everybody, and watch no more."""
@@ -72,15 +72,24 @@ class BridgeDoor:
         loop.remove_reader(self._bridge.fileno())
 
     async def _answer(self, number: int) -> Any:
-        future = self._futures[number] = asyncio.get_running_loop().create_future()
+        future = self._expect(number)
         try:
             return await future
         finally:
-            if self._futures.pop(number, None) is not None:
-                self._bridge.forget(number)
-            elif not future.cancelled():
-                # Cancelled after it was answered: nobody will ask for the exception, and none is to be missed.
-                future.exception()
+            self._forget(number, future)
+
+    def _expect(self, number: int) -> asyncio.Future[Any]:
+        # At once: the answer may be there before the loop comes to anything else.
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._futures[number] = future
+        return future
+
+    def _forget(self, number: int, future: asyncio.Future[Any]) -> None:
+        if self._futures.pop(number, None) is not None:
+            self._bridge.forget(number)
+        elif not future.cancelled():
+            # Cancelled after it was answered: nobody will ask for the exception, and none is to be missed.
+            future.exception()
 
     def _drain(self) -> None:
         for number, answer in self._bridge.drain():
@@ -108,11 +117,11 @@ class ThreadDoor:
         """Decide a command without committing it."""
         return await asyncio.to_thread(self._native.preview, kind, names, values)
 
-    async def run_many(self, commands: list[Command]) -> Any:
+    async def run_many(self, commands: list[Taken]) -> Any:
         """Run commands in order, each by itself."""
         return await asyncio.to_thread(self._native.run_many, commands)
 
-    async def run_all(self, commands: list[Command]) -> Any:
+    async def run_all(self, commands: list[Taken]) -> Any:
         """Run commands as one."""
         return await asyncio.to_thread(self._native.run_all, commands)
 
