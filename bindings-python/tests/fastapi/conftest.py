@@ -12,16 +12,17 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import drawdown
 import httpx
 import pytest
 import uvicorn
-from drawdown import AsyncEngine
-from drawdown._native import ManualClock
-from drawdown.fastapi import Identity, router
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
+
+import drawdown
+from drawdown import AsyncEngine
+from drawdown._native import ManualClock
+from drawdown.fastapi import Identity, router
 
 NOW = "2026-03-10T12:00:00Z"
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import schemathesis
 from conftest import Desk, MakeDesk, Server, who_calls
-from drawdown import AsyncEngine
-from drawdown.fastapi import router
 from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from schemathesis import BaseSchema, Case, CheckContext, Config, GenerationMode, Response
+
+from drawdown import AsyncEngine
+from drawdown.fastapi import router
 
 PATHS = {
     "/api/v1/credits/estimate": "post",

@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 from conftest import Serve, refused, who_calls
-from drawdown import AsyncEngine
-from drawdown.fastapi import router
 from fastapi import FastAPI
 from test_credits import CHARGE
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
+
+from drawdown import AsyncEngine
+from drawdown.fastapi import router
 
 WEB = {"authorization": "Bearer web"}
 GRANT = {"type": "purchased", "amount": 100}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import drawdown
 import pytest
 from conftest import Desk, MakeDesk, ok, refused, who_calls
-from drawdown import AsyncEngine
-from drawdown.fastapi import Identity, router
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 from test_credits import CHARGE, ESTIMATE, HOLD, commit
+
+import drawdown
+from drawdown import AsyncEngine
+from drawdown.fastapi import Identity, router
 
 JSON = {"content-type": "application/json"}
 
@@ -79,7 +80,7 @@ def test_kinds_of_json(desk: Desk, media_type: str) -> None:
     refused(response, 422, "42201", "payload_invalid")
 
 
-@pytest.mark.parametrize("path", ["credits/nothing", "nothing", "credits/charge/", "licenses", ""])
+@pytest.mark.parametrize("path", ["credits/nothing", "nothing%0A", "credits/charge/", "licenses", ""])
 def test_unknown_paths(desk: Desk, path: str) -> None:
     refused(desk.get(path), 404, "40400", "not_found")
 

@@ -157,10 +157,10 @@ class _Assembly:
         self._post("/licenses/check", licences.check_licence, answers.LicenceChecked)
         self._get("/tasks/stream/mock", tasks.task_stream_mock, answers.StreamConfiguration)
         self._stream("/tasks/stream", stream)
-        self._get("/tasks/{task_id:path}/events", tasks.task_events, self._with_amounts(answers.TaskHistory))
-        self._get("/tasks/{task_id:path}", tasks.task, self._with_amounts(answers.TaskNow))
+        self._get("/tasks/{task_id:drawdown_text}/events", tasks.task_events, self._with_amounts(answers.TaskHistory))
+        self._get("/tasks/{task_id:drawdown_text}", tasks.task, self._with_amounts(answers.TaskNow))
         self.router.add_api_route(
-            "/{path:path}",
+            "/{path:drawdown_text}",
             _nowhere,
             methods=list(_EVERY_METHOD),
             include_in_schema=False,
