@@ -56,30 +56,30 @@ class Problem(Exception):
 
     @classmethod
     def named(cls, name: str, message: str, *, used_by: UsedBy = "write", **more: Any) -> Problem:
-        """Make the denial or error of this name, with the code that the platform has for it in such a call."""
+        """Makes the denial or error of this name, with the code that the platform has for it in such a call."""
         code = code_of(name, used_by)
         return cls(name, message, code.http_status, code.short, code.long, **more)
 
     @classmethod
     def invalid(cls, path: str, message: str) -> Problem:
-        """Make `payload_invalid` that names one field."""
+        """Makes `payload_invalid` that names one field."""
         return cls.mistakes([(path, message)])
 
     @classmethod
     def mistakes(cls, mistakes: Sequence[tuple[str, str]], *, name: str = "payload_invalid") -> Problem:
-        """List every mistake, and name the field of the first."""
+        """Lists every mistake, and names the field of the first."""
         path, message = mistakes[0]
         listed = [{"path": path, "message": message} for path, message in mistakes]
         return cls.named(name, f"`{path}`: {message}", details={"field": path, "errors": listed})
 
     @classmethod
     def framework(cls, status: int, message: str, headers: Mapping[str, str] | None = None) -> Problem:
-        """Make a failure of the framework by its HTTP status."""
+        """Makes a failure of the framework by its HTTP status."""
         name, code = _FRAMEWORK.get(status, (HTTPStatus(status).phrase.lower().replace(" ", "_"), f"{status}00"))
         return cls(name, message, status, code, code, headers=dict(headers or {}))
 
     def body(self, request_id: str, codes: Codes) -> dict[str, Any]:
-        """Write the fields of the error body."""
+        """Writes the fields of the error body."""
         return {
             "code": self.code if codes == "short" else self.long_code,
             "error": self.error,
@@ -93,7 +93,7 @@ class Problem(Exception):
         }
 
     def all_headers(self) -> dict[str, str]:
-        """Write the headers of the answer: `Retry-After` in whole seconds wherever `retry_at` is set."""
+        """Writes the headers of the answer: `Retry-After` in whole seconds wherever `retry_at` is set."""
         headers = dict(self.headers)
         if self.status == HTTPStatus.UNAUTHORIZED:
             headers.setdefault("WWW-Authenticate", "Bearer")
@@ -105,7 +105,7 @@ class Problem(Exception):
 
 @contextmanager
 def absent(field: str, refusal: Problem) -> Iterator[None]:
-    """Refuse an id that is none as one that names nothing."""
+    """Refuses an id that is none as one that names nothing."""
     try:
         yield
     except PayloadInvalid as failure:
@@ -115,7 +115,7 @@ def absent(field: str, refusal: Problem) -> Iterator[None]:
 
 
 def problem_of(failure: Exception, call: str) -> Problem:
-    """Say what any failure of a call answers."""
+    """Says what any failure of a call answers."""
     match failure:
         case Problem():
             return failure
@@ -151,7 +151,7 @@ def _of_engine(failure: DrawdownError, call: str) -> Problem:
 
 
 def _in_words_of_the_surface(failure: DrawdownError, fields: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """Say message and details of the fields that the caller knows."""
+    """Says message and details of the fields that the caller knows."""
     message, details = failure.message, dict(failure.details)
     inner = details.get("field")
     if not isinstance(inner, str):
@@ -193,13 +193,13 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Write it as messages are written here: lower case, no full stop."""
+    """Writes it as messages are written here: lower case, no full stop."""
     text = text.rstrip(".")
     return text[:1].lower() + text[1:]
 
 
 def code_of(name: str, used_by: UsedBy) -> Code:
-    """Look up the code of a denial or error in such a call.
+    """Looks up the code of a denial or error in such a call.
 
     A name that no call of the platform is documented to answer is an internal failure there.
     """

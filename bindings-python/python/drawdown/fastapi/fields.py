@@ -23,7 +23,7 @@ _MOST_DIGITS: Final = 40
 
 
 def _amount(value: object) -> Decimal | int | str:
-    """Let through what can be an amount; whether it is one is for the engine to say."""
+    """Lets through what can be an amount; whether it is one is for the engine to say."""
     match value:
         case bool():
             pass
@@ -39,7 +39,7 @@ def _amount(value: object) -> Decimal | int | str:
 
 
 def _whole(value: object) -> object:
-    """Read `900.0` as `900`: JSON does not tell them apart."""
+    """Reads `900.0` as `900`: JSON does not tell them apart."""
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS:
         return int(value) if value == value.to_integral_value() else value
     return value

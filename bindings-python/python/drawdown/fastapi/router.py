@@ -51,7 +51,7 @@ def router(
     security: Callable[..., Any] | None = BEARER,
     tags: tuple[str, ...] = ("platform",),
 ) -> APIRouter:
-    """Make a router with the platform API: credits, licences, tasks and their stream.
+    """Makes a router with the platform API: credits, licences, tasks and their stream.
 
     `authenticate` answers from a request who calls; without it the router is made only where `insecure` lets anyone
     reach everything. What lies under `prefix` and no route of the application takes is answered in the form of all
@@ -111,7 +111,7 @@ async def _request_id(
         str | None, Header(description="1 to 128 visible ASCII characters; it comes back, and goes into the audit.")
     ] = None,
 ) -> None:
-    """Document the header; the route has read it."""
+    """Documents the header; the route has read it."""
 
 
 async def _idempotency_key(
@@ -125,7 +125,7 @@ async def _idempotency_key(
         ),
     ] = None,
 ) -> None:
-    """Document the header; the route has read it."""
+    """Documents the header; the route has read it."""
 
 
 class _Assembly:
@@ -169,7 +169,7 @@ class _Assembly:
         return self.router
 
     def _with_amounts(self, model: Any) -> Any:
-        """Say of an answer how its amounts are written."""
+        """Says of an answer how its amounts are written."""
         return model[self.settings.amount_type]
 
     def _post(self, path: str, call: Any, answered: Any) -> None:
@@ -211,4 +211,4 @@ class _Assembly:
 
 
 async def _nowhere() -> None:
-    """Do nothing: its route answers."""
+    """Does nothing: its route answers."""

@@ -55,11 +55,11 @@ class Message:
     content: dict[str, Any]
 
     def as_text(self) -> str:
-        """Write the message of a WebSocket: the content alone, which says event and id too."""
+        """Writes the message of a WebSocket: the content alone, which says event and id too."""
         return write_json(self.content).decode()
 
     def as_event(self) -> bytes:
-        """Write the lines of a Server-Sent Event."""
+        """Writes the lines of a Server-Sent Event."""
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (self.id.encode(), self.event.encode(), write_json(self.content))
 
 
@@ -71,7 +71,7 @@ class Subscription:
     user_id: str | None
 
     def may_read(self, event: EventView, entry: EntryUpdated) -> bool:
-        """Say whether an entry is told: an account of many users has those of others beside the user's own."""
+        """Says whether an entry is told: an account of many users has those of others beside the user's own."""
         return self.user_id in (None, entry.user_id) or event.owner == user(self.user_id)
 
 
@@ -83,7 +83,7 @@ class StreamRoute(ExactRoute):
 
 
 async def identify_by_token(settings: Settings, connection: HTTPConnection) -> Identity:
-    """Ask for one of our own tokens, else the hook, which is handed the `token` of the query as a bearer's."""
+    """Asks for one of our own tokens, else the hook, which is handed the `token` of the query as a bearer's."""
     token = connection.query_params.get("token")
     if token is None or "authorization" in connection.headers:
         return await identify(settings.authenticate, connection)
@@ -99,7 +99,7 @@ class Stream(Calls):
     """The call `tasks/stream`, by both protocols."""
 
     async def task_stream(self, request: Request, asked: Annotated[StreamQuery, Query()]) -> Response:
-        """Tell what happens, as it happens, by Server-Sent Events.
+        """Tells what happens, as it happens, by Server-Sent Events.
 
         They are `task.*`, `credits.updated`, `compliance.alert` and, as long as the connection lives,
         `system.heartbeat`. `Last-Event-ID`, or `last_event_id` in the query, resumes after that event: each id is a
@@ -121,7 +121,7 @@ class Stream(Calls):
         return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
 
     async def task_socket(self, socket: WebSocket) -> None:
-        """Send the same by WebSocket; what the client sends is not read."""
+        """Sends the same by WebSocket; what the client sends is not read."""
         request_id = request_id_of(socket)
         try:
             caller = Caller(await identify_by_token(self.settings, socket), request_id)
@@ -143,7 +143,7 @@ class Stream(Calls):
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _refuse(self, socket: WebSocket, failure: Exception, request_id: str) -> None:
-        """Answer the handshake with the error, where the server can; else the socket is closed."""
+        """Answers the handshake with the error, where the server can; else the socket is closed."""
         problem = problem_of(failure, "task_stream")
         if "websocket.http.response" in socket.scope.get("extensions", {}):
             await socket.send_denial_response(refused(problem, request_id, self.settings))
@@ -157,7 +157,7 @@ class Stream(Calls):
         await socket.close(_CLOSE_BASE + problem.status, problem.error)
 
     async def _messages(self, connection: HTTPConnection, caller: Caller, asked: StreamQuery) -> AsyncIterator[Message]:
-        """Begin the messages for a caller. A cursor that cannot be used is refused before the first."""
+        """Begins the messages for a caller. A cursor that cannot be used is refused before the first."""
         _, tenant_id, user_id = self.enter_as(caller, asked.tenant_id, None, missing=MISSING)
         after = connection.headers.get("last-event-id") or asked.last_event_id
         whose = Subscription(tenant_id, user_id)

@@ -30,13 +30,13 @@ class StreamTokens:
         self._seconds = seconds
 
     def issue(self, identity: Identity) -> str:
-        """Make a token for this caller."""
+        """Makes a token for this caller."""
         fields = asdict(identity) | {"roles": sorted(identity.roles), "until": time.time() + self._seconds}
         text = _encode(json.dumps(fields).encode())
         return f"{_PREFIX}{text}.{_encode(self._sign(text))}"
 
     def read(self, token: str) -> Identity | None:
-        """Read whose token it is; None for one that is not ours, was changed, or has expired."""
+        """Reads whose token it is; None for one that is not ours, was changed, or has expired."""
         if not token.startswith(_PREFIX):
             return None
         text, _, signature = token.removeprefix(_PREFIX).partition(".")
