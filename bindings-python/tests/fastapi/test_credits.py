@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, ok, refused
+
+pytest_plugins = ["desk"]
 
 ESTIMATE = {"tenant_id": "acme", "user_id": "u1", "template_id": "poster", "scene": "launch"}
 HOLD = {
