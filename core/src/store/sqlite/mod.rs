@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, FileControl, MAIN_DB};
 
 use super::sql::{self, BatchMachine, Remembered, Step};
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
@@ -149,7 +149,7 @@ impl SqliteStore {
     fn try_batch(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
         let write = |transaction: &Connection| {
             let mut remembered = std::mem::take(&mut *self.remembered());
-            remembered.forget_unless(data_version(transaction).map_err(error::store_error)?);
+            remembered.forget_unless(data_version(transaction)?);
             decide_and_write(transaction, batch, remembered)
         };
         self.write(write, |remembered| *self.remembered() = remembered)
@@ -165,9 +165,14 @@ impl SqliteStore {
         let writer = self.writer();
         self.file.check()?;
         let transaction = retry::until(self.options.deadline, || Writing::begin(&writer))?;
+        let began = data_version(&writer)?;
         let written = write(&writer)?;
         transaction.commit()?;
         committed(written);
+        // What others commit from here on is seen when the next transaction begins, and makes another version then.
+        if let Ok(version) = data_version(&writer) {
+            self.remembered().go_on(began, version);
+        }
         self.bound_log(&writer);
         Ok(())
     }
@@ -217,9 +222,12 @@ impl Store for SqliteStore {
     }
 }
 
-/// A number that differs whenever another connection, of this process or of another, has committed in between.
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+/// A number that differs whenever this connection has seen a commit in between, its own or another's, of this process or of another.
+/// It looks at the file only when it begins a transaction.
+fn data_version(connection: &Connection) -> Result<u32, StoreError> {
+    let mut version = 0;
+    connection.file_control(Some(MAIN_DB), FileControl::DataVersion(&mut version)).map_err(error::store_error)?;
+    Ok(version)
 }
 
 /// Runs the steps of a batch, and answers what is known of accounts once it is committed.
