@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::audit::Quote;
+use crate::command::add_handle;
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
 use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
@@ -59,6 +60,65 @@ pub struct Needs {
     pub risk: Vec<RiskKey>,
     /// Quotes -> [`Facts::quotes`].
     pub quotes: Vec<(TenantId, AuditId)>,
+}
+
+impl Needs {
+    /// Adds the handles of a further command.
+    pub(crate) fn append(&mut self, more: Needs) {
+        // Each field is named, so that none is forgotten.
+        let Needs {
+            keys,
+            accounts,
+            tasks,
+            task_holds,
+            holds,
+            grants,
+            charges,
+            task_charges,
+            rules,
+            texts,
+            subjects,
+            members,
+            licences,
+            templates,
+            risk,
+            quotes,
+        } = more;
+        append(&mut self.keys, keys);
+        append_others(&mut self.accounts, accounts);
+        append(&mut self.tasks, tasks);
+        append(&mut self.task_holds, task_holds);
+        append(&mut self.holds, holds);
+        append(&mut self.grants, grants);
+        append(&mut self.charges, charges);
+        append(&mut self.task_charges, task_charges);
+        append(&mut self.rules, rules);
+        append(&mut self.texts, texts);
+        append_others(&mut self.subjects, subjects);
+        append(&mut self.members, members);
+        append(&mut self.licences, licences);
+        append(&mut self.templates, templates);
+        append(&mut self.risk, risk);
+        append(&mut self.quotes, quotes);
+    }
+}
+
+/// Adds handles. Of most kinds there are none.
+fn append<T>(handles: &mut Vec<T>, mut more: Vec<T>) {
+    if handles.is_empty() {
+        *handles = more;
+    } else {
+        handles.append(&mut more);
+    }
+}
+
+/// Adds handles of a kind of which the commands of a batch often have the same.
+fn append_others<T: PartialEq>(handles: &mut Vec<T>, more: Vec<T>) {
+    if handles.is_empty() {
+        *handles = more;
+    } else {
+        more.into_iter().for_each(|handle| add_handle(handles, handle));
+    }
 }
 
 /// How many entries one command looks at to erase their text.

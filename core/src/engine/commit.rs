@@ -351,7 +351,7 @@ impl Batch for DecideBatch<'_> {
     fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
         let began = self.pause.now();
         let skew_micros = facts.now.micros().saturating_sub(self.clock.last_micros.load(Ordering::Relaxed));
-        let mut outbox = Outbox::new(self.refusals, self.is_staged);
+        let mut outbox = Outbox::new(self.refusals, self.is_staged, self.jobs.len());
         let must_begin = !self.in_doubt && self.jobs.iter().any(Job::has_deadline);
         let present = must_begin.then(|| self.clock.clock.now());
         for job in &mut *self.jobs {
