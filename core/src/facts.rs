@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
@@ -128,7 +129,7 @@ pub const MAX_ERASED: usize = 1_000;
 ///
 /// A store fills it after it has locked the anchors. What a handle does not find is simply absent, a foreign tenant's
 /// rows included.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The instant at which the batch is decided.
@@ -301,7 +302,38 @@ pub struct ChargeFact {
     pub policy_tag: Option<crate::id::PolicyTag>,
 }
 
+impl Default for Facts {
+    /// Nothing is known. The maps share a seed: each draws its own otherwise, which for so many takes as long as to fill a few.
+    fn default() -> Facts {
+        let seed = RandomState::default();
+        Facts {
+            now: Timestamp::default(),
+            replays: Map::with_hasher(seed.clone()),
+            accounts: Map::with_hasher(seed.clone()),
+            tasks: Map::with_hasher(seed.clone()),
+            holds: Map::with_hasher(seed.clone()),
+            grants: Map::with_hasher(seed.clone()),
+            charges: Map::with_hasher(seed.clone()),
+            task_charges: Map::with_hasher(seed.clone()),
+            rules: Map::with_hasher(seed.clone()),
+            texts: Map::with_hasher(seed.clone()),
+            subjects: Map::with_hasher(seed.clone()),
+            members: Map::with_hasher(seed.clone()),
+            licences: Map::with_hasher(seed.clone()),
+            template_licences: Map::with_hasher(seed.clone()),
+            licence_users: Map::with_hasher(seed.clone()),
+            risk: Map::with_hasher(seed.clone()),
+            quotes: Map::with_hasher(seed.clone()),
+        }
+    }
+}
+
 impl Facts {
+    /// Whether there are any holds, named or due.
+    pub(crate) fn has_holds(&self) -> bool {
+        !self.holds.is_empty() || self.accounts.values().any(|facts| !facts.due_holds.is_empty())
+    }
+
     /// The part of these facts that handles lead to: what one command of a batch is decided from.
     #[must_use]
     pub fn part(&self, needs: &Needs) -> Facts {

@@ -369,6 +369,8 @@ impl Batch for DecideBatch<'_> {
 
 /// Many commands of a batch name the same account; a store is asked for it once.
 fn unique<T: Ord>(handles: &mut Vec<T>) {
-    handles.sort_unstable();
-    handles.dedup();
+    if handles.len() > 1 {
+        handles.sort_unstable();
+        handles.dedup();
+    }
 }

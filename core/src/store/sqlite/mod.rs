@@ -78,7 +78,7 @@ pub struct SqliteStore {
     options: SqliteOptions,
     writer: Mutex<Connection>,
     /// What the writer knows of accounts. A batch takes it, and gives it back when it is committed.
-    remembered: Mutex<Remembered>,
+    remembered: Mutex<Option<Remembered>>,
     readers: Readers,
     /// The log is emptied when it is so many bytes longer than when that last failed.
     log_limit: u64,
@@ -141,18 +141,18 @@ impl SqliteStore {
         self.log_left.store(if is_empty { 0 } else { bytes }, Ordering::Relaxed);
     }
 
-    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+    fn remembered(&self) -> MutexGuard<'_, Option<Remembered>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides and writes a batch in a transaction of its own.
     fn try_batch(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
         let write = |transaction: &Connection| {
-            let mut remembered = std::mem::take(&mut *self.remembered());
+            let mut remembered = self.remembered().take().unwrap_or_default();
             remembered.forget_unless(data_version(transaction)?);
             decide_and_write(transaction, batch, remembered)
         };
-        self.write(write, |remembered| *self.remembered() = remembered)
+        self.write(write, |remembered| *self.remembered() = Some(remembered))
     }
 
     /// Writes in one transaction, once the file is locked. What `write` answers is handed on when it is committed, before anybody
@@ -171,7 +171,7 @@ impl SqliteStore {
         committed(written);
         // What others commit from here on is seen when the next transaction begins, and makes another version then.
         if let Ok(version) = data_version(&writer) {
-            self.remembered().go_on(began, version);
+            self.remembered().iter_mut().for_each(|remembered| remembered.go_on(began, version));
         }
         self.bound_log(&writer);
         Ok(())
