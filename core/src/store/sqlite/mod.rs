@@ -83,10 +83,14 @@ pub struct SqliteStore {
     /// The log is emptied when it is so many bytes longer than when that last failed.
     log_limit: u64,
     log_left: AtomicU64,
+    /// So many transactions were committed.
+    commits: AtomicU64,
 }
 
 /// Twice what the log comes to when there are moments without a reader.
 const LOG_LIMIT: u64 = 128 * 1024 * 1024;
+/// One of so many commits looks how long the log is: what the others add to it is little beside the limit.
+const LOG_LOOKS: u64 = 16;
 
 impl SqliteStore {
     /// Opens the file, or makes it.
@@ -115,6 +119,7 @@ impl SqliteStore {
             readers,
             log_limit: LOG_LIMIT,
             log_left: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
         })
     }
 
@@ -132,6 +137,9 @@ impl SqliteStore {
     /// Empties a log that has become too long: SQLite begins it anew only in a moment without readers, which those of a busy
     /// service never leave. What was committed stands whatever comes of it.
     fn bound_log(&self, writer: &Connection) {
+        if !self.commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOG_LOOKS) {
+            return;
+        }
         let bytes = self.file.log_bytes();
         if bytes < self.log_limit.saturating_add(self.log_left.load(Ordering::Relaxed)) {
             return;
@@ -147,26 +155,26 @@ impl SqliteStore {
 
     /// Decides and writes a batch in a transaction of its own.
     fn try_batch(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        let write = |transaction: &Connection| {
+        let write = |transaction: &Connection, version: u32| {
             let mut remembered = self.remembered().take().unwrap_or_default();
-            remembered.forget_unless(data_version(transaction)?);
+            remembered.forget_unless(version);
             decide_and_write(transaction, batch, remembered)
         };
         self.write(write, |remembered| *self.remembered() = Some(remembered))
     }
 
-    /// Writes in one transaction, once the file is locked. What `write` answers is handed on when it is committed, before anybody
+    /// Writes in one transaction, once the file is locked and its version is known. What `write` answers is handed on when it is committed, before anybody
     /// else writes.
     fn write<T>(
         &self,
-        write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        write: impl FnOnce(&Connection, u32) -> Result<T, StoreError>,
         committed: impl FnOnce(T),
     ) -> Result<(), StoreError> {
         let writer = self.writer();
         self.file.check()?;
         let transaction = retry::until(self.options.deadline, || Writing::begin(&writer))?;
         let began = data_version(&writer)?;
-        let written = write(&writer)?;
+        let written = write(&writer, began)?;
         transaction.commit()?;
         committed(written);
         // What others commit from here on is seen when the next transaction begins, and makes another version then.
@@ -194,12 +202,12 @@ impl Store for SqliteStore {
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         let statements: Vec<sql::Statement<'_>> = op_ids.iter().map(|op_id| sql::forget(tenant_id, *op_id)).collect();
-        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
+        self.write(|transaction, _| PreparedStatements::new(transaction).run_all(&statements), drop)
     }
 
     fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
         let mut stands = None;
-        let advance = |transaction: &Connection| {
+        let advance = |transaction: &Connection, _: u32| {
             let mut prepared = PreparedStatements::new(transaction);
             prepared.run_all(&[sql::acknowledge(consumer, cursor)])?;
             sql::consumer(&mut prepared, consumer)
@@ -210,7 +218,7 @@ impl Store for SqliteStore {
 
     fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
         let statements: Vec<sql::Statement<'_>> = records.iter().map(sql::record).collect();
-        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
+        self.write(|transaction, _| PreparedStatements::new(transaction).run_all(&statements), drop)
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
