@@ -291,11 +291,12 @@ impl Clock for SeenClock<'_> {
 
 impl<'a> DecideBatch<'a> {
     pub(super) fn new(jobs: &'a mut [Job], bench: &'a Bench, in_doubt: bool) -> DecideBatch<'a> {
-        let mut needs = Needs::default();
+        let mut needs = None;
         for job in &mut *jobs {
             job.begin_try();
             job.add_needs(&mut needs);
         }
+        let mut needs = needs.unwrap_or_default();
         let keys = needs.keys.len();
         unique(&mut needs.keys);
         unique(&mut needs.accounts);

@@ -166,13 +166,19 @@ impl Job {
     }
 
     /// Adds the handles of all its commands to those of a batch.
-    pub(super) fn add_needs(&mut self, needs: &mut Needs) {
+    pub(super) fn add_needs(&mut self, needs: &mut Option<Needs>) {
         for item in &mut self.items {
-            match item.needs.take() {
-                Some(own) => needs.append(*own),
-                None => item.command.add_needs(&item.policy, needs),
+            match (item.needs.take(), &mut *needs) {
+                (Some(own), None) => *needs = Some(*own),
+                (Some(own), Some(others)) => others.append(*own),
+                (None, others) => item.command.add_needs(&item.policy, others.get_or_insert_default()),
             }
         }
+    }
+
+    /// Has its handles worked out anew with its batch: of many that wait they take more time to keep than that does.
+    pub(super) fn forget_needs(&mut self) {
+        self.items.iter_mut().for_each(|item| item.needs = None);
     }
 
     /// Adds the ids of its operations, by tenant.
