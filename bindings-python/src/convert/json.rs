@@ -164,7 +164,9 @@ impl Writer<'_> {
             return Err(PyValueError::new_err("the value is nested too deep, or contains itself"));
         }
         if let Ok(dict) = value.cast::<PyDict>() {
-            return self.all(b"{", b"}", dict.iter(), |writer, (name, value)| {
+            // A copy of them: what a value runs to say what it is, or another thread, can change the dict meanwhile.
+            return self.all(b"{", b"}", dict.items().iter(), |writer, item| {
+                let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
                 let name = name.cast::<PyString>().map_err(|_| PyTypeError::new_err("names of fields are text"))?;
                 writer.string(name)?;
                 writer.out.push(b':');
