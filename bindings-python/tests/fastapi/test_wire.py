@@ -188,6 +188,7 @@ def test_the_largest_body(make_desk: MakeDesk, limit: int) -> None:
         {"authenticate": who_calls, "insecure": True},
         {"authenticate": who_calls, "heartbeat_seconds": 0},
         {"authenticate": who_calls, "heartbeat_seconds": float("nan")},
+        {"authenticate": who_calls, "heartbeat_seconds": float("inf")},
         {"authenticate": who_calls, "codes": "medium"},
         {"authenticate": who_calls, "amounts": "float"},
         {"authenticate": who_calls, "max_body_bytes": 0},
