@@ -24,7 +24,8 @@ use crate::errors::Refusal;
 use crate::pool::Pool;
 use crate::work::{self, Answer, Outcome, Work};
 
-/// What one event loop asks an engine, and the queue of the answers. Every method is called on the thread of the loop.
+/// What one event loop asks an engine, and the queue of the answers. Every method but `finish` is called on the thread of the
+/// loop.
 ///
 /// Each request has a number; `drain` answers some of them when the socket can be read.
 #[pyclass(module = "drawdown._native", frozen, weakref)]
@@ -151,6 +152,14 @@ impl Bridge {
             answers.push((number, built.unwrap_or_else(|error| error.into_value(py).into_bound(py).into_any())));
         }
         Ok(answers)
+    }
+
+    /// Drops what has not begun, and returns once what has is answered: no effect is to be called none because the engine closed.
+    fn finish(&self, py: Python<'_>) {
+        // In a child of the process there are no threads.
+        if self.process == std::process::id() {
+            py.detach(|| self.pool.finish());
+        }
     }
 
     /// Drops what has not begun, stops the threads once they have answered, and answers whoever still waits that the engine is

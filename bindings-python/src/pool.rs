@@ -64,6 +64,15 @@ impl Pool {
         Ok(())
     }
 
+    /// Closes it, and returns once what had begun is done.
+    pub(crate) fn finish(&self) {
+        self.close();
+        let mut state = self.0.lock();
+        while state.threads > 0 {
+            state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Takes no more jobs, and begins none that waits.
     pub(crate) fn close(&self) {
         let mut state = self.0.lock();
@@ -95,6 +104,7 @@ impl Shared {
                 state = self.lock();
             } else if state.closed {
                 state.threads -= 1;
+                self.work.notify_all();
                 return;
             } else {
                 state.idle += 1;

@@ -189,6 +189,21 @@ def test_closing_answers_whoever_waits(play: Play, url: str) -> None:
     play(main())
 
 
+def test_closing_waits_for_what_was_begun(play: Play, url: str) -> None:
+    async def main() -> None:
+        engine = AsyncEngine(url)
+        grant(engine.sync, 10_000)
+        task = asyncio.create_task(engine.execute_many([CHARGE] * 10_000))
+        while await balance(engine) == 10_000:
+            pass
+        await engine.close()
+        accepted = [answer for answer in await task if not isinstance(answer, Refused)]
+        async with AsyncEngine(url) as again:
+            assert await balance(again) == 10_000 - len(accepted)
+
+    play(main())
+
+
 def test_events_are_awaited(play: Play, url: str) -> None:
     async def main() -> None:
         async with AsyncEngine(url) as engine:

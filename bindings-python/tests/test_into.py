@@ -13,7 +13,7 @@ from conftest import Refused, ask, charge, grant, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawdown import POOL, Engine, organization, user
+from drawdown import POOL, Engine, organization, user, write_json
 
 MAX = 2**63 - 1
 
@@ -50,6 +50,26 @@ class Kind(str, enum.Enum):
 class Plain(enum.Enum):
     PURCHASED = "purchased"
     TEN = 10
+
+
+class Adding(Decimal):
+    """A number that adds to a dict whenever it is written."""
+
+    into: dict[str, Any]
+
+    def __str__(self) -> str:
+        self.into[f"more {len(self.into)}"] = 1
+        return "1"
+
+
+def test_what_changes_while_it_is_read_is_read_as_it_was(engine: Engine) -> None:
+    number = Adding(1)
+    number.into = {"a": number, "b": 2}
+    assert write_json(number.into) == b'{"a":1,"b":2}'
+    number.into = {"a": number, "b": 2}
+    grant(engine, metadata=number.into)
+    [entry] = ask(engine, "entries", owner="user:u1").entries
+    assert entry.metadata == {"a": 1, "b": 2}
 
 
 def test_subclasses_and_enumerations_are_what_they_hold(engine: Engine) -> None:

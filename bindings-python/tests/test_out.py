@@ -113,6 +113,13 @@ def test_json_keeps_its_digits(text: str, value: Any) -> None:
     assert read == value and type(read) is type(value)
 
 
+@pytest.mark.parametrize("name", ["$serde_json::private::Number", "\\u0024serde_json::private::Number"])
+@pytest.mark.parametrize("text", ['{"%s": "5"}', '{"a": 1, "%s": "5"}', '[{"%s": 5}]'])
+def test_an_object_is_no_number(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match="no field that is called"):
+        read_json(text % name)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "1 2", '{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 2}}', "NaN", "[" * 200, "1" * 5_000, '"\ud800"', b"\xff"],

@@ -76,6 +76,12 @@ def test_a_wrong_option_is_refused(options: dict[str, Any], name: str, field: st
         assert caught.value.details["field"].startswith(field)
 
 
+@pytest.mark.parametrize("options", [{"templates": "poster"}, {"price_books": "version: 1"}])
+def test_text_is_no_list_of_its_letters(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="takes a list of text"):
+        Engine("memory://", **options)
+
+
 def test_policies_by_tenant() -> None:
     with Engine("memory://", policies={"*": {"unit": "UC"}, "acme": {"unit": "CNY"}}, templates=["poster"]) as engine:
         assert ask(engine, "balance", owner="pool").unit == "CNY"

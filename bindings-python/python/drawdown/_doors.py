@@ -60,6 +60,10 @@ class BridgeDoor:
         finally:
             self._forget(number, future)
 
+    async def finish(self) -> None:
+        """Return once what a thread has begun is answered; begin nothing more."""
+        await asyncio.to_thread(self._bridge.finish)
+
     async def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer everybody, and watch no more."""
         self._drain()
@@ -140,6 +144,9 @@ class ThreadDoor:
                 return page
             names, values = _after(names, values, page.next)
 
+    async def finish(self) -> None:
+        """Do nothing: each thread ends with its answer."""
+
     async def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Do nothing: each thread ends with its answer."""
 
@@ -167,6 +174,10 @@ class Doors:
     async def close(self) -> None:
         """Close the engine, once whatever it has taken is answered, and every door."""
         await asyncio.to_thread(self._native.close)
+        with self._lock:
+            asked = list(self._doors.values())
+        for door in asked:
+            await door.finish()
         here = asyncio.get_running_loop()
         with self._lock:
             doors = list(self._doors.items())

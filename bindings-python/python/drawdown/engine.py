@@ -67,8 +67,8 @@ class Engine(SyncCommands, SyncCalls):
                 "deadline_seconds": deadline_seconds,
                 "policies": None if policies is None else {tenant: dict(policy) for tenant, policy in policies.items()},
                 "risk": None if risk is None else dict(risk),
-                "price_books": None if price_books is None else list(price_books),
-                "templates": None if templates is None else list(templates),
+                "price_books": _listed("price_books", price_books),
+                "templates": _listed("templates", templates),
                 "event_retention_seconds": event_retention_seconds,
                 "clock": clock,
             },
@@ -328,6 +328,13 @@ class AsyncEngine(AsyncCommands, AsyncCalls):
 
     def _door(self) -> Door:
         return self._doors.of(asyncio.get_running_loop())
+
+
+def _listed(name: str, given: Iterable[object] | None) -> list[object] | None:
+    """Make a list; of text, which would be one of its letters, a TypeError."""
+    if isinstance(given, str):
+        raise TypeError(f"`{name}` takes a list of text, not text")
+    return None if given is None else list(given)
 
 
 def _taken(commands: Iterable[Command[Any]]) -> list[Taken]:

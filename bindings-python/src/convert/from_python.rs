@@ -202,7 +202,9 @@ impl Reader<'_> {
 
     fn dict(&self, dict: &Bound<'_, PyDict>, path: &Path<'_>) -> Result<Value, Unread> {
         let mut fields = Map::new();
-        for (name, value) in dict.iter() {
+        // A copy of them: what a value runs to say what it is, or another thread, can change the dict meanwhile.
+        for item in dict.items() {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
             let Ok(name) = name.cast::<PyString>() else {
                 let given = format!("a key that is <{}>", type_name(&name));
                 return Err(Denial::invalid(&path.to_string(), given, "text as the names of fields").into());

@@ -97,7 +97,7 @@ impl<'de, 'py> Visitor<'de> for Reader<'py> {
         let dict = PyDict::new(self.0);
         while let Some(name) = fields.next_key::<String>()? {
             if name == NUMBER {
-                let digits: Number = fields.next_value::<String>()?.parse().map_err(de::Error::custom)?;
+                let digits: Number = fields.next_value_seed(Digits)?.parse().map_err(de::Error::custom)?;
                 return to_python::number(self.0, digits.as_str()).map_err(de::Error::custom);
             }
             let value = fields.next_value_seed(self)?;
@@ -107,6 +107,34 @@ impl<'de, 'py> Visitor<'de> for Reader<'py> {
             dict.set_item(name, value).map_err(de::Error::custom)?;
         }
         Ok(dict.into_any())
+    }
+}
+
+/// Reads the digits of a number. They come as text of their own; those of an object that calls a field so would come as a piece of
+/// what is read, and are refused.
+struct Digits;
+
+impl<'de> DeserializeSeed<'de> for Digits {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Digits {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no field that is called `{NUMBER}`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Err(E::invalid_type(de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_string<E>(self, digits: String) -> Result<String, E> {
+        Ok(digits)
     }
 }
 
@@ -136,7 +164,9 @@ impl Writer<'_> {
             return Err(PyValueError::new_err("the value is nested too deep, or contains itself"));
         }
         if let Ok(dict) = value.cast::<PyDict>() {
-            return self.all(b"{", b"}", dict.iter(), |writer, (name, value)| {
+            // A copy of them: what a value runs to say what it is, or another thread, can change the dict meanwhile.
+            return self.all(b"{", b"}", dict.items().iter(), |writer, item| {
+                let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
                 let name = name.cast::<PyString>().map_err(|_| PyTypeError::new_err("names of fields are text"))?;
                 writer.string(name)?;
                 writer.out.push(b':');

@@ -56,6 +56,7 @@ USERS = {
     "ops": Identity(tenant="acme", actor="ops", roles=frozenset({"operator"})),
     "sure": Identity(tenant="acme", actor="web", verified=True),
     "u1": Identity(tenant="acme", actor="u1", user_id="u1"),
+    "u1-ops": Identity(tenant="acme", actor="u1", user_id="u1", roles=frozenset({"operator"})),
     "other": Identity(tenant="other", actor="other", roles=frozenset({"operator"})),
     "gateway": Identity(tenant=None, actor="gateway", roles=frozenset({"operator"})),
 }

@@ -179,6 +179,22 @@ def test_refunds_that_are_not_allowed(make_desk: MakeDesk) -> None:
     refused(desk.post("credits/refund", of_charge, by="ops"), 403, "0305", "refund_not_allowed")
 
 
+def test_an_operator_of_one_user_refunds_no_charge_of_another(make_desk: MakeDesk) -> None:
+    desk = make_desk()
+    desk.grant(10)
+    desk.grant(10, owner="user:u2")
+    of_u2 = {**REFUND, "ledger_id": ok(desk.post("credits/charge", {**CHARGE, "user_id": "u2"}))["ledger_id"]}
+    refused(desk.post("credits/refund", of_u2, by="u1-ops"), 403, "0305", "refund_not_allowed")
+    of_u1 = {**REFUND, "ledger_id": ok(desk.post("credits/charge", {**CHARGE, "task_id": "t9"}))["ledger_id"]}
+    ok(desk.post("credits/refund", of_u1, by="u1-ops"))
+
+    shared = make_desk(policy={"payer": "tenant"})
+    shared.grant(10, owner="pool")
+    of_u2["ledger_id"] = ok(shared.post("credits/charge", {**CHARGE, "user_id": "u2"}))["ledger_id"]
+    refused(shared.post("credits/refund", of_u2, by="u1-ops"), 403, "0305", "refund_not_allowed")
+    refused(shared.post("credits/refund", {**REFUND, "task_id": "t1"}, by="u1-ops"), 403, "0305", "refund_not_allowed")
+
+
 def test_a_refund_names_one_of_two(desk: Desk) -> None:
     for more in ({}, {"task_id": "t1", "ledger_id": "led_x"}, {"task_id": None}):
         refused(desk.post("credits/refund", {**REFUND, **more}, by="ops"), 422, "42201", "payload_invalid")

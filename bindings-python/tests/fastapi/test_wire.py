@@ -135,6 +135,15 @@ def test_a_key_that_is_none(desk: Desk, path: str, key: str) -> None:
     assert answer["details"]["field"] == "X-Idempotency-Key"
 
 
+def test_a_key_stands_once(desk: Desk) -> None:
+    desk.grant(10)
+    headers = [("authorization", "Bearer web"), *JSON.items(), ("x-idempotency-key", "a"), ("x-idempotency-key", "b")]
+    body = drawdown._native.write_json(CHARGE)
+    response = desk.client.request("POST", "/api/v1/credits/charge", content=body, headers=headers)
+    assert refused(response, 422, "42201", "payload_invalid")["details"]["field"] == "X-Idempotency-Key"
+    assert ok(desk.get("credits/balance", tenant_id="acme", user_id="u1"))["balance"] == 10
+
+
 def test_keys_can_be_required(make_desk: MakeDesk) -> None:
     desk = make_desk(require_idempotency_key=True)
     for path in (
@@ -179,6 +188,7 @@ def test_the_largest_body(make_desk: MakeDesk, limit: int) -> None:
         {"authenticate": who_calls, "insecure": True},
         {"authenticate": who_calls, "heartbeat_seconds": 0},
         {"authenticate": who_calls, "heartbeat_seconds": float("nan")},
+        {"authenticate": who_calls, "heartbeat_seconds": float("inf")},
         {"authenticate": who_calls, "codes": "medium"},
         {"authenticate": who_calls, "amounts": "float"},
         {"authenticate": who_calls, "max_body_bytes": 0},

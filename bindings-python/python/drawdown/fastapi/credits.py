@@ -148,13 +148,16 @@ class Credits(Calls):
     async def refund(self, request: Request, asked: RefundAsked) -> Response:
         """Gives back what was charged or captured, or a part of it, to the grants that it came from.
 
-        The caller needs the role `operator`.
+        The caller needs the role `operator`; one that is bound to a user refunds nothing that the pool paid.
         """
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         if OPERATOR not in caller.identity.roles:
             raise Problem.named(
                 "refund_not_allowed", "the caller has no role `operator`", details={"required_role": OPERATOR}
             )
+        if caller.identity.user_id is not None and await self.payer(tenant_id, user_id) == POOL:
+            # The charges of all users stand in that account, so none of them could be told to be the caller's.
+            raise Problem.named("refund_not_allowed", "the caller is of one user, and the pool paid for all of them")
         unknown = Problem.named(
             "refund_not_allowed", f"there is no charge `{asked.ledger_id}`", details={"ledger_id": asked.ledger_id}
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Final, get_args
 
@@ -77,7 +78,7 @@ def router(
     """
     if (authenticate is None) != insecure:
         raise ValueError("give the router `authenticate`, a hook that says who calls; or `insecure=True`, never both")
-    if not heartbeat_seconds > 0 or max_body_bytes <= 0 or stream_token_seconds <= 0:
+    if not 0 < heartbeat_seconds < math.inf or max_body_bytes <= 0 or stream_token_seconds <= 0:
         raise ValueError("`heartbeat_seconds`, `max_body_bytes` and `stream_token_seconds` are above 0")
     _one_of("codes", codes, get_args(Codes))
     _one_of("amounts", amounts, get_args(Amounts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
@@ -60,7 +61,7 @@ class Tasks(Calls):
         """Says where the stream is, with a token for it and a run of a task that a client can play to itself."""
         identity = caller_of(request).identity
         url = request.url.replace(path=request.url.path.removesuffix("/mock"), query="", fragment="")
-        beats = (("system.heartbeat", self.settings.heartbeat_seconds, None),)
+        beats = (("system.heartbeat", Decimal(str(self.settings.heartbeat_seconds)), None),)
         return answer(
             {
                 "ws_url": str(url.replace(scheme="wss" if url.scheme == "https" else "ws")),

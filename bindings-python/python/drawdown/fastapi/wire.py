@@ -182,9 +182,12 @@ class UnknownRoute(ExactRoute):
 def idempotency_key_of(request: HTTPConnection, required: bool) -> str | None:
     """Reads the caller's idempotency key.
 
-    Raises `payload_invalid` for one that is none, and where one is required and missing.
+    Raises `payload_invalid` for one that is none, for several, and where one is required and missing.
     """
-    given = request.headers.get(IDEMPOTENCY_KEY)
+    every = request.headers.getlist(IDEMPOTENCY_KEY)
+    if len(every) > 1:
+        raise Problem.invalid(IDEMPOTENCY_KEY, "it stands twice")
+    given = every[0] if every else None
     if given is None and not required:
         return None
     if given is None or not _IDEMPOTENCY_KEY.fullmatch(given):
