@@ -12,15 +12,17 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import drawdown
 import httpx
 import pytest
-from drawdown import AsyncEngine
-from drawdown._native import ManualClock
-from drawdown.fastapi import Identity, router
+import uvicorn
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
+
+import drawdown
+from drawdown import AsyncEngine
+from drawdown._native import ManualClock
+from drawdown.fastapi import Identity, router
 
 NOW = "2026-03-10T12:00:00Z"
 
@@ -47,7 +49,7 @@ USERS = {
     "sure": Identity(tenant="acme", actor="web", verified=True),
     "u1": Identity(tenant="acme", actor="u1", user_id="u1"),
     "other": Identity(tenant="other", actor="other", roles=frozenset({"operator"})),
-    "gateway": Identity(tenant=None, actor="gateway"),
+    "gateway": Identity(tenant=None, actor="gateway", roles=frozenset({"operator"})),
 }
 
 
@@ -77,7 +79,10 @@ class Desk:
     def send(self, method: str, path: str, *, by: str | None = "web", **more: Any) -> httpx.Response:
         """Sends a request as this caller."""
         headers = {} if by is None else {"authorization": f"Bearer {by}"}
-        return self.client.request(method, f"/api/v1/{path}", headers={**headers, **more.pop("headers", {})}, **more)
+        response: httpx.Response = self.client.request(
+            method, f"/api/v1/{path}", headers={**headers, **more.pop("headers", {})}, **more
+        )
+        return response
 
     def post(self, path: str, body: dict[str, Any], *, key: str | None = None, **more: Any) -> httpx.Response:
         """Posts a body, in which amounts are written as they are."""
@@ -140,6 +145,7 @@ def make_desk() -> Iterator[MakeDesk]:
                 policies={"*": policy or {}},
                 price_books=[PRICES] if prices is None else prices,
                 templates=["poster", "flyer", "banner"],
+                event_retention_seconds=3_600,
             )
 
             @asynccontextmanager
@@ -166,13 +172,13 @@ def desk(make_desk: MakeDesk) -> Desk:
 class Server:
     """A service on a port of this machine."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, policy: dict[str, Any] | None = None, **options: Any) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> Any:
             self.loop = asyncio.get_running_loop()
-            self.engine = AsyncEngine("memory://", price_books=[PRICES])
+            self.engine = AsyncEngine("memory://", price_books=[PRICES], policies={"*": policy or {}})
             app.include_router(router(self.engine, authenticate=who_calls, **options))
             yield
             await self.engine.close()
@@ -200,6 +206,11 @@ class Server:
             return await getattr(self.engine, name)(**{"tenant_id": "acme", **fields})
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
+
+    def close(self) -> None:
+        """Closes the engine, while the service goes on."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.engine.close(), self.loop).result(10)
 
     def stop(self) -> None:
         """Stops it."""

@@ -204,6 +204,15 @@ def test_pre_deduct_already_processed(desk: Desk) -> None:
         assert answer["details"]["status"] == "expired"
 
 
+def test_cursor_expired(desk: Desk) -> None:
+    desk.grant(1)
+    desk.pass_seconds(3_700)
+    desk.grant(1)
+    headers = {"last-event-id": "evc1_0000000000000000ffff"}
+    answer = refused(desk.send("GET", "tasks/stream", headers=headers), 410, "41001", "cursor_expired")
+    assert answer["details"]["oldest"] > headers["last-event-id"]
+
+
 def test_hold_exceeded(desk: Desk) -> None:
     desk.grant(100)
     held = ok(desk.post("credits/pre-deduct", HOLD))
