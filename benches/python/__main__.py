@@ -21,7 +21,9 @@ def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(prog="bench-python", description=__doc__)
     parser.add_argument("part", nargs="?", choices=("all", "border", "http"), default="all")
-    parser.add_argument("--seconds", type=float, default=2, help="how long each contender of a row runs, over its turns")
+    parser.add_argument(
+        "--seconds", type=float, default=2, help="how long each contender of a row runs, over its turns"
+    )
     parser.add_argument("--folder", type=Path, help="where the files are made: the disk that is measured")
     parser.add_argument("--program", type=Path, default=PROGRAM, help="the benchmarks in Rust, built for release")
     arguments = parser.parse_args()

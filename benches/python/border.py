@@ -10,10 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from drawdown import AsyncEngine, commands
 from table import Table
 from turns import TURNS, median, take_turns
-
-from drawdown import AsyncEngine, Engine, commands
 
 TENANT = "bench"
 OWNER = "user:user-000000"
@@ -69,8 +68,7 @@ class Caller:
         self.asynchronous, self.engine = engine, engine.sync
         self.loop = asyncio.new_event_loop()
         self.made = 0
-        grant = {"tenant_id": TENANT, "owner": OWNER, "type": "purchased", "amount": 1_000_000_000}
-        self.engine.grant_credit(**grant, idempotency_key="grant")
+        self.engine.grant_credit(tenant_id=TENANT, owner=OWNER, type="purchased", amount=1_000_000_000)
 
     def charge(self, count: int) -> None:
         """Charge one by one."""
@@ -183,7 +181,6 @@ def _row(table: Table, name: str, count: int, call: Callable[[int], None], rust:
     results = take_turns({"python": in_python, "rust": lambda: rust.nanos(called, count)})
     ours, theirs = median(results["python"]), median(results["rust"])
     goal = f"{GOAL_MICROSECONDS} us" if name.startswith("Engine.") or "gather" in name else ""
-    table.row(name, f"{ours / 1000:.2f} us", f"{theirs / 1000:.2f} us in Rust", f"+{(ours - theirs) / 1000:.2f} us", goal)
-
-
-__all__ = ["Engine", "rows"]
+    table.row(
+        name, f"{ours / 1000:.2f} us", f"{theirs / 1000:.2f} us in Rust", f"+{(ours - theirs) / 1000:.2f} us", goal
+    )

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,13 @@ HERE = Path(__file__).parent
 CONNECTIONS = 64
 
 # The services, and where each charges.
-PATHS = {"charge": "/credits/charge", "no-op": "/credits/charge", "plain": "/charge", "bare": "/charge", "hand": "/charge"}
+PATHS = {
+    "charge": "/credits/charge",
+    "no-op": "/credits/charge",
+    "plain": "/charge",
+    "bare": "/charge",
+    "hand": "/charge",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Service:
 
     def __init__(self, name: str, folder: Path) -> None:
         """Start it."""
-        command = [sys.executable, HERE / "server.py", name, folder / f"{name}.db"]
+        command = [sys.executable, str(HERE / "server.py"), name, str(folder / f"{name}.db")]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -108,7 +115,7 @@ def rows(folder: Path, seconds: float, table: Table) -> str:
     return f"fdatasync: {before:,} a second before, {after:,} a second after."
 
 
-def _turns_of(loader: Loader, service: Service, seconds: float):  # noqa: ANN202
+def _turns_of(loader: Loader, service: Service, seconds: float) -> Callable[[], Turn]:
     return lambda: loader.turn(service, seconds)
 
 

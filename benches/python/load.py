@@ -1,7 +1,7 @@
 """Charges a service over connections that are kept, in a process of its own, and says how it went.
 
-It reads lines of standard input: the port, the path, for how many seconds, over how many connections. For each it writes a
-line of JSON. HTTP is written and read by hand: a client library would cost more than the server.
+It reads lines of standard input: the port, the path, for how many seconds, over how many connections. For each it
+writes a line of JSON. HTTP is written and read by hand: a client library would cost more than the server.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import hand
 import uvicorn
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
+import hand
 from drawdown import AsyncEngine, commands
 from drawdown.fastapi import Identity, router
 
