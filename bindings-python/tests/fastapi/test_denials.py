@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE, ESTIMATE, HOLD, cancel, commit
+
+pytest_plugins = ["desk"]
 
 UNKNOWN_HOLD = "hold_019aa7b2-6f0e-7c3d-9d4c-2f6b8a1e0c55"
 LICENCE = {"licence_id": "l1", "template_id": "poster", "operator": "ops"}

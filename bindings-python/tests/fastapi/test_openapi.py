@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import schemathesis
-from conftest import Desk, MakeDesk, Server, who_calls
+from desk import Desk, MakeDesk, Server, who_calls
 from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from schemathesis import BaseSchema, Case, CheckContext, Config, GenerationMode, Response
 
 from drawdown import AsyncEngine
 from drawdown.fastapi import router
+
+pytest_plugins = ["desk"]
 
 PATHS = {
     "/api/v1/credits/estimate": "post",

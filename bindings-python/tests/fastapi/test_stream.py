@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Serve, refused, who_calls
+from desk import Serve, refused, who_calls
 from fastapi import FastAPI
 from test_credits import CHARGE
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
@@ -20,6 +20,8 @@ from websockets.sync.client import connect
 
 from drawdown import AsyncEngine
 from drawdown.fastapi import router
+
+pytest_plugins = ["desk"]
 
 WEB = {"authorization": "Bearer web"}
 GRANT = {"type": "purchased", "amount": 100}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from conftest import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE, HOLD, cancel, commit
+
+pytest_plugins = ["desk"]
 
 
 def test_a_task_to_its_end(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk, ok, refused, who_calls
+from desk import Desk, MakeDesk, ok, refused, who_calls
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 from test_credits import CHARGE, ESTIMATE, HOLD, commit
@@ -13,6 +13,8 @@ from test_credits import CHARGE, ESTIMATE, HOLD, commit
 import drawdown
 from drawdown import AsyncEngine
 from drawdown.fastapi import Identity, router
+
+pytest_plugins = ["desk"]
 
 JSON = {"content-type": "application/json"}
 

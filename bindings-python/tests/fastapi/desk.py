@@ -1,4 +1,7 @@
-"""A desk at which the platform API is asked, over an engine in memory."""
+"""A desk at which the platform API is asked, and a service that answers: fixtures of these tests.
+
+They are a plugin of each test file, because two files named `conftest` would hide one another.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from hypothesis.configuration import set_hypothesis_home_dir
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
@@ -23,6 +28,9 @@ import drawdown
 from drawdown import AsyncEngine
 from drawdown._native import ManualClock
 from drawdown.fastapi import Identity, router
+
+# What it remembers names folders of this machine.
+set_hypothesis_home_dir(Path(__file__).parents[3] / "target" / "hypothesis")
 
 NOW = "2026-03-10T12:00:00Z"
 
@@ -129,56 +137,16 @@ def refused(response: httpx.Response, status: int, code: str, error: str) -> dic
     return content
 
 
-MakeDesk = Callable[..., Desk]
-
-
-@pytest.fixture
-def make_desk() -> Iterator[MakeDesk]:
-    """Makes desks: options of the router, and `policy` of every tenant."""
-    with ExitStack() as stack:
-
-        def make(*, policy: dict[str, Any] | None = None, prices: list[str] | None = None, **options: Any) -> Desk:
-            clock = ManualClock(NOW)
-            engine = AsyncEngine(
-                "memory://",
-                clock=clock,
-                policies={"*": policy or {}},
-                price_books=[PRICES] if prices is None else prices,
-                templates=["poster", "flyer", "banner"],
-                event_retention_seconds=3_600,
-            )
-
-            @asynccontextmanager
-            async def lifespan(_: FastAPI) -> Any:
-                yield
-                await engine.close()
-
-            app = FastAPI(lifespan=lifespan)
-            if not options.get("insecure"):
-                options.setdefault("authenticate", who_calls)
-            app.include_router(router(engine, **options))
-            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
-            return Desk(client, engine, clock)
-
-        yield make
-
-
-@pytest.fixture
-def desk(make_desk: MakeDesk) -> Desk:
-    """A desk with a router as it is by default."""
-    return make_desk()
-
-
 class Server:
     """A service on a port of this machine."""
 
-    def __init__(self, *, policy: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(self, *, url: str = "memory://", policy: dict[str, Any] | None = None, **options: Any) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> Any:
             self.loop = asyncio.get_running_loop()
-            self.engine = AsyncEngine("memory://", price_books=[PRICES], policies={"*": policy or {}})
+            self.engine = AsyncEngine(url, price_books=[PRICES], policies={"*": policy or {}})
             app.include_router(router(self.engine, authenticate=who_calls, **options))
             yield
             await self.engine.close()
@@ -219,6 +187,46 @@ class Server:
 
 
 Serve = Callable[..., tuple[Server, str]]
+
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def make_desk() -> Iterator[MakeDesk]:
+    """Makes desks: options of the router, and `policy` of every tenant."""
+    with ExitStack() as stack:
+
+        def make(*, policy: dict[str, Any] | None = None, prices: list[str] | None = None, **options: Any) -> Desk:
+            clock = ManualClock(NOW)
+            engine = AsyncEngine(
+                "memory://",
+                clock=clock,
+                policies={"*": policy or {}},
+                price_books=[PRICES] if prices is None else prices,
+                templates=["poster", "flyer", "banner"],
+                event_retention_seconds=3_600,
+            )
+
+            @asynccontextmanager
+            async def lifespan(_: FastAPI) -> Any:
+                yield
+                await engine.close()
+
+            app = FastAPI(lifespan=lifespan)
+            if not options.get("insecure"):
+                options.setdefault("authenticate", who_calls)
+            app.include_router(router(engine, **options))
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            return Desk(client, engine, clock)
+
+        yield make
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk) -> Desk:
+    """A desk with a router as it is by default."""
+    return make_desk()
 
 
 @pytest.fixture
