@@ -1,7 +1,7 @@
 # What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make; `fuzz`
 # installs cargo-fuzz if there is none.
 
-.PHONY: demo test lint simulate bench fuzz generate
+.PHONY: demo test lint simulate bench bench-python fuzz generate
 
 # The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
 # is gone afterwards.
@@ -29,6 +29,21 @@ simulate:
 
 bench:
 	cargo run --quiet --release --package drawdown-benches
+	$(MAKE) --no-print-directory bench-python
+
+# The Python package, built for release into an environment of its own. `BENCH_PYTHON_ARGS="http --seconds 10"` is one part, for
+# longer.
+PYTHON ?= python3
+BENCH_VENV = target/bench-venv
+
+bench-python:
+	cargo build --quiet --release --package drawdown-benches
+	test -d $(BENCH_VENV) || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement benches/python/requirements.txt
+	rm -rf target/bench-wheel
+	$(BENCH_VENV)/bin/maturin build --quiet --release --manifest-path bindings-python/Cargo.toml --out target/bench-wheel
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps target/bench-wheel/*.whl
+	$(BENCH_VENV)/bin/python benches/python $(BENCH_PYTHON_ARGS)
 
 # A minute of random input for each target; only the first run compiles. See fuzz/README.md.
 FUZZ_TARGETS = amount command commands ids policy prices recording statement

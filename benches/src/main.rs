@@ -8,6 +8,7 @@
 //! take turns on files in one folder, in short slices, and what counts is the ratio between them. `docs/benchmarks.md` says
 //! what each row means.
 
+mod border;
 mod contender;
 mod engine;
 mod floor;
@@ -55,6 +56,9 @@ enum Part {
     /// Opens a file and prints how long that took: in a process of its own, whose memory can be told.
     #[command(hide = true)]
     Open { file: PathBuf },
+    /// Makes the calls that standard input asks for, and says how long they took: beside `benches/python`.
+    #[command(hide = true)]
+    Border { prices: String, request: String },
     /// Lets one contender take turns: for tools that count instructions.
     #[command(hide = true)]
     Work { who: work::Who, how: work::How, spread: contender::Spread, turns: u64 },
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
     let outcome = match &arguments.part {
         Some(Part::Rival { file, name, millis }) => rivals::run(file, name, Duration::from_millis(*millis)),
         Some(Part::Open { file }) => size::open(file),
+        Some(Part::Border { prices, request }) => border::serve(prices, request),
         Some(Part::Work { who, how, spread, turns }) => {
             folder(&arguments).and_then(|folder| work::run(folder.path(), *who, *how, *spread, *turns))
         }

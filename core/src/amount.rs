@@ -218,11 +218,20 @@ impl TryFrom<Decimal> for Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let magnitude = self.micros().unsigned_abs();
-        let (whole, fraction) = (magnitude / 1_000_000, magnitude % 1_000_000);
-        let digits = format!("{whole}.{fraction:06}");
+        // The largest has 13 digits before the point and 6 after it. They are written from the last to the first.
+        const POINT: usize = 13;
+        let mut digits = [b'.'; 20];
+        let (mut rest, mut first) = (self.micros().unsigned_abs(), digits.len());
+        for (place, digit) in digits.iter_mut().enumerate().rev().filter(|(place, _)| *place != POINT) {
+            if rest == 0 && place < POINT - 1 {
+                break;
+            }
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            (rest, first) = (rest / 10, place);
+        }
+        let text = digits.get(first..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default();
         // Width and sign are the caller's; a precision is not, it would cut digits off.
-        f.pad_integral(self.micros() >= 0, "", digits.trim_end_matches('0').trim_end_matches('.'))
+        f.pad_integral(self.micros() >= 0, "", text.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 

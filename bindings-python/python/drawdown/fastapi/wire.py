@@ -110,17 +110,18 @@ class ExactRequest(Request):
 
     async def _read(self, limit: int) -> bytes:
         length = self.headers.get("content-length", "")
-        too_large = Problem.named(
-            "payload_too_large", f"the body is larger than {limit} bytes", details={"allowed": limit}
-        )
         if length.isdecimal() and (len(length) > 18 or int(length) > limit):
-            raise too_large
+            raise _too_large(limit)
         body = bytearray()
         async for chunk in self.stream():
             body += chunk
             if len(body) > limit:
-                raise too_large
+                raise _too_large(limit)
         return bytes(body)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem.named("payload_too_large", f"the body is larger than {limit} bytes", details={"allowed": limit})
 
 
 class ExactRoute(APIRoute):
@@ -197,6 +198,8 @@ def idempotency_key_of(request: HTTPConnection, required: bool) -> str | None:
 
 def refuse_repeated(connection: HTTPConnection) -> None:
     """Refuses a query in which a field stands twice: which of two values counts would be an accident."""
+    if not connection.scope["query_string"]:
+        return
     given = Counter(name for name, _ in connection.query_params.multi_items())
     if repeated := [name for name, count in given.items() if count > 1]:
         raise Problem.mistakes([(name, "it stands twice") for name in repeated])
