@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from decimal import Decimal
@@ -12,6 +15,7 @@ from typing import Any
 import drawdown
 import httpx
 import pytest
+import uvicorn
 from drawdown import AsyncEngine
 from drawdown._native import ManualClock
 from drawdown.fastapi import Identity, router
@@ -44,7 +48,7 @@ USERS = {
     "sure": Identity(tenant="acme", actor="web", verified=True),
     "u1": Identity(tenant="acme", actor="u1", user_id="u1"),
     "other": Identity(tenant="other", actor="other", roles=frozenset({"operator"})),
-    "gateway": Identity(tenant=None, actor="gateway"),
+    "gateway": Identity(tenant=None, actor="gateway", roles=frozenset({"operator"})),
 }
 
 
@@ -158,3 +162,64 @@ def make_desk() -> Iterator[MakeDesk]:
 def desk(make_desk: MakeDesk) -> Desk:
     """A desk with a router as it is by default."""
     return make_desk()
+
+
+class Server:
+    """A service on a port of this machine."""
+
+    def __init__(self, **options: Any) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> Any:
+            self.loop = asyncio.get_running_loop()
+            self.engine = AsyncEngine("memory://", price_books=[PRICES])
+            app.include_router(router(self.engine, authenticate=who_calls, **options))
+            yield
+            await self.engine.close()
+
+        config = uvicorn.Config(
+            FastAPI(lifespan=lifespan), port=0, log_level="error", timeout_graceful_shutdown=1, ws="websockets-sansio"
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def start(self) -> str:
+        """Starts it, and answers where it is."""
+        self.thread.start()
+        until = time.monotonic() + 10
+        while not self.server.started and time.monotonic() < until:
+            time.sleep(0.01)
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        return f"127.0.0.1:{port}/api/v1"
+
+    def do(self, name: str, **fields: Any) -> Any:
+        """Gives the engine a command."""
+        assert self.loop is not None
+
+        async def run() -> Any:
+            return await getattr(self.engine, name)(**{"tenant_id": "acme", **fields})
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
+
+    def stop(self) -> None:
+        """Stops it."""
+        self.server.should_exit = True
+        self.thread.join(10)
+
+
+Serve = Callable[..., tuple[Server, str]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers."""
+    servers: list[Server] = []
+
+    def start(**options: Any) -> tuple[Server, str]:
+        servers.append(Server(**options))
+        return servers[-1], servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.stop()

@@ -144,6 +144,13 @@ def test_not_found(desk: Desk) -> None:
     answer = refused(desk.post("credits/commit", commit(unknown, actual_cost=1)), 404, "40401", "pre_deduct_not_found")
     assert answer["details"]["pre_deduct_id"] == UNKNOWN_HOLD
     refused(desk.post("credits/cancel", cancel(unknown)), 404, "40401", "pre_deduct_not_found")
+    no_id = {"pre_deduct_id": "nothing"}
+    refused(desk.post("credits/commit", commit(no_id, actual_cost=1)), 404, "40401", "pre_deduct_not_found")
+    refused(desk.post("credits/cancel", cancel(no_id)), 404, "40401", "pre_deduct_not_found")
+    refused(desk.post("credits/cancel", cancel(no_id), by="u1"), 404, "40401", "pre_deduct_not_found")
+    refused(
+        desk.post("credits/refund", {**REFUND, "ledger_id": "nothing"}, by="ops"), 403, "0305", "refund_not_allowed"
+    )
 
 
 def test_insufficient_balance(desk: Desk) -> None:

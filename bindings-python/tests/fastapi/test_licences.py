@@ -64,12 +64,21 @@ def test_refusals(
     response = desk.post("licenses/check", CHECK)
     if strict and reason == "daily_quota_exceeded":
         answer = refused(response, 403, "40303", "daily_quota_exceeded")
-        assert answer["retryable"] == ("daily_quota" in (terms or {}))
+        assert answer["retryable"] is False
     else:
         answer = ok(response)
         assert (answer["is_authorized"], answer["reason_code"]) == (False, reason)
         assert answer["requirements"] == requirements
     assert desk.audited(answer["audit_id"]).reason_code == reason
+
+
+def test_used_up_for_today(make_desk: MakeDesk) -> None:
+    desk = make_desk(strict_licences=True, policy={"licence_required": True})
+    desk.grant(10)
+    licence(desk, daily_quota=1)
+    ok(desk.post("credits/charge", CHARGE))
+    answer = refused(desk.post("licenses/check", CHECK), 403, "40303", "daily_quota_exceeded")
+    assert (answer["retryable"], answer["retry_at"]) == (True, "2026-03-11T00:00:00.000000Z")
 
 
 @pytest.mark.parametrize("strict", [False, True])

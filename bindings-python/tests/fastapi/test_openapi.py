@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk
+import schemathesis
+from conftest import Desk, MakeDesk, Server, who_calls
+from drawdown import AsyncEngine
+from drawdown.fastapi import router
+from fastapi import FastAPI
+from hypothesis import HealthCheck, settings
+from schemathesis import BaseSchema, Case, CheckContext, Config, GenerationMode, Response
 
 PATHS = {
     "/api/v1/credits/estimate": "post",
@@ -53,9 +60,8 @@ def test_every_body_has_an_example_that_is_taken(desk: Desk) -> None:
     for path, method in PATHS.items():
         if method == "post":
             name = document(desk)["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-            response = desk.client.post(
-                path, json=schemas[name.rpartition("/")[2]]["example"], headers={"authorization": "Bearer ops"}
-            )
+            headers = {"authorization": "Bearer ops", "x-idempotency-key": path}
+            response = desk.client.post(path, json=schemas[name.rpartition("/")[2]]["example"], headers=headers)
             # What is named in an example need not exist.
             assert response.status_code in (200, 403, 404), response.text
 
@@ -72,3 +78,58 @@ def test_amounts_are_described_as_they_are_written(make_desk: MakeDesk, amounts:
     schemas = document(make_desk(amounts=amounts))["components"]["schemas"]
     [balance] = [schema for name, schema in schemas.items() if name.startswith("BalanceNow")]
     assert balance["properties"]["balance"]["type"] == kind
+
+
+# What the rules of the engine refuse of a request whose shape is right: unknown names of the price book, cursors of
+# other books, instants without an offset, amounts with more decimal places than JSON Schema can tell of.
+OF_THE_RULES = (
+    "template_id",
+    "scene",
+    "extras",
+    "currency",
+    "audit_id",
+    "cursor",
+    "after",
+    "from",
+    "to",
+    "pre_deduct_id",
+)
+
+BEYOND_JSON_SCHEMA = ("255 bytes", "needs an idempotency key", "needed of a caller who reaches every tenant")
+
+
+def only_rules_refuse(_: CheckContext, response: Response, case: Case) -> None:
+    """Checks that a request of the right shape is refused by a rule, if at all."""
+    if response.status_code != 422 or case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
+        return
+    answer = response.json()
+    field = answer["details"]["field"]
+    by_rule = answer["error"] in ("amount_invalid", "capacity_exceeded") or field.split(".")[0] in OF_THE_RULES
+    assert by_rule or any(words in answer["message"] for words in BEYOND_JSON_SCHEMA), answer
+
+
+def described() -> BaseSchema:
+    """The document of the router as it is by default, without the stream, which never ends and has tests of its own."""
+    app = FastAPI()
+    app.include_router(router(AsyncEngine("memory://"), authenticate=who_calls))
+    expected = ["2xx", "402", "403", "404", "409", "413", "422"]
+    config = Config.from_dict({"checks": {"positive_data_acceptance": {"expected-statuses": expected}}})
+    return schemathesis.openapi.from_dict(app.openapi(), config=config).exclude(path="/api/v1/tasks/stream")
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    """A service on a port of this machine, with credit for those whom the examples name."""
+    server = Server()
+    base = server.start()
+    for owner in ("user:u1", "pool"):
+        server.do("grant_credit", owner=owner, type="purchased", amount=1_000_000)
+    yield f"http://{base.removesuffix('/api/v1')}"
+    server.stop()
+
+
+@described().parametrize()
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_random_requests(case: Case, base_url: str) -> None:
+    headers = {"Authorization": "Bearer gateway"}
+    case.call_and_validate(base_url, headers=headers, additional_checks=[only_rules_refuse], timeout=10)

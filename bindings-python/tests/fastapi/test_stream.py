@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from conftest import refused, who_calls
+from conftest import Serve, refused, who_calls
 from drawdown import AsyncEngine
 from drawdown.fastapi import router
 from fastapi import FastAPI
@@ -24,67 +22,6 @@ from websockets.sync.client import connect
 
 WEB = {"authorization": "Bearer web"}
 GRANT = {"type": "purchased", "amount": 100}
-
-
-class Server:
-    """A service on a port of this machine."""
-
-    def __init__(self, **options: Any) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = None
-
-        @asynccontextmanager
-        async def lifespan(app: FastAPI) -> Any:
-            self.loop = asyncio.get_running_loop()
-            self.engine = AsyncEngine("memory://")
-            app.include_router(router(self.engine, authenticate=who_calls, **options))
-            yield
-            await self.engine.close()
-
-        config = uvicorn.Config(
-            FastAPI(lifespan=lifespan), port=0, log_level="error", timeout_graceful_shutdown=1, ws="websockets-sansio"
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-
-    def start(self) -> str:
-        """Starts it, and answers where it is."""
-        self.thread.start()
-        until = time.monotonic() + 10
-        while not self.server.started and time.monotonic() < until:
-            time.sleep(0.01)
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        return f"127.0.0.1:{port}/api/v1"
-
-    def do(self, name: str, **fields: Any) -> Any:
-        """Gives the engine a command."""
-        assert self.loop is not None
-
-        async def run() -> Any:
-            return await getattr(self.engine, name)(**{"tenant_id": "acme", **fields})
-
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
-
-    def stop(self) -> None:
-        """Stops it."""
-        self.server.should_exit = True
-        self.thread.join(10)
-
-
-Serve = Callable[..., tuple[Server, str]]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts servers."""
-    servers: list[Server] = []
-
-    def start(**options: Any) -> tuple[Server, str]:
-        servers.append(Server(**options))
-        return servers[-1], servers[-1].start()
-
-    yield start
-    for server in servers:
-        server.stop()
 
 
 @contextmanager

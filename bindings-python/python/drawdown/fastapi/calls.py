@@ -9,7 +9,7 @@ from starlette.requests import Request
 from drawdown import POOL, user
 
 from .auth import Identity, reach_tenant, reach_user
-from .errors import Problem
+from .errors import Problem, absent
 from .settings import Settings
 from .wire import Caller, ExactResponse, caller_of
 
@@ -44,7 +44,8 @@ class Calls:
             return
         if hold_id is None:
             raise refusal
-        hold = await self.engine.hold(tenant_id=tenant_id, hold_id=hold_id)
+        with absent("hold_id", refusal):
+            hold = await self.engine.hold(tenant_id=tenant_id, hold_id=hold_id)
         if identity.user_id != hold.user_id and hold.owner != user(identity.user_id):
             raise refusal
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .._generated.types import (
+    CaptureReceipt,
+    ChargeReceipt,
+    FundedEstimate,
+    HoldReceipt,
+    LineItem,
+    RefundReceipt,
+    ReleaseReceipt,
+)
 from .auth import OPERATOR
 from .calls import Calls, answer, spender
-from .errors import Problem
+from .errors import Problem, absent
 from .models import CancelAsked, ChargeAsked, CommitAsked, EstimateAsked, PreDeductAsked, RefundAsked
 from .settings import decimal_text
 from .wire import Caller
@@ -65,30 +75,32 @@ class Credits(Calls):
     async def commit(self, request: Request, asked: CommitAsked) -> Response:
         """Capture what the work did cost; what is left of the pre-deduct comes back, unless `final` is false."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing=MISSING)
-        await self._reach(caller, tenant_id, asked.pre_deduct_id)
-        captured = await self.engine.capture_hold(
-            tenant_id=tenant_id,
-            hold_id=asked.pre_deduct_id,
-            actual_cost=asked.actual_cost,
-            final=asked.final,
-            task_id=asked.task_id,
-            template_id=asked.template_id,
-            user_id=user_id,
-            **caller.context,
-        )
+        refusal = await self._reach(caller, tenant_id, asked.pre_deduct_id)
+        with absent("hold_id", refusal):
+            captured = await self.engine.capture_hold(
+                tenant_id=tenant_id,
+                hold_id=asked.pre_deduct_id,
+                actual_cost=asked.actual_cost,
+                final=asked.final,
+                task_id=asked.task_id,
+                template_id=asked.template_id,
+                user_id=user_id,
+                **caller.context,
+            )
         return answer(self._pre_deducted(captured, captured.captured_total, captured.status))
 
     async def cancel(self, request: Request, asked: CancelAsked) -> Response:
         """Give back everything that a pre-deduct froze."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing=MISSING)
-        await self._reach(caller, tenant_id, asked.pre_deduct_id)
-        released = await self.engine.release_hold(
-            tenant_id=tenant_id,
-            hold_id=asked.pre_deduct_id,
-            user_id=user_id,
-            reason=asked.reason,
-            **caller.context,
-        )
+        refusal = await self._reach(caller, tenant_id, asked.pre_deduct_id)
+        with absent("hold_id", refusal):
+            released = await self.engine.release_hold(
+                tenant_id=tenant_id,
+                hold_id=asked.pre_deduct_id,
+                user_id=user_id,
+                reason=asked.reason,
+                **caller.context,
+            )
         return answer(
             {
                 "pre_deduct_id": released.hold_id,
@@ -140,16 +152,20 @@ class Credits(Calls):
             raise Problem.named(
                 "refund_not_allowed", "the caller has no role `operator`", details={"required_role": OPERATOR}
             )
-        refunded = await self.engine.refund(
-            tenant_id=tenant_id,
-            **spender(user_id),
-            task_id=asked.task_id,
-            ledger_id=asked.ledger_id,
-            amount=asked.amount,
-            reason=asked.reason,
-            operator=asked.operator,
-            **caller.context,
+        unknown = Problem.named(
+            "refund_not_allowed", f"there is no charge `{asked.ledger_id}`", details={"ledger_id": asked.ledger_id}
         )
+        with absent("ledger_id", unknown):
+            refunded = await self.engine.refund(
+                tenant_id=tenant_id,
+                **spender(user_id),
+                task_id=asked.task_id,
+                ledger_id=asked.ledger_id,
+                amount=asked.amount,
+                reason=asked.reason,
+                operator=asked.operator,
+                **caller.context,
+            )
         return answer(
             {
                 "refund_id": refunded.refund_id,
@@ -162,12 +178,13 @@ class Credits(Calls):
             }
         )
 
-    async def _reach(self, caller: Caller, tenant_id: str, hold_id: str) -> None:
-        """Refuse a pre-deduct of another user than the only one that the caller reaches."""
+    async def _reach(self, caller: Caller, tenant_id: str, hold_id: str) -> Problem:
+        """Refuse a pre-deduct of another user than the only one that the caller reaches; answer what says so."""
         refusal = Problem.named(MISSING, f"there is no hold `{hold_id}`", details={"pre_deduct_id": hold_id})
         await self.reach_hold(caller.identity, tenant_id, hold_id, refusal)
+        return refusal
 
-    def _pre_deducted(self, held: Any, frozen: Any, status: str) -> dict[str, Any]:
+    def _pre_deducted(self, held: HoldReceipt | CaptureReceipt, frozen: Decimal, status: str) -> dict[str, Any]:
         # Where no licence is needed nothing is counted: no limit, no use.
         quota = held.quota_snapshot
         return {
@@ -185,7 +202,7 @@ class Credits(Calls):
             **_receipt(held),
         }
 
-    def _estimated(self, priced: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    def _estimated(self, priced: FundedEstimate, asked: dict[str, Any]) -> dict[str, Any]:
         amounts = ("current_balance", "selected_cost", "estimated_cost", "min_cost", "max_cost", "suggest_topup")
         as_asked = (
             "currency",
@@ -212,7 +229,7 @@ class Credits(Calls):
             "line_items": [self._line_item(line) for line in priced.line_items],
         }
 
-    def _line_item(self, line: Any) -> dict[str, Any]:
+    def _line_item(self, line: LineItem) -> dict[str, Any]:
         return {
             "item": line.item,
             "name": line.name,
@@ -227,7 +244,9 @@ def _normal(asked: object) -> object:
     return 1 if asked is True else asked
 
 
-def _receipt(receipt: Any) -> dict[str, Any]:
+def _receipt(
+    receipt: HoldReceipt | CaptureReceipt | ReleaseReceipt | ChargeReceipt | RefundReceipt,
+) -> dict[str, Any]:
     """Say what every accepted command says."""
     return {
         "policy_tag": receipt.policy_tag,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from http import HTTPStatus
@@ -14,9 +15,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-import drawdown
-
+from .._errors import DrawdownError, Failed
 from .._generated.codes import DENIALS, ERRORS, Code, UsedBy
+from .._generated.errors import PayloadInvalid
 from .names import field_names, used_by
 
 LOGGER: Final = logging.getLogger("drawdown.fastapi")
@@ -98,12 +99,23 @@ class Problem(Exception):
         return {**self.headers, "Retry-After": str(max(0, math.ceil(left)))}
 
 
+@contextmanager
+def absent(field: str, refusal: Problem) -> Iterator[None]:
+    """Refuse an id that is none as one that names nothing."""
+    try:
+        yield
+    except PayloadInvalid as failure:
+        if failure.details.get("field") != field:
+            raise
+        raise refusal from None
+
+
 def problem_of(failure: Exception, call: str) -> Problem:
     """Say what any failure of a call answers."""
     match failure:
         case Problem():
             return failure
-        case drawdown.DrawdownError():
+        case DrawdownError():
             return _of_engine(failure, call)
         case RequestValidationError():
             return _of_validation(failure)
@@ -116,8 +128,8 @@ def problem_of(failure: Exception, call: str) -> Problem:
             return Problem.named("internal", "the call failed; the log of the service says why")
 
 
-def _of_engine(failure: drawdown.DrawdownError, call: str) -> Problem:
-    if isinstance(failure, drawdown.Failed):
+def _of_engine(failure: DrawdownError, call: str) -> Problem:
+    if isinstance(failure, Failed):
         LOGGER.warning("the engine failed: %s", failure.message)
     # A hook that refuses does not know in which call.
     kind = used_by(call) if failure.used_by == "write" else failure.used_by
@@ -134,7 +146,7 @@ def _of_engine(failure: drawdown.DrawdownError, call: str) -> Problem:
     )
 
 
-def _in_words_of_the_surface(failure: drawdown.DrawdownError, fields: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+def _in_words_of_the_surface(failure: DrawdownError, fields: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Say message and details of the fields that the caller knows."""
     message, details = failure.message, dict(failure.details)
     inner = details.get("field")

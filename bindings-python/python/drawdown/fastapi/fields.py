@@ -110,7 +110,7 @@ Id = Annotated[
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 """Words of the caller: no U+0000."""
 
-Seconds = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_EXPIRE_IN)]
+Seconds = Annotated[int, Field(ge=1, le=MAX_EXPIRE_IN), BeforeValidator(_whole)]
 """Seconds: 1 to 604,800, which are 7 days."""
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_small)]

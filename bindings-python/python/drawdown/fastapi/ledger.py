@@ -8,6 +8,7 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .._generated.types import StatementLine
 from .calls import Calls, answer
 from .credits import PRIORITY
 from .models import AccountQuery, LedgerQuery
@@ -51,7 +52,7 @@ class Ledger(Calls):
             }
         )
 
-    def _entry(self, line: Any) -> dict[str, Any]:
+    def _entry(self, line: StatementLine) -> dict[str, Any]:
         amounts = ("change", "balance_after", "frozen_change", "frozen_after")
         as_booked = (
             "ledger_id", "kind", "task_id", "reason", "policy_tag", "created_at", "effective_at", "user_id",

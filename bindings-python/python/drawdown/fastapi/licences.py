@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .._generated.types import LicenceCheck
 from .calls import Calls, answer
 from .errors import Problem
 from .models import LicenceAsked
@@ -45,9 +46,8 @@ class Licences(Calls):
         return answer({name: getattr(check, name) for name in names})
 
 
-def _refusal(check: Any, template_id: str) -> Problem:
+def _refusal(check: LicenceCheck, template_id: str) -> Problem:
     name, message = _STRICT[check.reason_code]
-    remains = check.remaining_quota != 0
     return Problem.named(
         name,
         message,
@@ -59,8 +59,8 @@ def _refusal(check: Any, template_id: str) -> Problem:
             "daily_remaining": check.daily_remaining,
             "valid_until": check.valid_until,
         },
-        # What is used up in all does not come back with the day.
-        retryable=check.reason_code == "daily_quota_exceeded" and remains,
+        retryable=check.retry_at is not None,
+        retry_at=check.retry_at,
         audit_id=check.audit_id,
         policy_tag=check.policy_tag,
     )

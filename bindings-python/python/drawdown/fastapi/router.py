@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final, get_args
 
 from fastapi import APIRouter, Header, Security
 from fastapi.params import Depends
 from fastapi.security import HTTPBearer
-from fastapi.security.base import SecurityBase
 
 from drawdown import AsyncEngine
 
@@ -48,7 +48,7 @@ def router(
     max_body_bytes: int = 64 * 1024,
     stream_secret: bytes | None = None,
     stream_token_seconds: int = 300,
-    security: SecurityBase | None = BEARER,
+    security: Callable[..., Any] | None = BEARER,
     tags: tuple[str, ...] = ("platform",),
 ) -> APIRouter:
     """Make a router with the platform API: credits, licences, tasks and their stream.
@@ -116,7 +116,13 @@ async def _request_id(
 
 async def _idempotency_key(
     x_idempotency_key: Annotated[
-        str | None, Header(description="1 to 255 visible ASCII characters: under one key a command takes effect once.")
+        str | None,
+        Header(
+            description="Under one key a command takes effect once: 1 to 255 visible ASCII characters.",
+            min_length=1,
+            max_length=255,
+            pattern="^[!-~]+$",
+        ),
     ] = None,
 ) -> None:
     """Document the header; the route has read it."""
@@ -128,7 +134,6 @@ class _Assembly:
     def __init__(self, settings: Settings, prefix: str, tags: list[str], security: list[Depends]) -> None:
         self.settings = settings
         self.security = security
-        self.amount = settings.amount_type
         self.router = APIRouter(
             prefix=prefix,
             tags=list(tags),
@@ -138,22 +143,22 @@ class _Assembly:
         )
 
     def assemble(self) -> APIRouter:
-        settings, amount = self.settings, self.amount
+        settings = self.settings
         credits, ledger, licences = Credits(settings), Ledger(settings), Licences(settings)
         tasks, stream = Tasks(settings), Stream(settings)
-        self._post("/credits/estimate", credits.estimate, answers.Estimated[amount])
-        self._post("/credits/pre-deduct", credits.pre_deduct, answers.PreDeducted[amount])
-        self._post("/credits/commit", credits.commit, answers.PreDeducted[amount])
+        self._post("/credits/estimate", credits.estimate, self._with_amounts(answers.Estimated))
+        self._post("/credits/pre-deduct", credits.pre_deduct, self._with_amounts(answers.PreDeducted))
+        self._post("/credits/commit", credits.commit, self._with_amounts(answers.PreDeducted))
         self._post("/credits/cancel", credits.cancel, answers.Cancelled)
-        self._post("/credits/charge", credits.charge, answers.Charged[amount])
-        self._post("/credits/refund", credits.refund, answers.Refunded[amount])
-        self._get("/credits/ledger", ledger.ledger, answers.LedgerPage[amount])
-        self._get("/credits/balance", ledger.balance, answers.BalanceNow[amount])
+        self._post("/credits/charge", credits.charge, self._with_amounts(answers.Charged))
+        self._post("/credits/refund", credits.refund, self._with_amounts(answers.Refunded))
+        self._get("/credits/ledger", ledger.ledger, self._with_amounts(answers.LedgerPage))
+        self._get("/credits/balance", ledger.balance, self._with_amounts(answers.BalanceNow))
         self._post("/licenses/check", licences.check_licence, answers.LicenceChecked)
         self._get("/tasks/stream/mock", tasks.task_stream_mock, answers.StreamConfiguration)
         self._stream("/tasks/stream", stream)
-        self._get("/tasks/{task_id:path}/events", tasks.task_events, answers.TaskHistory[amount])
-        self._get("/tasks/{task_id:path}", tasks.task, answers.TaskNow[amount])
+        self._get("/tasks/{task_id:path}/events", tasks.task_events, self._with_amounts(answers.TaskHistory))
+        self._get("/tasks/{task_id:path}", tasks.task, self._with_amounts(answers.TaskNow))
         self.router.add_api_route(
             "/{path:path}",
             _nowhere,
@@ -162,6 +167,10 @@ class _Assembly:
             route_class_override=self._route(UnknownRoute),
         )
         return self.router
+
+    def _with_amounts(self, model: Any) -> Any:
+        """Say of an answer how its amounts are written."""
+        return model[self.settings.amount_type]
 
     def _post(self, path: str, call: Any, answered: Any) -> None:
         self._add(path, call, answered, "POST", [Security(_idempotency_key)])

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from drawdown._native import write_json
 
+from .._generated.types import CreditsUpdated, EventKind, EventsPage, EventView
 from .auth import Identity, identify
 from .calls import Calls
 from .errors import problem_of
@@ -25,7 +26,7 @@ from .settings import Settings
 from .tasks import MISSING
 from .wire import REQUEST_ID, Caller, ExactRoute, refused, request_id_of
 
-KINDS: Final = (
+KINDS: Final[tuple[EventKind, ...]] = (
     "task.accepted",
     "task.running",
     "task.completed",
@@ -122,8 +123,9 @@ class Stream(Calls):
         leaving = asyncio.create_task(_until_left(socket))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done() and (failure := sending.exception()) is not None:
-                await self._close(socket, failure)
+            ended = sending.exception() if sending.done() else None
+            if ended is not None:
+                await self._close(socket, ended)
         finally:
             sending.cancel()
             leaving.cancel()
@@ -151,7 +153,7 @@ class Stream(Calls):
         first = await self.engine.events(**whose, after=after, from_="oldest" if after else "latest", limit=_PAGE)
         return self._follow(whose, first)
 
-    async def _follow(self, whose: dict[str, Any], page: Any) -> AsyncIterator[Message]:
+    async def _follow(self, whose: dict[str, Any], page: EventsPage) -> AsyncIterator[Message]:
         now = asyncio.get_running_loop().time
         # The first heartbeat tells at once where to resume, though nothing may happen for long.
         due = now()
@@ -163,14 +165,14 @@ class Stream(Calls):
                 due = now() + self.settings.heartbeat_seconds
             page = await self._next(whose, page, due - now())
 
-    async def _next(self, whose: dict[str, Any], page: Any, seconds: float) -> Any:
+    async def _next(self, whose: dict[str, Any], page: EventsPage, seconds: float) -> EventsPage:
         if page.more:
             return await self.engine.events(**whose, after=page.next, limit=_PAGE)
         return await self.engine.wait_for_events(
             **whose, after=page.next, limit=_PAGE, timeout_seconds=max(0.0, seconds)
         )
 
-    def _message(self, event: Any) -> Message:
+    def _message(self, event: EventView) -> Message:
         content = {
             "event": event.kind,
             "id": event.cursor,
@@ -183,7 +185,7 @@ class Stream(Calls):
         }
         return Message(event.kind, event.cursor, content)
 
-    def _data(self, event: Any) -> dict[str, Any]:
+    def _data(self, event: EventView) -> dict[str, Any]:
         if event.task is not None:
             names = ("task_id", "status", "stage", "progress", "ts", "next_eta")
             step = event.task
@@ -193,7 +195,7 @@ class Stream(Calls):
         alert = event.alert
         return {name: getattr(alert, name) for name in ("audit_id", "operation", "rule", "details", "policy_tag")}
 
-    def _credits(self, event: Any, updated: Any) -> dict[str, Any]:
+    def _credits(self, event: EventView, updated: CreditsUpdated) -> dict[str, Any]:
         amounts = ("change", "frozen_change", "balance_after", "frozen_after")
         return {
             "owner": event.owner,

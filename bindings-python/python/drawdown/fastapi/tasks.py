@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .._generated.types import TaskStep, TaskView
 from .auth import Identity
 from .calls import Calls, answer
 from .errors import Problem
@@ -73,11 +74,11 @@ class Tasks(Calls):
             }
         )
 
-    def _step(self, step: Any) -> dict[str, Any]:
+    def _step(self, step: TaskView | TaskStep) -> dict[str, Any]:
         names = ("task_id", "status", "stage", "progress", "ts", "next_eta")
         return {**{name: getattr(step, name) for name in names}, "credits_delta": self.amount(step.credits_delta)}
 
-    async def _reach(self, identity: Identity, tenant_id: str, task: Any) -> None:
+    async def _reach(self, identity: Identity, tenant_id: str, task: TaskView) -> None:
         """Refuse a task of another user than the only one that the caller reaches."""
         refusal = Problem.named(MISSING, f"there is no task `{task.task_id}`", details={"given": task.task_id})
         await self.reach_hold(identity, tenant_id, task.hold_id, refusal)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -47,10 +47,8 @@ class Caller:
         return {"actor": self.identity.actor, "request_id": self.request_id}
 
 
-class ExactResponse(Response):
+class ExactResponse(JSONResponse):
     """JSON in which amounts are the numbers that they are."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """Write the content."""
@@ -144,7 +142,7 @@ class ExactRoute(APIRoute):
 
     async def _caller(self, request: Request, request_id: str) -> Caller:
         identity = await identify(self.settings.authenticate, request)
-        if "POST" not in self.methods:
+        if "POST" not in (self.methods or ()):
             return Caller(identity, request_id)
         return Caller(identity, request_id, idempotency_key_of(request, self.settings.require_idempotency_key))
 
