@@ -20,16 +20,16 @@ async def sweep_for_ever(engine: AsyncEngine, every_seconds: float) -> None:
     """
     while True:
         try:
-            while (await sweep(engine)).more_due:
+            while await sweep(engine):
                 pass
         except DrawdownError as failure:
             LOGGER.warning("the sweep failed: %s", failure.message)
         await asyncio.sleep(every_seconds)
 
 
-async def sweep(engine: AsyncEngine) -> Swept:
-    """Book what is due in some accounts."""
+async def sweep(engine: AsyncEngine) -> bool:
+    """Book what is due in some accounts; say whether there are more."""
     swept = await engine.sweep(limit=_ACCOUNTS_A_SWEEP)
     for failed in swept.failed:
         LOGGER.error("the sweep could not settle %s: %s", failed.account, failed.message)
-    return swept
+    return swept.more_due

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.middleware.base import RequestResponseEndpoint
-from starlette.requests import Request
+from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .api import api
 from .login import login
@@ -32,7 +32,7 @@ _HEADERS: Final = {
 
 def mount_console(app: FastAPI) -> None:
     """Mount the page at `/console`."""
-    app.middleware("http")(_with_headers)
+    app.add_middleware(_Headers)
     app.include_router(login)
     app.include_router(api)
     app.add_api_route("/console", _to_the_page, include_in_schema=False)
@@ -49,11 +49,24 @@ async def _to_the_page() -> Response:
     return RedirectResponse("/console/")
 
 
-async def _with_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    response = await call_next(request)
-    path = request.url.path
-    if path == "/console" or path.startswith("/console/"):
-        response.headers.update(_HEADERS)
-        # Answers are an operator's; files are asked for anew, and are not sent again while they are the same.
-        response.headers["Cache-Control"] = "no-store" if path.startswith("/console/api/") else "no-cache"
-    return response
+class _Headers:
+    """Puts the headers on every answer of the console, streams too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not (path == "/console" or path.startswith("/console/")):
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                # Answers are an operator's; files are asked for anew, and are not sent again while they are the same.
+                headers["Cache-Control"] = "no-store" if path.startswith("/console/api/") else "no-cache"
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from drawdown import DrawdownError
@@ -48,6 +49,12 @@ class LedgerAsked(Asked):
     limit: int = 50
 
 
+class Quantity(Asked):
+    """So many of an extra."""
+
+    quantity: Decimal
+
+
 class EstimateAsked(Asked):
     """What work, for whom."""
 
@@ -57,7 +64,8 @@ class EstimateAsked(Asked):
     resolution: Text = None
     priority: Text = None
     quantity: Text = None
-    extras: dict[str, str | int | bool | None] = {}
+    extras: dict[str, bool | Quantity | str] = {}
+    """Each is there, so often, or an option by its name."""
 
 
 class Pasted(Asked):
@@ -76,7 +84,6 @@ async def names(known: Known) -> JSONResponse:
     return JSONResponse(
         {
             "owners": list(dict.fromkeys(ours)),
-            "spenders": list(known.people.users),
             **{part: list(book.get(part) or {}) for part in ("templates", "scenes", "resolutions", "priorities")},
             "extras": plain(book.get("extras") or {}),
             "price_books": [plain_book(book) for book in books],
@@ -163,9 +170,9 @@ async def spent(known: Known, spender: str, app_id: Text = None) -> JSONResponse
 @api.post("/estimate")
 async def estimate(known: Known, asked: EstimateAsked) -> JSONResponse:
     """Say what work costs, and what of it the owner lacks."""
-    found = await known.engine.estimate(
-        tenant_id=known.settings.tenant_id, actor=known.people.operator, **asked.model_dump()
-    )
+    extras = {name: extra.quantity if isinstance(extra, Quantity) else extra for name, extra in asked.extras.items()}
+    work = {**asked.model_dump(exclude={"extras"}), "extras": extras}
+    found = await known.engine.estimate(tenant_id=known.settings.tenant_id, actor=known.people.operator, **work)
     return JSONResponse(plain(found))
 
 
