@@ -32,6 +32,7 @@ function show() {
   if (!session) {
     document.getElementById("health").hidden = true;
     fill(main, loginForm());
+    main.querySelector("input").focus();
     return;
   }
   const name = current();

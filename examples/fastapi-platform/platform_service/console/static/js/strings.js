@@ -179,7 +179,7 @@ export const strings = {
   "risk.today": ["Spent today", "今日已用"],
   "risk.count": ["Charges and holds today", "今日扣费与预扣次数"],
   "risk.of": ["of {cap}", "上限 {cap}"],
-  "risk.controls": ["Controls for work of any other app", "默认风控"],
+  "risk.controls": ["Default controls", "默认风控"],
   "risk.controlsOf": ["Controls of the app {app}", "应用 {app} 的风控"],
   "risk.requests": ["Requests in a minute", "每分钟请求数"],
   "risk.policy": ["Policy", "策略"],

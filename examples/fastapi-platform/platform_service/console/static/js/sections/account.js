@@ -36,7 +36,7 @@ function balance(has, explanation) {
       [t("account.frozen"), has.frozen],
       [t("account.limit"), has.credit_limit],
       [t("account.owed"), has.owed],
-      [t("account.band"), pill(word("band", has.band), has.band === "low" ? "warn" : "good")],
+      [t("account.band"), pill(word("band", has.band), has.band === "low" ? "warn" : "good"), { class: "words" }],
       [t("account.version"), has.version],
     ));
 }
@@ -90,6 +90,6 @@ function scope({ app_id: app, template_id: template }) {
 /** How much of a whole it is, as a bar; the number stands beside it. */
 export function bar(part, whole) {
   const full = whole > 0n && part >= whole;
-  return s("svg", { class: "bar", viewBox: "0 0 100 1", preserveAspectRatio: "none", width: "100%", height: 7, "aria-hidden": true, "data-full": full },
+  return s("svg", { class: "bar", viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true", "data-full": full },
     s("rect", { width: share(part, whole) * 100, height: 1 }));
 }

@@ -41,7 +41,7 @@ export default function book(root, known) {
 }
 
 function valid(checked) {
-  return card(h("p", { class: "state good" }, t("book.valid")), h("br"), facts(columns().map(({ heading: name, show }) => [name, show(checked)])));
+  return card(h("p", { class: "state good" }, t("book.valid")), facts(columns().map(({ heading: name, show }) => [name, show(checked)])));
 }
 
 function columns() {
@@ -57,7 +57,6 @@ function mistakes(answer) {
   const count = answer.details.mistakes ?? answer.errors.length;
   return card(
     h("p", { class: "state error", role: "alert" }, t("book.mistakes", { count })),
-    h("br"),
     table([
       { heading: t("book.path"), show: (error) => h("code", {}, error.path) },
       { heading: t("book.given"), show: (error) => (error.given == null ? "" : h("code", {}, String(error.given))) },

@@ -99,7 +99,7 @@ function item(event) {
 
 function what({ credits, task, balance, alert }) {
   if (credits) return h("span", {}, h("strong", { class: tone(credits.change) }, signed(credits.change)), ` → ${credits.balance_after}`);
-  if (task) return h("span", {}, [task.stage, task.progress !== null && `${task.progress} %`].filter(Boolean).join(" · "));
+  if (task) return h("span", {}, [task.stage, task.progress !== null && `${task.progress}\u00a0%`].filter(Boolean).join(" · "));
   if (balance) return h("span", {}, balance.balance_after);
   if (alert) return h("span", {}, `${alert.rule} · ${alert.operation}`);
   return null;

@@ -1,12 +1,13 @@
 // What work costs: the lines that make it up, and what the same work costs with each priority.
 
-import { micros, signed, tone } from "../amounts.js";
+import { micros } from "../amounts.js";
 import { post } from "../api.js";
 import { h } from "../dom.js";
 import { t, word } from "../language.js";
 import { card, choice, field, form, heading, ownerField, pill, region, table, text, tiles } from "../ui.js";
 
 const EXTRA = "extra:";
+const WORDS = { class: "words" };
 let written = {};
 
 export default function prices(root, known) {
@@ -61,11 +62,11 @@ function show(estimate) {
   return [
     tiles(
       [t("prices.cost"), [estimate.selected_cost, h("small", {}, ` ${estimate.currency}`)], { class: "large" }],
-      [t("prices.range"), `${estimate.min_cost} – ${estimate.max_cost}`],
+      [t("prices.range"), `${estimate.min_cost} – ${estimate.max_cost}`, WORDS],
       [t("prices.balance"), [estimate.current_balance, h("small", {}, ` → ${estimate.balance_after}`)]],
       [t("prices.topup"), h("span", { class: missing ? "minus" : "plus" }, estimate.suggest_topup)],
-      [t("prices.basis"), h("code", {}, estimate.calculation_basis)],
-      [t("prices.tag"), estimate.policy_tag ? pill(estimate.policy_tag, "accent") : t("none")],
+      [t("prices.basis"), h("code", {}, estimate.calculation_basis), WORDS],
+      [t("prices.tag"), estimate.policy_tag ? pill(estimate.policy_tag, "accent") : t("none"), WORDS],
     ),
     card(h("h2", {}, t("prices.options")), table([
       { heading: t("prices.priority"), show: (option) => word("priority", option.priority) },
@@ -77,7 +78,7 @@ function show(estimate) {
       { heading: t("prices.name"), show: (line) => line.name },
       { heading: t("prices.quantity"), number: true, show: (line) => line.quantity },
       { heading: t("prices.rate"), number: true, show: (line) => line.rate },
-      { heading: t("prices.amount"), number: true, show: (line) => h("span", { class: tone(line.amount) }, signed(line.amount)) },
+      { heading: t("prices.amount"), number: true, show: (line) => line.amount },
     ], estimate.line_items)),
   ];
 }

@@ -7,6 +7,16 @@ import { t, word } from "../language.js";
 import { card, choice, facts, field, form, heading, ownerField, region, tiles } from "../ui.js";
 import { bar } from "./account.js";
 
+// In this order the fields are shown; those that are new come last.
+const ORDER = [
+  "daily_cap", "verified_daily_cap", "daily_count_cap", "single_cap", "velocity", "anomaly_threshold",
+  "anomaly_cooldown_seconds", "deny_list", "allow_list", "estimates_per_minute", "checks_per_minute", "charges_per_minute",
+  "unit", "zone", "payer", "consumption_order", "licence_required", "templates", "quote_validity_seconds",
+  "estimates_are_quotes", "refund_window_days", "refund_operators", "expired_refund", "grace_days", "answer_retention_days",
+];
+// Of these, nothing said means anyone and anything.
+const OPEN = ["templates", "refund_operators"];
+
 const written = { app_id: "" };
 
 export default function risk(root, known) {
@@ -59,11 +69,14 @@ function limits(policy) {
 }
 
 function lines(entries) {
-  return entries.map(([name, value]) => [word("policy", name), shown(name, value)]);
+  const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+  const sorted = entries.toSorted(([one], [other]) => place(one) - place(other));
+  return sorted.map(([name, value]) => [word("policy", name), shown(name, value)]);
 }
 
 function shown(name, value) {
-  if (value === null || (Array.isArray(value) && value.length === 0)) return h("span", { class: "muted" }, t("none"));
+  if (value === null) return h("span", { class: "muted" }, t(OPEN.includes(name) ? "any" : "unlimited"));
+  if (Array.isArray(value) && value.length === 0) return h("span", { class: "muted" }, t("none"));
   if (typeof value === "boolean") return t(value ? "yes" : "no");
   if (name === "velocity") return value.map(velocity).join("; ");
   if (name === "consumption_order") return value.map((type) => word("type", type)).join(" → ");
