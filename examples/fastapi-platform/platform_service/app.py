@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import yaml
-from drawdown import AsyncEngine
+from drawdown import AsyncEngine, DrawdownError
 from drawdown.fastapi import router
 from fastapi import Depends, FastAPI, Response
 
@@ -79,6 +79,10 @@ async def opened(settings: Settings) -> AsyncIterator[Services]:
 
 async def health(response: Response, known: Annotated[Services, Depends(services)]) -> dict[str, Any]:
     """Say whether the service can work: 200 unless the engine is down, then 503."""
-    found = await known.engine.health()
+    try:
+        found = await known.engine.health()
+    except DrawdownError as failure:
+        response.status_code = 503
+        return {"status": "down", "reasons": [failure.name]}
     response.status_code = 503 if found.status == "down" else 200
     return {"status": found.status, "reasons": list(found.reasons)}

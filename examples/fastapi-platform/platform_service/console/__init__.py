@@ -11,8 +11,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .api import api
-from .login import login
+from . import api, login
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -33,8 +32,8 @@ _HEADERS: Final = {
 def mount_console(app: FastAPI) -> None:
     """Mount the page at `/console`."""
     app.add_middleware(_Headers)
-    app.include_router(login)
-    app.include_router(api)
+    app.include_router(login.routes)
+    app.include_router(api.routes)
     app.add_api_route("/console", _to_the_page, include_in_schema=False)
     app.add_api_route("/console/", _page, include_in_schema=False)
     app.mount("/console", StaticFiles(directory=STATIC), name="console")

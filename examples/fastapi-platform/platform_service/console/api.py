@@ -16,7 +16,7 @@ from ..services import Services, services
 from .feed import lines
 from .login import operator, same_origin
 
-api = APIRouter(
+routes = APIRouter(
     prefix="/console/api", include_in_schema=False, dependencies=[Depends(same_origin), Depends(operator)]
 )
 
@@ -74,7 +74,7 @@ class Pasted(Asked):
     text: str
 
 
-@api.get("/names")
+@routes.get("/names")
 async def names(known: Known) -> JSONResponse:
     """List what forms offer: owners, and what the price book in force knows."""
     accounts = await known.engine.accounts(limit=_MOST_ACCOUNTS)
@@ -91,7 +91,7 @@ async def names(known: Known) -> JSONResponse:
     )
 
 
-@api.get("/account")
+@routes.get("/account")
 async def account(known: Known, owner: str) -> JSONResponse:
     """Say what an owner has: the balance, rules, and what stands in the way of spending."""
     whose = {"tenant_id": known.settings.tenant_id, "owner": owner}
@@ -101,7 +101,7 @@ async def account(known: Known, owner: str) -> JSONResponse:
     return JSONResponse(plain({"balance": balance, "rules": rules, "grants": grants}))
 
 
-@api.get("/explain")
+@routes.get("/explain")
 async def explain(
     known: Known, owner: str, amount: str, template_id: Text = None, app_id: Text = None
 ) -> JSONResponse:
@@ -112,14 +112,14 @@ async def explain(
     return JSONResponse(plain(found))
 
 
-@api.get("/ledger")
+@routes.get("/ledger")
 async def ledger(known: Known, asked: Annotated[LedgerAsked, Query()]) -> JSONResponse:
     """List entries, a page at a time."""
     found = await known.engine.entries(tenant_id=known.settings.tenant_id, **asked.model_dump())
     return JSONResponse(plain(found))
 
 
-@api.get("/history")
+@routes.get("/history")
 async def history(
     known: Known, owner: str, from_: Instant = None, to: Instant = None, limit: int = 500
 ) -> JSONResponse:
@@ -134,7 +134,7 @@ async def history(
     return JSONResponse(plain({"points": points, "is_cut": page.next_cursor is not None}))
 
 
-@api.get("/events")
+@routes.get("/events")
 async def events(known: Known, request: Request, after: Text = None, oldest: bool = False) -> StreamingResponse:
     """Tell what happens, as it happens, by Server-Sent Events; `Last-Event-ID` goes on after that event."""
     after = request.headers.get("last-event-id") or after
@@ -145,7 +145,7 @@ async def events(known: Known, request: Request, after: Text = None, oldest: boo
     return StreamingResponse(told, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-@api.get("/licences")
+@routes.get("/licences")
 async def licences(known: Known, template_id: Text = None, after: Text = None, limit: int = 50) -> JSONResponse:
     """List licences as they stand now."""
     found = await known.engine.licences(
@@ -154,20 +154,20 @@ async def licences(known: Known, template_id: Text = None, after: Text = None, l
     return JSONResponse(plain(found))
 
 
-@api.get("/policy")
+@routes.get("/policy")
 async def policy(known: Known) -> JSONResponse:
     """Say what the tenant decides about its credit."""
     return JSONResponse(plain(await known.engine.policy(tenant_id=known.settings.tenant_id)))
 
 
-@api.get("/spent")
+@routes.get("/spent")
 async def spent(known: Known, spender: str, app_id: Text = None) -> JSONResponse:
     """Say what a spender has charged and holds today."""
     found = await known.engine.spent(tenant_id=known.settings.tenant_id, spender=spender, app_id=app_id)
     return JSONResponse(plain(found))
 
 
-@api.post("/estimate")
+@routes.post("/estimate")
 async def estimate(known: Known, asked: EstimateAsked) -> JSONResponse:
     """Say what work costs, and what of it the owner lacks."""
     extras = {name: extra.quantity if isinstance(extra, Quantity) else extra for name, extra in asked.extras.items()}
@@ -176,7 +176,7 @@ async def estimate(known: Known, asked: EstimateAsked) -> JSONResponse:
     return JSONResponse(plain(found))
 
 
-@api.post("/check-price-book")
+@routes.post("/check-price-book")
 async def check_price_book(known: Known, pasted: Pasted) -> JSONResponse:
     """Read a price book; a mistaken one is an answer here, with every mistake and its path."""
     try:
@@ -189,7 +189,7 @@ async def check_price_book(known: Known, pasted: Pasted) -> JSONResponse:
     return JSONResponse({"is_valid": True, "book": plain_book(book)})
 
 
-@api.post("/verify")
+@routes.post("/verify")
 async def verify(known: Known) -> JSONResponse:
     """Recompute the books from their first entry, and say where they part from what is kept."""
     began = datetime.now().astimezone()
@@ -198,7 +198,7 @@ async def verify(known: Known) -> JSONResponse:
     return JSONResponse({"report": plain(report), "seconds": f"{took:.3f}", "at": plain(began)})
 
 
-@api.get("/health")
+@routes.get("/health")
 async def health(known: Known) -> JSONResponse:
     """Say how the engine does."""
     return JSONResponse(plain(await known.engine.health()))

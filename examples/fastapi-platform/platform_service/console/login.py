@@ -49,10 +49,10 @@ async def operator(request: Request, known: Annotated[Services, Depends(services
     return person
 
 
-login = APIRouter(prefix="/console/api", include_in_schema=False, dependencies=[Depends(same_origin)])
+routes = APIRouter(prefix="/console/api", include_in_schema=False, dependencies=[Depends(same_origin)])
 
 
-@login.post("/login")
+@routes.post("/login")
 async def log_in(
     sent: Login, request: Request, response: Response, known: Annotated[Services, Depends(services)]
 ) -> Session:
@@ -73,13 +73,13 @@ async def log_in(
     return Session(name=person.name, tenant_id=known.settings.tenant_id)
 
 
-@login.post("/logout", status_code=204)
+@routes.post("/logout", status_code=204)
 async def log_out(response: Response) -> None:
     """Forget the cookie."""
     response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="strict")
 
 
-@login.get("/session")
+@routes.get("/session")
 async def session(request: Request, known: Annotated[Services, Depends(services)]) -> Session | None:
     """Say who is logged in; null for nobody."""
     person = _read(request.cookies.get(COOKIE, ""), known.tokens, time.time())

@@ -119,6 +119,12 @@ addEventListener("hashchange", () => {
   show();
   main.focus();
 });
+// A page that the browser keeps for going back holds no stream open: a host gets six connections.
+addEventListener("pagehide", () => {
+  leave();
+  leave = () => {};
+});
+addEventListener("pageshow", (event) => event.persisted && show());
 setInterval(tellHealth, HEALTH_EVERY);
 
 translatePage();
