@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE, ESTIMATE, HOLD, cancel, commit
+
+pytest_plugins = ["desk"]
 
 UNKNOWN_HOLD = "hold_019aa7b2-6f0e-7c3d-9d4c-2f6b8a1e0c55"
 LICENCE = {"licence_id": "l1", "template_id": "poster", "operator": "ops"}
@@ -202,6 +204,15 @@ def test_pre_deduct_already_processed(desk: Desk) -> None:
     for path, body in (("credits/commit", commit(held, actual_cost=1)), ("credits/cancel", cancel(held))):
         answer = refused(desk.post(path, body), 409, "40901", "pre_deduct_already_processed")
         assert answer["details"]["status"] == "expired"
+
+
+def test_cursor_expired(desk: Desk) -> None:
+    desk.grant(1)
+    desk.pass_seconds(3_700)
+    desk.grant(1)
+    headers = {"last-event-id": "evc1_0000000000000000ffff"}
+    answer = refused(desk.send("GET", "tasks/stream", headers=headers), 410, "41001", "cursor_expired")
+    assert answer["details"]["oldest"] > headers["last-event-id"]
 
 
 def test_hold_exceeded(desk: Desk) -> None:

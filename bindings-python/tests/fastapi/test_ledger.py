@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE, HOLD, commit
+
+pytest_plugins = ["desk"]
 
 REFUND = {"tenant_id": "acme", "user_id": "u1", "reason": "blurred", "operator": "ops-7"}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE
+
+pytest_plugins = ["desk"]
 
 CHECK = {"tenant_id": "acme", "template_id": "poster", "user_id": "u1", "channel": "creator", "session_id": "s-1"}
 PAST, FUTURE = "2026-03-01T00:00:00.000000Z", "2026-04-01T00:00:00.000000Z"

@@ -12,13 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Serve, refused, who_calls
-from drawdown import AsyncEngine
-from drawdown.fastapi import router
+from desk import Serve, refused, who_calls
 from fastapi import FastAPI
 from test_credits import CHARGE
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
+
+from drawdown import AsyncEngine
+from drawdown.fastapi import router
+
+pytest_plugins = ["desk"]
 
 WEB = {"authorization": "Bearer web"}
 GRANT = {"type": "purchased", "amount": 100}
@@ -132,6 +135,36 @@ def test_a_stream_is_of_its_tenant_and_user(serve: Serve) -> None:
         assert json.loads(event["data"])["data"]["owner"] == "user:u1"
 
 
+def test_a_user_is_not_told_of_others_in_the_same_account(serve: Serve) -> None:
+    server, base = serve(policy={"payer": "tenant"})
+    server.do("grant_credit", owner="pool", **GRANT)
+    server.do("place_hold", user_id="u2", amount=5, task_id="t2", expire_in=1)
+    time.sleep(1.1)
+    with listen(base, {"authorization": "Bearer u1"}) as events:
+        next(events)
+        # It books the expiry of the other user's hold as well.
+        server.do("charge", user_id="u1", amount=1)
+        [event] = until(events, "credits.updated")
+    entries = json.loads(event["data"])["data"]["entries"]
+    assert [(entry["kind"], entry["user_id"]) for entry in entries] == [("charge", "u1")]
+
+
+def test_a_stream_ends_with_the_engine(serve: Serve) -> None:
+    server, base = serve()
+    with (
+        listen(base) as events,
+        connect(f"ws://{base}/tasks/stream?token=web") as socket,
+    ):
+        next(events)
+        socket.recv(5)
+        server.close()
+        assert list(events) == []
+        with pytest.raises(ConnectionClosedError) as caught:
+            socket.recv(5)
+    assert caught.value.rcvd is not None
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4503, "ledger_service_unavailable")
+
+
 def test_a_refusal_is_an_alert(serve: Serve) -> None:
     server, base = serve()
     server.do("grant_credit", owner="user:u1", **GRANT)
@@ -211,6 +244,7 @@ def test_by_websocket(serve: Serve) -> None:
         ("?token=nobody", 401, "unauthenticated"),
         ("?token=web&last_event_id=x", 422, "payload_invalid"),
         ("?token=web&more=1", 422, "payload_invalid"),
+        ("?token=web&tenant_id=acme&tenant_id=acme", 422, "payload_invalid"),
         ("?token=web&tenant_id=other", 404, "task_not_found"),
     ],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from conftest import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE, HOLD, cancel, commit
+
+pytest_plugins = ["desk"]
 
 
 def test_a_task_to_its_end(desk: Desk) -> None:
@@ -61,6 +63,7 @@ def test_a_task_id_may_have_any_characters(desk: Desk) -> None:
     ok(desk.post("credits/pre-deduct", HOLD | {"task_id": "jobs/2026 ü?#"}))
     assert ok(desk.get("tasks/jobs%2F2026%20%C3%BC%3F%23"))["task_id"] == "jobs/2026 ü?#"
     assert len(ok(desk.get("tasks/jobs%2F2026%20%C3%BC%3F%23/events"))["events"]) == 1
+    refused(desk.get("tasks/a%0Ab"), 422, "42201", "payload_invalid")
     refused(desk.get("tasks/" + "x" * 256), 422, "42201", "payload_invalid")
 
 

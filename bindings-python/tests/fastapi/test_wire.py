@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Desk, MakeDesk, ok, refused, who_calls
-from drawdown import AsyncEngine
-from drawdown.fastapi import Identity, router
+from desk import Desk, MakeDesk, ok, refused, who_calls
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 from test_credits import CHARGE, ESTIMATE, HOLD, commit
+
+import drawdown
+from drawdown import AsyncEngine
+from drawdown.fastapi import Identity, router
+
+pytest_plugins = ["desk"]
 
 JSON = {"content-type": "application/json"}
 
@@ -57,6 +61,11 @@ def test_queries_are_strict_too(desk: Desk) -> None:
         assert answer["details"]["field"] == field
 
 
+def test_a_field_of_a_query_stands_once(desk: Desk) -> None:
+    answer = refused(desk.send("GET", "credits/balance?tenant_id=acme&tenant_id=acme"), 422, "42201", "payload_invalid")
+    assert answer["details"]["errors"] == [{"path": "tenant_id", "message": "it stands twice"}]
+
+
 @pytest.mark.parametrize(
     "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
 )
@@ -73,7 +82,7 @@ def test_kinds_of_json(desk: Desk, media_type: str) -> None:
     refused(response, 422, "42201", "payload_invalid")
 
 
-@pytest.mark.parametrize("path", ["credits/nothing", "nothing", "credits/charge/", "licenses", ""])
+@pytest.mark.parametrize("path", ["credits/nothing", "nothing%0A", "credits/charge/", "licenses", ""])
 def test_unknown_paths(desk: Desk, path: str) -> None:
     refused(desk.get(path), 404, "40400", "not_found")
 
@@ -174,11 +183,18 @@ def test_the_largest_body(make_desk: MakeDesk, limit: int) -> None:
         {"authenticate": who_calls, "amounts": "float"},
         {"authenticate": who_calls, "max_body_bytes": 0},
         {"authenticate": who_calls, "over_capture": "maybe"},
+        {"authenticate": who_calls, "stream_secret": b"short"},
     ],
 )
 def test_a_router_that_is_not_made(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="`"):
         router(AsyncEngine("memory://"), **options)
+
+
+def test_a_length_that_is_none(desk: Desk) -> None:
+    headers = {"content-length": "9" * 5_000, **JSON}
+    response = desk.send("POST", "credits/charge", content=b"{}", headers=headers)
+    refused(response, 413, "42201", "payload_too_large")
 
 
 def test_a_tenant_that_is_not_the_callers_reads_as_not_found(desk: Desk) -> None:
@@ -223,6 +239,15 @@ def test_an_insecure_router_lets_anyone_do_anything(make_desk: MakeDesk) -> None
     charged = ok(desk.post("credits/charge", CHARGE, by=None))
     body = {"tenant_id": "acme", "user_id": "u1", "ledger_id": charged["ledger_id"], "reason": "r", "operator": "me"}
     assert ok(desk.post("credits/refund", body, by=None))["change"] == 4
+
+
+def test_a_hook_may_raise_any_denial(make_desk: MakeDesk) -> None:
+    def hook(_: Any) -> Identity:
+        raise drawdown.ApiKeyInvalid("the key was revoked", details={"key": "k1"})
+
+    response = make_desk(authenticate=hook).get("tasks/t1")
+    assert refused(response, 401, "40101", "api_key_invalid")["details"] == {"key": "k1"}
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
 def test_a_hook_may_be_async_and_raise(make_desk: MakeDesk) -> None:

@@ -42,24 +42,24 @@ On the stream, where a browser can send no header, the `token` of the query is h
 
 
 def everyone(_: HTTPConnection) -> Identity:
-    """Let anyone reach everything: what a router that is told `insecure` does."""
+    """Lets anyone reach everything: what a router that is told `insecure` does."""
     return Identity(tenant=None, roles=frozenset({OPERATOR}))
 
 
 async def identify(authenticate: Authenticate, connection: HTTPConnection) -> Identity:
-    """Ask the hook.
+    """Asks the hook.
 
     Raises `unauthenticated` when it knows nobody.
     """
     answer = authenticate(connection)
     identity = await answer if inspect.isawaitable(answer) else answer
     if identity is None:
-        raise Problem.named("unauthenticated", "the caller is not known", headers={"WWW-Authenticate": "Bearer"})
+        raise Problem.named("unauthenticated", "the caller is not known")
     return identity
 
 
 def reach_tenant(identity: Identity, tenant_id: str | None, *, missing: str) -> str:
-    """Say which tenant a call is about.
+    """Says which tenant a call is about.
 
     A tenant that the caller does not reach reads as if what is asked for did not exist: the denial named by `missing`.
     """
@@ -73,7 +73,7 @@ def reach_tenant(identity: Identity, tenant_id: str | None, *, missing: str) -> 
 
 
 def reach_user(identity: Identity, user_id: str | None, *, missing: str) -> str | None:
-    """Say which user a call is about; None for the tenant's pool.
+    """Says which user a call is about; None for the tenant's pool.
 
     A caller bound to a user means that user where none is named. Another reads as if it did not exist.
     """

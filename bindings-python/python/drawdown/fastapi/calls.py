@@ -25,7 +25,7 @@ class Calls:
     def enter(
         self, request: Request, tenant_id: str | None, user_id: str | None, *, missing: str = "account_not_found"
     ) -> tuple[Caller, str, str | None]:
-        """Say who asks, and which tenant and user the call is about.
+        """Says who asks, and which tenant and user the call is about.
 
         What the caller does not reach reads as the denial named by `missing`.
         """
@@ -34,12 +34,12 @@ class Calls:
     def enter_as(
         self, caller: Caller, tenant_id: str | None, user_id: str | None, *, missing: str
     ) -> tuple[Caller, str, str | None]:
-        """Do the same for a caller who is known already."""
+        """Does the same for a caller who is known already."""
         tenant = reach_tenant(caller.identity, tenant_id, missing=missing)
         return caller, tenant, reach_user(caller.identity, user_id, missing=missing)
 
     async def reach_hold(self, identity: Identity, tenant_id: str, hold_id: str | None, refusal: Problem) -> None:
-        """Refuse a caller who is bound to another user than the one whose hold this is."""
+        """Refuses a caller who is bound to another user than the one whose hold this is."""
         if identity.user_id is None:
             return
         if hold_id is None:
@@ -50,7 +50,7 @@ class Calls:
             raise refusal
 
     async def payer(self, tenant_id: str, user_id: str | None) -> str:
-        """Say whose account a read is about: the one that pays for the user by the tenant's policy."""
+        """Says whose account a read is about: the one that pays for the user by the tenant's policy."""
         if user_id is None:
             return POOL
         policy = await self.engine.policy(tenant_id=tenant_id)
@@ -58,10 +58,10 @@ class Calls:
 
 
 def spender(user_id: str | None) -> dict[str, Any]:
-    """Say who pays for a command: the user, or whom the tenant's policy says; without a user the pool."""
+    """Says who pays for a command: the user, or whom the tenant's policy says; without a user the pool."""
     return {"payer": POOL} if user_id is None else {"user_id": user_id}
 
 
 def answer(content: dict[str, Any]) -> ExactResponse:
-    """Answer with 200."""
+    """Answers with 200."""
     return ExactResponse(content)

@@ -8,6 +8,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drawdown import POOL
+
 from .._generated.types import (
     CaptureReceipt,
     ChargeReceipt,
@@ -34,7 +36,7 @@ class Credits(Calls):
     """The calls under `credits/` but the two that read the ledger."""
 
     async def estimate(self, request: Request, asked: EstimateAsked) -> Response:
-        """Say what work costs by the price book in force, and what the account lacks to pay it.
+        """Says what work costs by the price book in force, and what the account lacks to pay it.
 
         An estimate that the balance does not cover is still an answer: `suggest_topup` says what is missing.
         """
@@ -43,7 +45,8 @@ class Credits(Calls):
         extras = asked.extras or {}
         priced = await ask(
             tenant_id=tenant_id,
-            **({"owner": "pool"} if user_id is None else {"user_id": user_id}),
+            owner=POOL if user_id is None else None,
+            user_id=user_id,
             template_id=asked.template_id,
             scene=asked.scene,
             resolution=asked.resolution,
@@ -54,7 +57,7 @@ class Credits(Calls):
         return answer(self._estimated(priced, extras))
 
     async def pre_deduct(self, request: Request, asked: PreDeductAsked) -> Response:
-        """Freeze an amount for a task until it is committed, cancelled, or `expire_in` seconds have passed."""
+        """Freezes an amount for a task until it is committed, cancelled, or `expire_in` seconds have passed."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         held = await self.engine.place_hold(
             tenant_id=tenant_id,
@@ -73,7 +76,7 @@ class Credits(Calls):
         return answer(self._pre_deducted(held, held.frozen_amount, "frozen"))
 
     async def commit(self, request: Request, asked: CommitAsked) -> Response:
-        """Capture what the work did cost; what is left of the pre-deduct comes back, unless `final` is false."""
+        """Captures what the work did cost; what is left of the pre-deduct comes back, unless `final` is false."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing=MISSING)
         refusal = await self._reach(caller, tenant_id, asked.pre_deduct_id)
         with absent("hold_id", refusal):
@@ -90,7 +93,7 @@ class Credits(Calls):
         return answer(self._pre_deducted(captured, captured.captured_total, captured.status))
 
     async def cancel(self, request: Request, asked: CancelAsked) -> Response:
-        """Give back everything that a pre-deduct froze."""
+        """Gives back everything that a pre-deduct froze."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id, missing=MISSING)
         refusal = await self._reach(caller, tenant_id, asked.pre_deduct_id)
         with absent("hold_id", refusal):
@@ -112,7 +115,7 @@ class Credits(Calls):
         )
 
     async def charge(self, request: Request, asked: ChargeAsked) -> Response:
-        """Consume an amount at once."""
+        """Consumes an amount at once."""
         caller, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         metadata = asked.metadata or {}
         if PRIORITY in metadata:
@@ -143,7 +146,7 @@ class Credits(Calls):
         )
 
     async def refund(self, request: Request, asked: RefundAsked) -> Response:
-        """Give back what was charged or captured, or a part of it, to the grants that it came from.
+        """Gives back what was charged or captured, or a part of it, to the grants that it came from.
 
         The caller needs the role `operator`.
         """
@@ -179,7 +182,7 @@ class Credits(Calls):
         )
 
     async def _reach(self, caller: Caller, tenant_id: str, hold_id: str) -> Problem:
-        """Refuse a pre-deduct of another user than the only one that the caller reaches; answer what says so."""
+        """Refuses a pre-deduct of another user than the only one that the caller reaches; answers what says so."""
         refusal = Problem.named(MISSING, f"there is no hold `{hold_id}`", details={"pre_deduct_id": hold_id})
         await self.reach_hold(caller.identity, tenant_id, hold_id, refusal)
         return refusal
@@ -240,14 +243,14 @@ class Credits(Calls):
 
 
 def _normal(asked: object) -> object:
-    """Write an extra as it was asked for: `true` is a quantity of 1."""
+    """Writes an extra as it was asked for: `true` is a quantity of 1."""
     return 1 if asked is True else asked
 
 
 def _receipt(
     receipt: HoldReceipt | CaptureReceipt | ReleaseReceipt | ChargeReceipt | RefundReceipt,
 ) -> dict[str, Any]:
-    """Say what every accepted command says."""
+    """Says what every accepted command says."""
     return {
         "policy_tag": receipt.policy_tag,
         "audit_id": receipt.audit_id,

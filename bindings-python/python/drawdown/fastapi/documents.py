@@ -51,7 +51,7 @@ STRICT: Final = ("authorization_revoked", "daily_quota_exceeded", "quota_exceede
 
 
 def error_responses(call: str, settings: Settings, *, has_body: bool) -> dict[int | str, dict[str, Any]]:
-    """Describe the error responses of a call, by status, with an example of each name."""
+    """Describes the error responses of a call, by status, with an example of each name."""
     names = (*_ANY, *ERRORS[call], *(STRICT if call == "check_licence" and settings.strict_licences else ()))
     problems = [Problem.named(name, name.replace("_", " "), used_by=used_by(call)) for name in names]
     if has_body:

@@ -37,7 +37,8 @@ _FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
 }
 
 
-@dataclass(frozen=True)
+# Not frozen: whatever carries an exception on sets its traceback.
+@dataclass(eq=False)
 class Problem(Exception):
     """An answer that is an error."""
 
@@ -55,30 +56,30 @@ class Problem(Exception):
 
     @classmethod
     def named(cls, name: str, message: str, *, used_by: UsedBy = "write", **more: Any) -> Problem:
-        """Make the denial or error of this name, with the code that the platform has for it in such a call."""
+        """Makes the denial or error of this name, with the code that the platform has for it in such a call."""
         code = code_of(name, used_by)
         return cls(name, message, code.http_status, code.short, code.long, **more)
 
     @classmethod
     def invalid(cls, path: str, message: str) -> Problem:
-        """Make `payload_invalid` that names one field."""
+        """Makes `payload_invalid` that names one field."""
         return cls.mistakes([(path, message)])
 
     @classmethod
     def mistakes(cls, mistakes: Sequence[tuple[str, str]], *, name: str = "payload_invalid") -> Problem:
-        """List every mistake, and name the field of the first."""
+        """Lists every mistake, and names the field of the first."""
         path, message = mistakes[0]
         listed = [{"path": path, "message": message} for path, message in mistakes]
         return cls.named(name, f"`{path}`: {message}", details={"field": path, "errors": listed})
 
     @classmethod
     def framework(cls, status: int, message: str, headers: Mapping[str, str] | None = None) -> Problem:
-        """Make a failure of the framework by its HTTP status."""
+        """Makes a failure of the framework by its HTTP status."""
         name, code = _FRAMEWORK.get(status, (HTTPStatus(status).phrase.lower().replace(" ", "_"), f"{status}00"))
         return cls(name, message, status, code, code, headers=dict(headers or {}))
 
     def body(self, request_id: str, codes: Codes) -> dict[str, Any]:
-        """Write the fields of the error body."""
+        """Writes the fields of the error body."""
         return {
             "code": self.code if codes == "short" else self.long_code,
             "error": self.error,
@@ -92,16 +93,19 @@ class Problem(Exception):
         }
 
     def all_headers(self) -> dict[str, str]:
-        """Write the headers of the answer: `Retry-After` in whole seconds wherever `retry_at` is set."""
-        if self.retry_at is None:
-            return dict(self.headers)
-        left = (self.retry_at - datetime.now(timezone.utc)).total_seconds()
-        return {**self.headers, "Retry-After": str(max(0, math.ceil(left)))}
+        """Writes the headers of the answer: `Retry-After` in whole seconds wherever `retry_at` is set."""
+        headers = dict(self.headers)
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            headers.setdefault("WWW-Authenticate", "Bearer")
+        if self.retry_at is not None:
+            left = (self.retry_at - datetime.now(timezone.utc)).total_seconds()
+            headers["Retry-After"] = str(max(0, math.ceil(left)))
+        return headers
 
 
 @contextmanager
 def absent(field: str, refusal: Problem) -> Iterator[None]:
-    """Refuse an id that is none as one that names nothing."""
+    """Refuses an id that is none as one that names nothing."""
     try:
         yield
     except PayloadInvalid as failure:
@@ -111,7 +115,7 @@ def absent(field: str, refusal: Problem) -> Iterator[None]:
 
 
 def problem_of(failure: Exception, call: str) -> Problem:
-    """Say what any failure of a call answers."""
+    """Says what any failure of a call answers."""
     match failure:
         case Problem():
             return failure
@@ -131,13 +135,13 @@ def problem_of(failure: Exception, call: str) -> Problem:
 def _of_engine(failure: DrawdownError, call: str) -> Problem:
     if isinstance(failure, Failed):
         LOGGER.warning("the engine failed: %s", failure.message)
-    # A hook that refuses does not know in which call.
-    kind = used_by(call) if failure.used_by == "write" else failure.used_by
+    # What cannot be done now is what the caller asked for, whatever was asked for it on the way.
+    failure.used_by = used_by(call)
     message, details = _in_words_of_the_surface(failure, field_names(call))
     return Problem.named(
         failure.wire_name,
         message,
-        used_by=kind,
+        used_by=failure.used_by,
         details=details,
         retryable=failure.retryable,
         retry_at=failure.retry_at,
@@ -147,7 +151,7 @@ def _of_engine(failure: DrawdownError, call: str) -> Problem:
 
 
 def _in_words_of_the_surface(failure: DrawdownError, fields: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """Say message and details of the fields that the caller knows."""
+    """Says message and details of the fields that the caller knows."""
     message, details = failure.message, dict(failure.details)
     inner = details.get("field")
     if not isinstance(inner, str):
@@ -189,13 +193,13 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Write it as messages are written here: lower case, no full stop."""
+    """Writes it as messages are written here: lower case, no full stop."""
     text = text.rstrip(".")
     return text[:1].lower() + text[1:]
 
 
 def code_of(name: str, used_by: UsedBy) -> Code:
-    """Look up the code of a denial or error in such a call.
+    """Looks up the code of a denial or error in such a call.
 
     A name that no call of the platform is documented to answer is an internal failure there.
     """

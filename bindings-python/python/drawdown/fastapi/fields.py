@@ -23,7 +23,7 @@ _MOST_DIGITS: Final = 40
 
 
 def _amount(value: object) -> Decimal | int | str:
-    """Let through what can be an amount; whether it is one is for the engine to say."""
+    """Lets through what can be an amount; whether it is one is for the engine to say."""
     match value:
         case bool():
             pass
@@ -39,7 +39,7 @@ def _amount(value: object) -> Decimal | int | str:
 
 
 def _whole(value: object) -> object:
-    """Read `900.0` as `900`: JSON does not tell them apart."""
+    """Reads `900.0` as `900`: JSON does not tell them apart."""
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS:
         return int(value) if value == value.to_integral_value() else value
     return value
@@ -90,9 +90,6 @@ _EXTRA_SCHEMA = {
         {"type": "null"},
     ]
 }
-
-Given = Decimal | int | str
-"""What an amount is given as: exact, however it is written."""
 
 Cost = Annotated[Any, BeforeValidator(_amount), _amount_schema("minimum")]
 """An amount of 0 or more."""

@@ -18,7 +18,7 @@ class Ledger(Calls):
     """The two calls under `credits/` that read."""
 
     async def ledger(self, request: Request, asked: Annotated[LedgerQuery, Query()]) -> Response:
-        """List a page of the entries of a user's account, or of the tenant's pool.
+        """Lists a page of the entries of a user's account, or of the tenant's pool.
 
         Where the tenant's pool pays for its users, those of the pool that the user caused.
         """
@@ -40,7 +40,7 @@ class Ledger(Calls):
         return answer({"entries": [self._entry(line) for line in page.entries], "next_cursor": page.next_cursor})
 
     async def balance(self, request: Request, asked: Annotated[AccountQuery, Query()]) -> Response:
-        """Say what a user's account has, or the tenant's pool. An account that never had an entry has zeros."""
+        """Says what a user's account has, or the tenant's pool. An account that never had an entry has zeros."""
         _, tenant_id, user_id = self.enter(request, asked.tenant_id, asked.user_id)
         owner = await self.payer(tenant_id, user_id)
         balance = await self.engine.balance(tenant_id=tenant_id, owner=owner, unit=asked.currency)

@@ -24,7 +24,7 @@ class Licences(Calls):
     """The call under `licenses/`."""
 
     async def check_licence(self, request: Request, asked: LicenceAsked) -> Response:
-        """Say whether a user may use a template now. Nothing is used up.
+        """Says whether a user may use a template now. Nothing is used up.
 
         A refusal is an answer: `reason_code` says why.
         """

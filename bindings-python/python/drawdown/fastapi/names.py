@@ -36,10 +36,10 @@ _USED_BY: Final[Mapping[str, UsedBy]] = {
 
 
 def field_names(call: str) -> Mapping[str, str]:
-    """List the surface's names of fields of the engine in a call."""
+    """Lists the surface's names of fields of the engine in a call."""
     return {**_EVERYWHERE, **_BY_CALL.get(call, {})}
 
 
 def used_by(call: str) -> UsedBy:
-    """Say the kind of a call: `read`, `check`, `hold` or `write`."""
+    """Says the kind of a call: `read`, `check`, `hold` or `write`."""
     return _USED_BY.get(call, "write")

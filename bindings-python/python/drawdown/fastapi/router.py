@@ -51,7 +51,7 @@ def router(
     security: Callable[..., Any] | None = BEARER,
     tags: tuple[str, ...] = ("platform",),
 ) -> APIRouter:
-    """Make a router with the platform API: credits, licences, tasks and their stream.
+    """Makes a router with the platform API: credits, licences, tasks and their stream.
 
     `authenticate` answers from a request who calls; without it the router is made only where `insecure` lets anyone
     reach everything. What lies under `prefix` and no route of the application takes is answered in the form of all
@@ -66,7 +66,7 @@ def router(
     - `late_commit`: what a commit after the expiry does: `"reject"`, or `"draw"` anew.
     - `heartbeat_seconds`: how often a stream says that it lives; above 0.
     - `max_body_bytes`: the largest body, 64 KiB unless given.
-    - `stream_secret`: what tokens of streams are signed with, the same in all processes of a service.
+    - `stream_secret`: what tokens of streams are signed with: 32 bytes or more, the same in all processes.
     - `stream_token_seconds`: for how long such a token can be used to connect.
     - `security`: what the OpenAPI document says of authentication.
 
@@ -111,7 +111,7 @@ async def _request_id(
         str | None, Header(description="1 to 128 visible ASCII characters; it comes back, and goes into the audit.")
     ] = None,
 ) -> None:
-    """Document the header; the route has read it."""
+    """Documents the header; the route has read it."""
 
 
 async def _idempotency_key(
@@ -125,7 +125,7 @@ async def _idempotency_key(
         ),
     ] = None,
 ) -> None:
-    """Document the header; the route has read it."""
+    """Documents the header; the route has read it."""
 
 
 class _Assembly:
@@ -157,10 +157,10 @@ class _Assembly:
         self._post("/licenses/check", licences.check_licence, answers.LicenceChecked)
         self._get("/tasks/stream/mock", tasks.task_stream_mock, answers.StreamConfiguration)
         self._stream("/tasks/stream", stream)
-        self._get("/tasks/{task_id:path}/events", tasks.task_events, self._with_amounts(answers.TaskHistory))
-        self._get("/tasks/{task_id:path}", tasks.task, self._with_amounts(answers.TaskNow))
+        self._get("/tasks/{task_id:drawdown_text}/events", tasks.task_events, self._with_amounts(answers.TaskHistory))
+        self._get("/tasks/{task_id:drawdown_text}", tasks.task, self._with_amounts(answers.TaskNow))
         self.router.add_api_route(
-            "/{path:path}",
+            "/{path:drawdown_text}",
             _nowhere,
             methods=list(_EVERY_METHOD),
             include_in_schema=False,
@@ -169,7 +169,7 @@ class _Assembly:
         return self.router
 
     def _with_amounts(self, model: Any) -> Any:
-        """Say of an answer how its amounts are written."""
+        """Says of an answer how its amounts are written."""
         return model[self.settings.amount_type]
 
     def _post(self, path: str, call: Any, answered: Any) -> None:
@@ -211,4 +211,4 @@ class _Assembly:
 
 
 async def _nowhere() -> None:
-    """Do nothing: its route answers."""
+    """Does nothing: its route answers."""

@@ -36,15 +36,15 @@ class Settings:
 
     @property
     def amount_type(self) -> Any:
-        """Say the type of amounts in answers, for the OpenAPI document."""
+        """Says the type of amounts in answers, for the OpenAPI document."""
         return Number if self.amounts == "number" else DecimalText
 
     def amount(self, value: Decimal) -> Decimal | str:
-        """Write an amount as answers have it."""
+        """Writes an amount as answers have it."""
         return value if self.amounts == "number" else decimal_text(value)
 
 
 def decimal_text(value: Decimal) -> str:
-    """Write an amount as a decimal string: no exponent, no zeros at the end."""
+    """Writes an amount as a decimal string: no exponent, no zeros at the end."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

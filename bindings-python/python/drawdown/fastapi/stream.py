@@ -15,16 +15,18 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
+from drawdown import user
 from drawdown._native import write_json
 
-from .._generated.types import CreditsUpdated, EventKind, EventsPage, EventView
+from .._errors import DrawdownError
+from .._generated.types import CreditsUpdated, EntryUpdated, EventKind, EventsPage, EventView
 from .auth import Identity, identify
 from .calls import Calls
-from .errors import problem_of
+from .errors import LOGGER, problem_of
 from .models import StreamQuery
 from .settings import Settings
 from .tasks import MISSING
-from .wire import REQUEST_ID, Caller, ExactRoute, refused, request_id_of
+from .wire import REQUEST_ID, Caller, ExactRoute, refuse_repeated, refused, request_id_of
 
 KINDS: Final[tuple[EventKind, ...]] = (
     "task.accepted",
@@ -53,12 +55,24 @@ class Message:
     content: dict[str, Any]
 
     def as_text(self) -> str:
-        """Write the message of a WebSocket: the content alone, which says event and id too."""
+        """Writes the message of a WebSocket: the content alone, which says event and id too."""
         return write_json(self.content).decode()
 
     def as_event(self) -> bytes:
-        """Write the lines of a Server-Sent Event."""
+        """Writes the lines of a Server-Sent Event."""
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (self.id.encode(), self.event.encode(), write_json(self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Whose events a client is told: of a tenant, and there of one user or of all."""
+
+    tenant_id: str
+    user_id: str | None
+
+    def may_read(self, event: EventView, entry: EntryUpdated) -> bool:
+        """Says whether an entry is told: an account of many users has those of others beside the user's own."""
+        return self.user_id in (None, entry.user_id) or event.owner == user(self.user_id)
 
 
 class StreamRoute(ExactRoute):
@@ -69,7 +83,7 @@ class StreamRoute(ExactRoute):
 
 
 async def identify_by_token(settings: Settings, connection: HTTPConnection) -> Identity:
-    """Ask for one of our own tokens, else the hook, which is handed the `token` of the query as a bearer's."""
+    """Asks for one of our own tokens, else the hook, which is handed the `token` of the query as a bearer's."""
     token = connection.query_params.get("token")
     if token is None or "authorization" in connection.headers:
         return await identify(settings.authenticate, connection)
@@ -78,21 +92,14 @@ async def identify_by_token(settings: Settings, connection: HTTPConnection) -> I
         return identity
     bearer = (b"authorization", b"Bearer " + token.encode("ascii", "replace"))
     scope = {**connection.scope, "headers": [*connection.scope["headers"], bearer]}
-    return await identify(settings.authenticate, type(connection)(scope, *_channels(connection)))
-
-
-def _channels(connection: HTTPConnection) -> tuple[Any, ...]:
-    """Say what a connection was made of beside its scope."""
-    if isinstance(connection, WebSocket):
-        return connection._receive, connection._send
-    return (connection.receive,) if isinstance(connection, Request) else ()
+    return await identify(settings.authenticate, HTTPConnection(scope))
 
 
 class Stream(Calls):
     """The call `tasks/stream`, by both protocols."""
 
     async def task_stream(self, request: Request, asked: Annotated[StreamQuery, Query()]) -> Response:
-        """Tell what happens, as it happens, by Server-Sent Events.
+        """Tells what happens, as it happens, by Server-Sent Events.
 
         They are `task.*`, `credits.updated`, `compliance.alert` and, as long as the connection lives,
         `system.heartbeat`. `Last-Event-ID`, or `last_event_id` in the query, resumes after that event: each id is a
@@ -103,14 +110,18 @@ class Stream(Calls):
 
         async def lines() -> AsyncIterator[bytes]:
             yield b"retry: %d\n\n" % _RETRY_MILLISECONDS
-            async for message in messages:
-                yield message.as_event()
+            try:
+                async for message in messages:
+                    yield message.as_event()
+            except DrawdownError as failure:
+                # The answer has begun: all that is left is to end it, and the client comes again with its last id.
+                LOGGER.warning("a stream ended: %s", failure.message)
 
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
 
     async def task_socket(self, socket: WebSocket) -> None:
-        """Send the same by WebSocket; what the client sends is not read."""
+        """Sends the same by WebSocket; what the client sends is not read."""
         request_id = request_id_of(socket)
         try:
             caller = Caller(await identify_by_token(self.settings, socket), request_id)
@@ -132,7 +143,7 @@ class Stream(Calls):
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _refuse(self, socket: WebSocket, failure: Exception, request_id: str) -> None:
-        """Answer the handshake with the error, where the server can; else the socket is closed."""
+        """Answers the handshake with the error, where the server can; else the socket is closed."""
         problem = problem_of(failure, "task_stream")
         if "websocket.http.response" in socket.scope.get("extensions", {}):
             await socket.send_denial_response(refused(problem, request_id, self.settings))
@@ -146,33 +157,48 @@ class Stream(Calls):
         await socket.close(_CLOSE_BASE + problem.status, problem.error)
 
     async def _messages(self, connection: HTTPConnection, caller: Caller, asked: StreamQuery) -> AsyncIterator[Message]:
-        """Begin the messages for a caller. A cursor that cannot be used is refused before the first."""
+        """Begins the messages for a caller. A cursor that cannot be used is refused before the first."""
         _, tenant_id, user_id = self.enter_as(caller, asked.tenant_id, None, missing=MISSING)
         after = connection.headers.get("last-event-id") or asked.last_event_id
-        whose = {"tenant_id": tenant_id, "user_id": user_id, "kinds": list(KINDS)}
-        first = await self.engine.events(**whose, after=after, from_="oldest" if after else "latest", limit=_PAGE)
-        return self._follow(whose, first)
+        whose = Subscription(tenant_id, user_id)
+        return self._follow(whose, await self._page(whose, after))
 
-    async def _follow(self, whose: dict[str, Any], page: EventsPage) -> AsyncIterator[Message]:
+    async def _follow(self, whose: Subscription, page: EventsPage) -> AsyncIterator[Message]:
         now = asyncio.get_running_loop().time
         # The first heartbeat tells at once where to resume, though nothing may happen for long.
         due = now()
         while True:
             for event in page.events:
-                yield self._message(event)
+                yield self._message(event, whose)
             if now() >= due:
-                yield _heartbeat(page.next, whose["tenant_id"])
+                yield _heartbeat(page.next, whose.tenant_id)
                 due = now() + self.settings.heartbeat_seconds
             page = await self._next(whose, page, due - now())
 
-    async def _next(self, whose: dict[str, Any], page: EventsPage, seconds: float) -> EventsPage:
+    async def _next(self, whose: Subscription, page: EventsPage, seconds: float) -> EventsPage:
         if page.more:
-            return await self.engine.events(**whose, after=page.next, limit=_PAGE)
-        return await self.engine.wait_for_events(
-            **whose, after=page.next, limit=_PAGE, timeout_seconds=max(0.0, seconds)
+            return await self._page(whose, page.next)
+        found: EventsPage = await self.engine.wait_for_events(
+            tenant_id=whose.tenant_id,
+            user_id=whose.user_id,
+            kinds=KINDS,
+            after=page.next,
+            limit=_PAGE,
+            timeout_seconds=max(0.0, seconds),
+        )
+        return found
+
+    async def _page(self, whose: Subscription, after: str | None) -> EventsPage:
+        return await self.engine.events(
+            tenant_id=whose.tenant_id,
+            user_id=whose.user_id,
+            kinds=KINDS,
+            after=after,
+            from_="oldest" if after else "latest",
+            limit=_PAGE,
         )
 
-    def _message(self, event: EventView) -> Message:
+    def _message(self, event: EventView, whose: Subscription) -> Message:
         content = {
             "event": event.kind,
             "id": event.cursor,
@@ -181,21 +207,21 @@ class Stream(Calls):
             "user_id": event.user_id,
             "task_id": event.task_id,
             "ts": event.ts,
-            "data": self._data(event),
+            "data": self._data(event, whose),
         }
         return Message(event.kind, event.cursor, content)
 
-    def _data(self, event: EventView) -> dict[str, Any]:
+    def _data(self, event: EventView, whose: Subscription) -> dict[str, Any]:
         if event.task is not None:
             names = ("task_id", "status", "stage", "progress", "ts", "next_eta")
             step = event.task
             return {**{name: getattr(step, name) for name in names}, "credits_delta": self.amount(step.credits_delta)}
         if event.credits is not None:
-            return self._credits(event, event.credits)
+            return self._credits(event, event.credits, whose)
         alert = event.alert
         return {name: getattr(alert, name) for name in ("audit_id", "operation", "rule", "details", "policy_tag")}
 
-    def _credits(self, event: EventView, updated: CreditsUpdated) -> dict[str, Any]:
+    def _credits(self, event: EventView, updated: CreditsUpdated, whose: Subscription) -> dict[str, Any]:
         amounts = ("change", "frozen_change", "balance_after", "frozen_after")
         return {
             "owner": event.owner,
@@ -217,6 +243,7 @@ class Stream(Calls):
                     "effective_at": entry.effective_at,
                 }
                 for entry in updated.entries
+                if whose.may_read(event, entry)
             ],
         }
 
@@ -227,6 +254,7 @@ def _heartbeat(cursor: str, tenant_id: str) -> Message:
 
 
 def _query_of(socket: WebSocket) -> StreamQuery:
+    refuse_repeated(socket)
     try:
         return StreamQuery.model_validate(dict(socket.query_params))
     except ValidationError as error:

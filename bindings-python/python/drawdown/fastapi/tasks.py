@@ -38,14 +38,14 @@ class Tasks(Calls):
     """The calls under `tasks/` but the stream itself."""
 
     async def task(self, request: Request, task_id: TaskId, asked: Annotated[TaskQuery, Query()]) -> Response:
-        """Say how a task stands now, and what its latest step did to the balance."""
+        """Says how a task stands now, and what its latest step did to the balance."""
         caller, tenant_id, _ = self.enter(request, asked.tenant_id, None, missing=MISSING)
         task = await self.engine.task(tenant_id=tenant_id, task_id=task_id)
         await self._reach(caller.identity, tenant_id, task)
         return answer(self._step(task))
 
     async def task_events(self, request: Request, task_id: TaskId, asked: Annotated[StepsQuery, Query()]) -> Response:
-        """List the steps of a task, the first first; after the one whose cursor is given.
+        """Lists the steps of a task, the first first; after the one whose cursor is given.
 
         A step without a cursor is an expiry that is not booked yet: it is read again until it is.
         """
@@ -57,7 +57,7 @@ class Tasks(Calls):
         return answer({"events": events, "next_cursor": page.next_cursor})
 
     async def task_stream_mock(self, request: Request) -> Response:
-        """Say where the stream is, with a token for it and a run of a task that a client can play to itself."""
+        """Says where the stream is, with a token for it and a run of a task that a client can play to itself."""
         identity = caller_of(request).identity
         url = request.url.replace(path=request.url.path.removesuffix("/mock"), query="", fragment="")
         beats = (("system.heartbeat", self.settings.heartbeat_seconds, None),)
@@ -79,6 +79,6 @@ class Tasks(Calls):
         return {**{name: getattr(step, name) for name in names}, "credits_delta": self.amount(step.credits_delta)}
 
     async def _reach(self, identity: Identity, tenant_id: str, task: TaskView) -> None:
-        """Refuse a task of another user than the only one that the caller reaches."""
+        """Refuses a task of another user than the only one that the caller reaches."""
         refusal = Problem.named(MISSING, f"there is no task `{task.task_id}`", details={"given": task.task_id})
         await self.reach_hold(identity, tenant_id, task.hold_id, refusal)

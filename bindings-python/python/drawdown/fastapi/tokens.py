@@ -14,6 +14,7 @@ from dataclasses import asdict
 from .auth import Identity
 
 _PREFIX = "dst1_"
+_LEAST_SECRET_BYTES = 32
 
 
 class StreamTokens:
@@ -23,17 +24,19 @@ class StreamTokens:
     """
 
     def __init__(self, secret: bytes | None, *, seconds: int) -> None:
-        self._secret = secret or secrets.token_bytes(32)
+        if secret is not None and len(secret) < _LEAST_SECRET_BYTES:
+            raise ValueError(f"`stream_secret` has at least {_LEAST_SECRET_BYTES} bytes")
+        self._secret = secrets.token_bytes(_LEAST_SECRET_BYTES) if secret is None else secret
         self._seconds = seconds
 
     def issue(self, identity: Identity) -> str:
-        """Make a token for this caller."""
+        """Makes a token for this caller."""
         fields = asdict(identity) | {"roles": sorted(identity.roles), "until": time.time() + self._seconds}
         text = _encode(json.dumps(fields).encode())
         return f"{_PREFIX}{text}.{_encode(self._sign(text))}"
 
     def read(self, token: str) -> Identity | None:
-        """Read whose token it is; None for one that is not ours, was changed, or has expired."""
+        """Reads whose token it is; None for one that is not ours, was changed, or has expired."""
         if not token.startswith(_PREFIX):
             return None
         text, _, signature = token.removeprefix(_PREFIX).partition(".")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
@@ -28,6 +30,21 @@ _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _JSON: Final = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.ASCII | re.IGNORECASE)
 
 
+class _AnyText(Convertor[str]):
+    """The rest of a path, whatever it is: that of Starlette ends before a line break."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("drawdown_text", _AnyText())
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, and under which ids."""
@@ -38,12 +55,12 @@ class Caller:
 
     @property
     def context(self) -> dict[str, Any]:
-        """List the fields of a command's context that come from the caller."""
+        """Lists the fields of a command's context that come from the caller."""
         return {**self.trace, "idempotency_key": self.idempotency_key, "verified": self.identity.verified}
 
     @property
     def trace(self) -> dict[str, Any]:
-        """Say what a question tells of who asks it, for the audit."""
+        """Says what a question tells of who asks it, for the audit."""
         return {"actor": self.identity.actor, "request_id": self.request_id}
 
 
@@ -51,18 +68,18 @@ class ExactResponse(JSONResponse):
     """JSON in which amounts are the numbers that they are."""
 
     def render(self, content: Any) -> bytes:
-        """Write the content."""
+        """Writes the content."""
         return write_json(content)
 
 
 def request_id_of(connection: HTTPConnection) -> str:
-    """Read the caller's id of the request; one of our own where it gives none that can be used."""
+    """Reads the caller's id of the request; one of our own where it gives none that can be used."""
     given = connection.headers.get(REQUEST_ID, "")
     return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 
 
 def refused(problem: Problem, request_id: str, settings: Settings) -> ExactResponse:
-    """Answer a call that was refused or failed."""
+    """Answers a call that was refused or failed."""
     headers = {**problem.all_headers(), REQUEST_ID: request_id}
     return ExactResponse(problem.body(request_id, settings.codes), problem.status, headers)
 
@@ -73,7 +90,7 @@ class ExactRequest(Request):
     _exact: Any = None
 
     async def load(self, limit: int) -> None:
-        """Read the body.
+        """Reads the body.
 
         Raises `payload_too_large`, `media_type_unsupported`, or `payload_invalid` for what is no JSON.
         """
@@ -88,7 +105,7 @@ class ExactRequest(Request):
             raise Problem.invalid(".", f"the body is no JSON that can be read: {error}") from None
 
     async def json(self) -> Any:
-        """Answer the body as it was read."""
+        """Answers the body as it was read."""
         return self._exact
 
     async def _read(self, limit: int) -> bytes:
@@ -96,7 +113,7 @@ class ExactRequest(Request):
         too_large = Problem.named(
             "payload_too_large", f"the body is larger than {limit} bytes", details={"allowed": limit}
         )
-        if length.isdecimal() and int(length) > limit:
+        if length.isdecimal() and (len(length) > 18 or int(length) > limit):
             raise too_large
         body = bytearray()
         async for chunk in self.stream():
@@ -112,7 +129,7 @@ class ExactRoute(APIRoute):
     settings: ClassVar[Settings]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Put the handler of FastAPI between what comes before it and what catches its failures."""
+        """Puts the handler of FastAPI between what comes before it and what catches its failures."""
         handle, settings = super().get_route_handler(), self.settings
 
         async def handler(request: Request) -> Response:
@@ -120,6 +137,7 @@ class ExactRoute(APIRoute):
             exact = ExactRequest(request.scope, request.receive)
             try:
                 exact.state.caller = await self._caller(exact, request_id)
+                refuse_repeated(exact)
                 if self.body_field is not None:
                     await exact.load(settings.max_body_bytes)
                 response = await handle(exact)
@@ -131,7 +149,7 @@ class ExactRoute(APIRoute):
         return handler
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a method that the path does not have in the form of all errors."""
+        """Answers a method that the path does not have in the form of all errors."""
         if self.methods and scope["method"] not in self.methods:
             allowed = ", ".join(sorted(self.methods))
             problem = Problem.framework(405, f"the path takes {allowed}", {"Allow": allowed})
@@ -151,18 +169,18 @@ class UnknownRoute(ExactRoute):
     """Answers what no route of the whole application takes."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match in part, so that any route of the host comes first."""
+        """Matches in part, so that any route of the host comes first."""
         match, child_scope = super().matches(scope)
         return (Match.NONE if match is Match.NONE else Match.PARTIAL), child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 404 in the form of all errors."""
+        """Answers 404 in the form of all errors."""
         problem = Problem.framework(404, "there is no such path")
         await refused(problem, request_id_of(HTTPConnection(scope)), self.settings)(scope, receive, send)
 
 
 def idempotency_key_of(request: HTTPConnection, required: bool) -> str | None:
-    """Read the caller's idempotency key.
+    """Reads the caller's idempotency key.
 
     Raises `payload_invalid` for one that is none, and where one is required and missing.
     """
@@ -174,7 +192,14 @@ def idempotency_key_of(request: HTTPConnection, required: bool) -> str | None:
     return given
 
 
+def refuse_repeated(connection: HTTPConnection) -> None:
+    """Refuses a query in which a field stands twice: which of two values counts would be an accident."""
+    given = Counter(name for name, _ in connection.query_params.multi_items())
+    if repeated := [name for name, count in given.items() if count > 1]:
+        raise Problem.mistakes([(name, "it stands twice") for name in repeated])
+
+
 def caller_of(request: Request) -> Caller:
-    """Say who asks."""
+    """Says who asks."""
     caller: Caller = request.state.caller
     return caller

@@ -1,4 +1,7 @@
-"""A desk at which the platform API is asked, over an engine in memory."""
+"""A desk at which the platform API is asked, and a service that answers: fixtures of these tests.
+
+They are a plugin of each test file, because two files named `conftest` would hide one another.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import drawdown
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
+from hypothesis.configuration import set_hypothesis_home_dir
+from starlette.requests import HTTPConnection
+from starlette.testclient import TestClient
+
+import drawdown
 from drawdown import AsyncEngine
 from drawdown._native import ManualClock
 from drawdown.fastapi import Identity, router
-from fastapi import FastAPI
-from starlette.requests import HTTPConnection
-from starlette.testclient import TestClient
+
+# What it remembers names folders of this machine.
+set_hypothesis_home_dir(Path(__file__).parents[3] / "target" / "hypothesis")
 
 NOW = "2026-03-10T12:00:00Z"
 
@@ -78,7 +87,10 @@ class Desk:
     def send(self, method: str, path: str, *, by: str | None = "web", **more: Any) -> httpx.Response:
         """Sends a request as this caller."""
         headers = {} if by is None else {"authorization": f"Bearer {by}"}
-        return self.client.request(method, f"/api/v1/{path}", headers={**headers, **more.pop("headers", {})}, **more)
+        response: httpx.Response = self.client.request(
+            method, f"/api/v1/{path}", headers={**headers, **more.pop("headers", {})}, **more
+        )
+        return response
 
     def post(self, path: str, body: dict[str, Any], *, key: str | None = None, **more: Any) -> httpx.Response:
         """Posts a body, in which amounts are written as they are."""
@@ -125,55 +137,16 @@ def refused(response: httpx.Response, status: int, code: str, error: str) -> dic
     return content
 
 
-MakeDesk = Callable[..., Desk]
-
-
-@pytest.fixture
-def make_desk() -> Iterator[MakeDesk]:
-    """Makes desks: options of the router, and `policy` of every tenant."""
-    with ExitStack() as stack:
-
-        def make(*, policy: dict[str, Any] | None = None, prices: list[str] | None = None, **options: Any) -> Desk:
-            clock = ManualClock(NOW)
-            engine = AsyncEngine(
-                "memory://",
-                clock=clock,
-                policies={"*": policy or {}},
-                price_books=[PRICES] if prices is None else prices,
-                templates=["poster", "flyer", "banner"],
-            )
-
-            @asynccontextmanager
-            async def lifespan(_: FastAPI) -> Any:
-                yield
-                await engine.close()
-
-            app = FastAPI(lifespan=lifespan)
-            if not options.get("insecure"):
-                options.setdefault("authenticate", who_calls)
-            app.include_router(router(engine, **options))
-            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
-            return Desk(client, engine, clock)
-
-        yield make
-
-
-@pytest.fixture
-def desk(make_desk: MakeDesk) -> Desk:
-    """A desk with a router as it is by default."""
-    return make_desk()
-
-
 class Server:
     """A service on a port of this machine."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, url: str = "memory://", policy: dict[str, Any] | None = None, **options: Any) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> Any:
             self.loop = asyncio.get_running_loop()
-            self.engine = AsyncEngine("memory://", price_books=[PRICES])
+            self.engine = AsyncEngine(url, price_books=[PRICES], policies={"*": policy or {}})
             app.include_router(router(self.engine, authenticate=who_calls, **options))
             yield
             await self.engine.close()
@@ -202,6 +175,11 @@ class Server:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
 
+    def close(self) -> None:
+        """Closes the engine, while the service goes on."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.engine.close(), self.loop).result(10)
+
     def stop(self) -> None:
         """Stops it."""
         self.server.should_exit = True
@@ -209,6 +187,46 @@ class Server:
 
 
 Serve = Callable[..., tuple[Server, str]]
+
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def make_desk() -> Iterator[MakeDesk]:
+    """Makes desks: options of the router, and `policy` of every tenant."""
+    with ExitStack() as stack:
+
+        def make(*, policy: dict[str, Any] | None = None, prices: list[str] | None = None, **options: Any) -> Desk:
+            clock = ManualClock(NOW)
+            engine = AsyncEngine(
+                "memory://",
+                clock=clock,
+                policies={"*": policy or {}},
+                price_books=[PRICES] if prices is None else prices,
+                templates=["poster", "flyer", "banner"],
+                event_retention_seconds=3_600,
+            )
+
+            @asynccontextmanager
+            async def lifespan(_: FastAPI) -> Any:
+                yield
+                await engine.close()
+
+            app = FastAPI(lifespan=lifespan)
+            if not options.get("insecure"):
+                options.setdefault("authenticate", who_calls)
+            app.include_router(router(engine, **options))
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            return Desk(client, engine, clock)
+
+        yield make
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk) -> Desk:
+    """A desk with a router as it is by default."""
+    return make_desk()
 
 
 @pytest.fixture
