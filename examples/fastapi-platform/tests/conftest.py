@@ -78,16 +78,18 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("service")
     environment = {
         **os.environ,
-        "PLATFORM_FOLDER": str(tmp_path_factory.mktemp("service")),
+        "PLATFORM_FOLDER": str(folder / "data"),
         "PLATFORM_TOKENS": json.dumps(TOKENS),
         "PLATFORM_PORT": str(port),
         "PLATFORM_STEP_SECONDS": "0.1",
         "PLATFORM_HEARTBEAT_SECONDS": "1",
     }
     command = [sys.executable, "-m", "platform_service"]
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    with open(folder / "told", "wb") as told:
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=told, stderr=told)
     try:
         base = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 30
@@ -100,6 +102,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield base
     finally:
         process.terminate()
-        told = process.communicate(timeout=20)[0]
-    assert f"{base}/console" in told and TOKENS["olivia"] in told
-    assert process.returncode in (0, -15), "it did not close in order"
+        process.wait(20)
+    said = (folder / "told").read_text("utf-8")
+    assert f"{base}/console" in said and TOKENS["olivia"] in said
+    assert "Application shutdown complete." in said, said[-2000:]
