@@ -19,8 +19,8 @@ from .people import People
 
 Kind = Literal["user", "operator", "worker"]
 
-# What a user's own token may ask of the platform. Everything else there moves credit for work: the worker's to say, else
-# a user could commit a pre-deduct of 20 for 0.
+# What a user's own token may ask of the platform. Everything else there moves credit for work, and is the worker's to
+# say: a user could commit a pre-deduct of 20 for 0.
 _OF_USERS = ("/credits/estimate", "/credits/balance", "/credits/ledger", "/licenses/check")
 _TASKS = "/api/v1/tasks/"
 

@@ -31,7 +31,9 @@ class TaskOrdered(BaseModel):
     resolution: Literal["sd", "hd", "4k"] | None = None
     priority: Literal["standard", "accelerated"] | None = None
     extras: dict[str, int | bool | str | None] | None = None
-    actual_cost: Annotated[str | None, Field(description="What the simulated work turns out to cost; all, if none.")] = None
+    actual_cost: Annotated[
+        str | None, Field(description="What the simulated work turns out to cost; all, if none.")
+    ] = None
     fails_at: Literal["preparing", "rendering", "refining", "checking"] | None = None
 
 

@@ -1,7 +1,7 @@
 """What end users are told of refusals, in English and Chinese.
 
-A client branches on the name of a denial, which is stable; the engine's own message is for developers. So a service says it
-in its users' languages by that name: add a language to `messages.json`, and it is spoken.
+A client branches on the name of a denial, which is stable; the engine's own message is for developers. So a service
+says it in its users' languages by that name: add a language to `messages.json`, and it is spoken.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import drawdown
 import yaml
-from drawdown import AsyncEngine, DrawdownError
+from drawdown import AsyncEngine, IdempotencyConflict
 from pydantic import BaseModel, ConfigDict
 
 
@@ -79,7 +79,9 @@ async def seed(engine: AsyncEngine, tenant_id: str, people: People) -> int:
     owners = {drawdown.user(name): owned for name, owned in people.users.items()}
     for owner, owned in {**owners, drawdown.POOL: people.pool}.items():
         for grant in owned.grants:
-            new += await _once(engine, "grant_credit", f"seed:{owner}:{grant.key}", **_grant(owner, grant), **_by(tenant_id, people))
+            new += await _once(
+                engine, "grant_credit", f"seed:{owner}:{grant.key}", **_grant(owner, grant), **_by(tenant_id, people)
+            )
         if owned.low_balance is not None:
             low = {"owner": owner, "low_balance": owned.low_balance.model_dump()}
             new += await _once(engine, "set_low_balance", f"seed:{owner}:low-balance", **low, **_by(tenant_id, people))
@@ -99,10 +101,8 @@ async def _once(engine: AsyncEngine, command: str, key: str, **fields: Any) -> b
         return False
     try:
         receipt = await getattr(engine, command)(idempotency_key=key, **fields)
-    except DrawdownError as refused:
-        if refused.name == "idempotency_conflict":
-            return False
-        raise
+    except IdempotencyConflict:
+        return False
     return not receipt.idempotent_replay
 
 

@@ -10,7 +10,7 @@ _DATA: Final = Path(__file__).parent / "data"
 
 
 class Settings(BaseSettings):
-    """The settings, each from the variable `PLATFORM_` and its name; each has a default that runs on one's own machine.
+    """The settings, each from the variable `PLATFORM_` and its name; the defaults run on one's own machine.
 
     >>> Settings(folder="/var/lib/platform", port=9000).books
     'sqlite:////var/lib/platform/credits.db'
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     tenant_id: str = "acme"
     """The tenant that this service serves."""
     tokens: Json[dict[str, str]] | None = None
-    """The tokens by name, as a JSON object; without it those of `tokens.json` in the folder, made at the first start."""
+    """The tokens by name, as a JSON object; else those of `tokens.json` in the folder, made at the first start."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)

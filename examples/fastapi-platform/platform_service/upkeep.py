@@ -15,8 +15,8 @@ _ACCOUNTS_A_SWEEP = 500
 async def sweep_for_ever(engine: AsyncEngine, every_seconds: float) -> None:
     """Book what has become due, again and again, until it is cancelled.
 
-    No balance waits for it: it lets events and totals of accounts that nobody writes to come in time. A failure is logged,
-    and the next round tries again.
+    No balance waits for it: it lets events and totals of accounts that nobody writes to come in time. A failure is
+    logged, and the next round tries again.
     """
     while True:
         try:

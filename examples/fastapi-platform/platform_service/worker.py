@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import drawdown
 from drawdown import AsyncEngine, DrawdownError
@@ -26,8 +26,8 @@ class Order:
     user_id: str
     template_id: str
     scene: str | None = None
-    resolution: str | None = None
-    priority: str | None = None
+    resolution: Literal["sd", "hd", "4k"] | None = None
+    priority: Literal["standard", "accelerated"] | None = None
     extras: dict[str, Any] | None = None
     actual_cost: Decimal | None = None
     fails_at: str | None = None
@@ -48,7 +48,9 @@ class TaskWorker:
     dies, its holds run out by themselves and the credit is back; when it ends in order, they are released.
     """
 
-    def __init__(self, engine: AsyncEngine, tenant_id: str, *, actor: str, at_once: int, waiting: int, step_seconds: float):
+    def __init__(
+        self, engine: AsyncEngine, tenant_id: str, *, actor: str, at_once: int, waiting: int, step_seconds: float
+    ):
         self._engine = engine
         self._tenant_id = tenant_id
         self._actor = actor

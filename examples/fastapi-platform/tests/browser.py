@@ -65,7 +65,16 @@ def _from_npm(folder: Path) -> Path:
         packed, unpacked = Path(name), Path(name, "unpacked")
         unpacked.mkdir()
         # Only the files are wanted: the package's own code asks for a newer Node than they do.
-        install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--prefix", name]
+        install = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--loglevel=error",
+            "--prefix",
+            name,
+        ]
         subprocess.run([*install, PACKAGE], check=True, timeout=300)
         for part in ("swiftshader.tar", "al2023.tar", "chromium"):
             source = packed / "node_modules/@sparticuz/chromium/bin" / f"{part}.br"
@@ -74,11 +83,11 @@ def _from_npm(folder: Path) -> Path:
                 with tarfile.open(unpacked / part) as tar:
                     tar.extractall(unpacked, filter="data")
                 (unpacked / part).unlink()
-        for part in unpacked.iterdir():
-            if part.name != "chromium":
-                target = folder / part.name
+        for file in unpacked.iterdir():
+            if file.name != "chromium":
+                target = folder / file.name
                 shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-                part.rename(target)
+                file.rename(target)
         (unpacked / "chromium").rename(binary)
     return binary
 
@@ -110,7 +119,10 @@ class Page:
                 self.errors.append(details.get("exception", {}).get("description") or details["text"])
             case {"method": "Runtime.consoleAPICalled", "params": {"type": "error" | "warning", "args": args}}:
                 self.errors.append(" ".join(str(arg.get("value", arg.get("description"))) for arg in args))
-            case {"method": "Log.entryAdded", "params": {"entry": {"level": "error" | "warning", "text": text, **more}}}:
+            case {
+                "method": "Log.entryAdded",
+                "params": {"entry": {"level": "error" | "warning", "text": text, **more}},
+            }:
                 self.errors.append(f"{text} {more.get('url', '')}")
 
     def run(self, script: str) -> Any:
@@ -131,7 +143,9 @@ class Page:
     def go(self, address: str) -> None:
         """Load an address."""
         self.send("Page.navigate", url=address)
-        self.until(f"document.readyState === 'complete' && location.href.startsWith({json.dumps(address.split('#')[0])})")
+        self.until(
+            f"document.readyState === 'complete' && location.href.startsWith({json.dumps(address.split('#')[0])})"
+        )
 
     def click(self, selector: str) -> None:
         """Click in the middle of an element, as a mouse does."""
@@ -175,10 +189,10 @@ def browser() -> Iterator[Page]:
     """Open a browser with one page."""
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         command = [chromium(), f"--user-data-dir={profile}", *_FLAGS]
-        binary = Path(command[0]).parent
-        environment = {**os.environ, "LD_LIBRARY_PATH": f"{binary / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}"}
-        if not (binary / "lib").is_dir() or binary == Path("/usr/bin"):
-            environment = dict(os.environ)
+        environment = dict(os.environ)
+        # The one from npm carries libraries that a small system lacks; where the system has them, its own come first.
+        if (libraries := Path(command[0]).parent / "lib/libnss3.so").exists():
+            environment["LD_LIBRARY_PATH"] = f"/usr/lib/x86_64-linux-gnu:/usr/lib64:{libraries.parent}"
         with open(Path(profile, "log"), "wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         try:

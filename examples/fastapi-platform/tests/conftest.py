@@ -9,15 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from platform_service import Settings, create_app
 from starlette.testclient import TestClient
+
+from platform_service import Settings, create_app
 
 NAMES = ("alice", "bob", "chen", "olivia", "studio-worker")
 TOKENS = {name: f"{name}-token-for-the-tests-alone" for name in NAMES}
@@ -32,7 +33,9 @@ class Desk:
     def ask(self, method: str, path: str, *, by: str | None = None, **more: Any) -> httpx.Response:
         """Send a request."""
         headers = {"authorization": f"Bearer {TOKENS[by]}"} if by else {}
-        response: httpx.Response = self.client.request(method, path, headers={**headers, **more.pop("headers", {})}, **more)
+        response: httpx.Response = self.client.request(
+            method, path, headers={**headers, **more.pop("headers", {})}, **more
+        )
         return response
 
     def log_in(self) -> None:
@@ -42,7 +45,9 @@ class Desk:
     def engine(self, name: str, **fields: Any) -> Any:
         """Ask the engine, or give it a command."""
         assert self.client.portal is not None
-        return self.client.portal.call(partial(getattr(self.client.app.state.services.engine, name), **fields))  # type: ignore[attr-defined]
+        engine = self.client.app.state.services.engine  # type: ignore[attr-defined]
+        call: Callable[[], Awaitable[Any]] = partial(getattr(engine, name), **fields)
+        return self.client.portal.call(call)
 
     def until(self, is_so: Callable[[], Any], seconds: float = 15) -> Any:
         """Wait for something."""
@@ -55,7 +60,11 @@ class Desk:
 
 def settings_in(folder: Path, **more: Any) -> Settings:
     """Settings of a service for tests: its steps take no time."""
-    return Settings(folder=folder, tokens=json.dumps(TOKENS), **{"step_seconds": 0, "sweep_seconds": 0.05, **more})
+    return Settings(
+        folder=folder,
+        tokens=json.dumps(TOKENS),  # type: ignore[arg-type]  # as the environment has it
+        **{"step_seconds": 0, "sweep_seconds": 0.05, **more},
+    )
 
 
 @contextlib.contextmanager

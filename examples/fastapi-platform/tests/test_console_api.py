@@ -8,10 +8,21 @@ from typing import Any
 
 import pytest
 from conftest import TOKENS, Desk, desk_in
+
 from platform_service.console import api, login
 
-READS = ["names", "account?owner=pool", "explain?owner=pool&amount=1", "ledger", "history?owner=pool", "licences", "policy",
-         "spent?spender=user:alice", "health", "events"]  # fmt: skip
+READS = [
+    "names",
+    "account?owner=pool",
+    "explain?owner=pool&amount=1",
+    "ledger",
+    "history?owner=pool",
+    "licences",
+    "policy",
+    "spent?spender=user:alice",
+    "health",
+    "events",
+]
 WRITES = ["estimate", "check-price-book", "verify"]
 
 
@@ -47,7 +58,7 @@ def test_without_a_login_nothing_is_answered(desk: Desk, by: str | None) -> None
 def test_every_route_of_the_api_is_the_operators(desk: Desk) -> None:
     open_ones = {"/console/api/login", "/console/api/logout", "/console/api/session"}
     asked = {f"/console/api/{path.partition('?')[0]}" for path in READS + WRITES}
-    assert {route.path for module in (api, login) for route in module.routes.routes} == asked | open_ones  # type: ignore[attr-defined]
+    assert {route.path for module in (api, login) for route in module.routes.routes} == asked | open_ones
 
 
 @pytest.mark.parametrize("token", ["", "nobody", TOKENS["alice"], TOKENS["studio-worker"], TOKENS["olivia"][:-1]])
@@ -80,15 +91,30 @@ def test_forged_and_old_cookies_are_nobodys(desk: Desk) -> None:
     assert login._read(good, tokens, 1_999.0) is not None
     assert login._read(good, tokens, 2_000.0) is None
     said, _, signature = good.partition(".")
-    later = "9999:olivia".encode().hex()
+    later = b"9999:olivia".hex()
     user = login._signed("alice", 2_000, tokens)
-    for forged in ("", ".", "x", "zz.zz", f"{later}.{signature}", f"{said}.{signature[:-1]}", f"{said}.", user, f"{said}.\u00e4"):
+    for forged in (
+        "",
+        ".",
+        "x",
+        "zz.zz",
+        f"{later}.{signature}",
+        f"{said}.{signature[:-1]}",
+        f"{said}.",
+        user,
+        f"{said}.\u00e4",
+    ):
         assert login._read(forged, tokens, 1_000.0) is None, forged
 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "http://evil.test"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}],
+    [
+        {"origin": "http://evil.test"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
 )
 def test_other_sites_are_refused(console: Desk, headers: dict[str, str]) -> None:
     for method, path in (("POST", "verify"), ("GET", "policy"), ("POST", "login"), ("POST", "logout")):
@@ -126,7 +152,11 @@ def test_amounts_are_the_text_that_they_are(console: Desk) -> None:
 
 def test_explain_says_the_order_and_why(console: Desk) -> None:
     found = get(console, "explain", owner="user:alice", amount="40", template_id="poster")
-    assert [(grant["type"], grant["take"]) for grant in found["grants"]] == [("campaign", "15.5"), ("new_user", "20"), ("purchased", "4.5")]
+    assert [(grant["type"], grant["take"]) for grant in found["grants"]] == [
+        ("campaign", "15.5"),
+        ("new_user", "20"),
+        ("purchased", "4.5"),
+    ]
     assert found["grants"][0]["before_next_by"] == "type"
     plain = get(console, "explain", owner="user:alice", amount="40", template_id="")
     assert [grant["why"] for grant in plain["unusable"]] == ["out_of_scope"]
@@ -153,10 +183,21 @@ def test_the_history_ends_at_the_balance(console: Desk) -> None:
 
 def test_an_estimate_explains_itself(console: Desk) -> None:
     extras = {"voice": {"quantity": "3"}, "style": "calm", "no_watermark": True}
-    found = post(console, "estimate", owner="user:bob", template_id="poster", resolution="4k", priority="accelerated", extras=extras)
+    found = post(
+        console,
+        "estimate",
+        owner="user:bob",
+        template_id="poster",
+        resolution="4k",
+        priority="accelerated",
+        extras=extras,
+    )
     assert (found["selected_cost"], found["suggest_topup"]) == ("44.63", "32.63")
     assert (found["calculation_basis"], found["policy_tag"]) == ("pricing_v20250918", "cn-deep-synthesis")
-    assert [(option["priority"], option["eta_minutes"]) for option in found["options"]] == [("standard", 30), ("accelerated", 10)]
+    assert [(option["priority"], option["eta_minutes"]) for option in found["options"]] == [
+        ("standard", 30),
+        ("accelerated", 10),
+    ]
     refused = console.ask("POST", "/console/api/estimate", json={"owner": "user:bob", "template_id": "nothing"})
     assert (refused.status_code, refused.json()["error"]) == (422, "payload_invalid")
 
@@ -166,7 +207,11 @@ def test_a_price_book_is_checked_whole(console: Desk) -> None:
     found = post(console, "check-price-book", text=text)
     assert not found["is_valid"]
     assert [error["path"] for error in found["errors"]] == ["colour", "unit", "scenes.film", "scenes.film"]
-    good = post(console, "check-price-book", text="{version: 1, effective_at: 2026-01-01T00:00:00Z, unit: credit, scenes: {film: 1}}")
+    good = post(
+        console,
+        "check-price-book",
+        text="{version: 1, effective_at: 2026-01-01T00:00:00Z, unit: credit, scenes: {film: 1}}",
+    )
     assert good["book"]["calculation_basis"] == "pricing_v1"
     assert console.ask("POST", "/console/api/check-price-book", json={"text": "a: 1\n" * 2_000_000}).status_code == 413
 

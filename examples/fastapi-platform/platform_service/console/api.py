@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from drawdown import DrawdownError
+from drawdown import ConfigInvalid
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
@@ -102,9 +102,7 @@ async def account(known: Known, owner: str) -> JSONResponse:
 
 
 @routes.get("/explain")
-async def explain(
-    known: Known, owner: str, amount: str, template_id: Text = None, app_id: Text = None
-) -> JSONResponse:
+async def explain(known: Known, owner: str, amount: str, template_id: Text = None, app_id: Text = None) -> JSONResponse:
     """Say from which grants an amount would be drawn, and why in that order."""
     found = await known.engine.explain(
         tenant_id=known.settings.tenant_id, owner=owner, amount=amount, template_id=template_id, app_id=app_id
@@ -181,11 +179,11 @@ async def check_price_book(known: Known, pasted: Pasted) -> JSONResponse:
     """Read a price book; a mistaken one is an answer here, with every mistake and its path."""
     try:
         book = await known.engine.check_price_book(text=pasted.text)
-    except DrawdownError as refused:
-        if refused.name != "config_invalid":
-            raise
+    except ConfigInvalid as refused:
         details = plain(refused.details)
-        return JSONResponse({"is_valid": False, "message": refused.message, "errors": details.get("errors", []), "details": details})
+        return JSONResponse(
+            {"is_valid": False, "message": refused.message, "errors": details.get("errors", []), "details": details}
+        )
     return JSONResponse({"is_valid": True, "book": plain_book(book)})
 
 

@@ -83,7 +83,7 @@ async def log_out(response: Response) -> None:
 async def session(request: Request, known: Annotated[Services, Depends(services)]) -> Session | None:
     """Say who is logged in; null for nobody."""
     person = _read(request.cookies.get(COOKIE, ""), known.tokens, time.time())
-    return person and Session(name=person.name, tenant_id=known.settings.tenant_id)
+    return None if person is None else Session(name=person.name, tenant_id=known.settings.tenant_id)
 
 
 def _signed(name: str, ends_at: int, tokens: Tokens) -> str:

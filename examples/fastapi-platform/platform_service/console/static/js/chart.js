@@ -95,7 +95,7 @@ function drawing(points, width) {
 function moments(first, last, count) {
   if (first === last) return [[first, iso(first).slice(0, 19).replace("T", " ")]];
   const days = (last - first) / 86_400_000;
-  const part = days > 4 ? [0, 10] : days > 0.5 ? [5, 16] : [11, 19];
+  const part = days > 4 ? [0, 10] : days > 0.5 ? [5, 16] : last - first > 6_000 ? [11, 19] : [11, 23];
   return Array.from({ length: count }, (_, number) => {
     const time = first + ((last - first) * number) / (count - 1);
     return [time, iso(time).slice(...part).replace("T", " ")];

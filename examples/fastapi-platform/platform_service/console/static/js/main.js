@@ -86,7 +86,7 @@ async function tellHealth() {
     const { status, reasons } = await get("health");
     element.className = pill("", { ok: "good", degraded: "warn" }[status] ?? "bad").className;
     element.textContent = t(`health.${status}`);
-    element.title = reasons.join(", ");
+    element.title = [t("health"), ...reasons].join(" · ");
     element.hidden = false;
   } catch {
     element.hidden = true;

@@ -3,6 +3,7 @@
 export const strings = {
   title: ["Credits console", "额度控制台"],
   skip: ["Skip to the content", "跳到内容"],
+  health: ["How the engine does", "引擎状态"],
   language: ["Language", "语言"],
   sections: ["Sections", "栏目"],
   logout: ["Log out", "退出"],
@@ -26,9 +27,9 @@ export const strings = {
   "error.unreachable": ["The service cannot be reached.", "无法连接服务。"],
   "error.retry": ["Try again", "重试"],
 
-  "health.ok": ["Engine well", "引擎正常"],
-  "health.degraded": ["Engine degraded", "引擎降级"],
-  "health.down": ["Engine down", "引擎不可用"],
+  "health.ok": ["Well", "正常"],
+  "health.degraded": ["Degraded", "降级"],
+  "health.down": ["Down", "不可用"],
 
   "account.title": ["Balances", "余额"],
   "account.lead": ["What an owner has, and which grants pay first.", "账户余额，以及各笔额度的消耗顺序。"],
