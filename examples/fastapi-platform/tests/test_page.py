@@ -367,6 +367,19 @@ def ids(client: httpx.Client, count: int, headers: dict[str, str] | None = None,
     raise AssertionError("the stream ended")
 
 
+def test_a_stream_that_is_refused_begins_anew(page: Page, worked: str) -> None:
+    page.send("Network.setBlockedURLs", urls=["*api/events*"])
+    open_section(page, "events")
+    page.until("document.querySelector('[role=status]').innerText.startsWith('Interrupted')")
+    page.send("Network.setBlockedURLs", urls=[])
+    page.until("document.querySelector('[role=status]').innerText === 'Live'")
+    page.send("Network.clearBrowserCookies")
+    page.run("document.querySelector('[data-language=zh]').click()")
+    page.until("document.querySelector('[name=token]')")
+    assert all("ERR_BLOCKED" in error or "401" in error for error in page.errors), page.errors
+    page.errors.clear()
+
+
 def test_prices_are_previewed(page: Page) -> None:
     use(page, "prices")
     shown = text_of(page)

@@ -53,7 +53,7 @@ function current() {
 function loginForm() {
   const token = text("token", { type: "password", autocomplete: "current-password", required: true });
   const button = h("button", { type: "submit", class: "main" }, t("login.enter"));
-  const said = h("div", { "aria-live": "polite" });
+  const said = h("div");
   const form = h("form", {}, field(t("login.token"), token), button, said);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -55,7 +55,7 @@ export function values(element) {
 
 /** A region that shows what is asked for: first that it loads, then what came, or why nothing did. Only the last counts. */
 export function region(attributes = {}) {
-  const element = h("div", { class: "stack", "aria-live": "polite", ...attributes });
+  const element = h("div", { class: "stack", ...attributes });
   let last = 0;
   return {
     element,
@@ -63,7 +63,7 @@ export function region(attributes = {}) {
     async load(ask, show, waiting = t("loading")) {
       const asked = ++last;
       element.setAttribute("aria-busy", "true");
-      fill(element, h("p", { class: "state loading" }, waiting));
+      fill(element, h("p", { class: "state loading", role: "status" }, waiting));
       try {
         const answer = await ask();
         if (asked === last) fill(element, show(answer));

@@ -1,6 +1,7 @@
 // What happens, as it happens: Server-Sent Events that go on after the last one that came.
 
 import { signed, tone } from "../amounts.js";
+import { get } from "../api.js";
 import { fill, h } from "../dom.js";
 import { t, word } from "../language.js";
 import { card, heading, id, pill, when } from "../ui.js";
@@ -23,12 +24,15 @@ let cursor = "";
 
 export default function events(root) {
   const state = h("span", { role: "status" });
-  const list = h("ul", { class: "events", role: "log", "aria-label": t("events.title") });
+  const list = h("ul", { class: "events" });
+  const log = h("div", { role: "log", "aria-label": t("events.title") }, list);
   const empty = h("p", { class: "state" }, t("events.empty"));
   const pause = h("button", { type: "button" });
   let source = null;
   let waiting = 0;
   let isPaused = false;
+  let isGone = false;
+  let refused = 0;
 
   const tell = (key, color) => {
     fill(state, pill(t(key), color));
@@ -47,7 +51,10 @@ export default function events(root) {
     close();
     tell("events.connecting");
     source = new EventSource(`api/events?${new URLSearchParams(fields)}`);
-    source.addEventListener("open", () => tell("events.live", "good"));
+    source.addEventListener("open", () => {
+      refused = 0;
+      tell("events.live", "good");
+    });
     source.addEventListener("heartbeat", (message) => (cursor = message.lastEventId));
     source.addEventListener("event", (message) => {
       cursor = message.lastEventId;
@@ -59,11 +66,21 @@ export default function events(root) {
     });
     source.addEventListener("error", () => {
       tell("events.again", "warn");
-      // The browser connects again by itself, unless it was refused; then it is tried anew, after the last that came.
-      if (source.readyState === EventSource.CLOSED) waiting = setTimeout(goOn, AGAIN_AFTER);
+      // The browser connects again by itself, after the last that came, unless it was refused.
+      if (source.readyState === EventSource.CLOSED) waiting = setTimeout(tryAgain, AGAIN_AFTER);
     });
   };
   const goOn = () => connect(cursor ? { after: cursor } : {});
+  const tryAgain = async () => {
+    try {
+      if (!(await get("session"))) dispatchEvent(new Event("console-login"));
+      // A cursor that is refused twice is older than events are kept.
+      else if (++refused > 1) cursor = "";
+    } catch {
+      // The service cannot be reached: it is tried again as it was.
+    }
+    if (!isGone && !isPaused) goOn();
+  };
 
   pause.addEventListener("click", () => {
     isPaused = !isPaused;
@@ -83,10 +100,13 @@ export default function events(root) {
   } }, t("events.oldest"));
   const clear = h("button", { type: "button", onclick: forget }, t("events.clear"));
 
-  root.append(heading("events"), h("div", { class: "buttons" }, state, pause, oldest, clear), card(empty, list));
+  root.append(heading("events"), h("div", { class: "buttons" }, state, pause, oldest, clear), card(empty, log));
   display();
   goOn();
-  return close;
+  return () => {
+    isGone = true;
+    close();
+  };
 }
 
 function item(event) {
