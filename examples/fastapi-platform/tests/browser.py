@@ -76,7 +76,7 @@ def _from_npm(folder: Path) -> Path:
             name,
         ]
         subprocess.run([*install, PACKAGE], check=True, timeout=300)
-        for part in ("swiftshader.tar", "al2023.tar", "chromium"):
+        for part in ("swiftshader.tar", "al2023.tar", "fonts.tar", "chromium"):
             source = packed / "node_modules/@sparticuz/chromium/bin" / f"{part}.br"
             subprocess.run(["node", "-e", _UNPACK, str(source), str(unpacked / part)], check=True, timeout=120)
             if part.endswith(".tar"):
@@ -189,10 +189,7 @@ def browser() -> Iterator[Page]:
     """Open a browser with one page."""
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         command = [chromium(), f"--user-data-dir={profile}", *_FLAGS]
-        environment = dict(os.environ)
-        # The one from npm carries libraries that a small system lacks; where the system has them, its own come first.
-        if (libraries := Path(command[0]).parent / "lib/libnss3.so").exists():
-            environment["LD_LIBRARY_PATH"] = f"/usr/lib/x86_64-linux-gnu:/usr/lib64:{libraries.parent}"
+        environment = {**os.environ, **_carried(Path(command[0]).parent, Path(profile))}
         with open(Path(profile, "log"), "wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         try:
@@ -203,6 +200,22 @@ def browser() -> Iterator[Page]:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
             process.kill()
+
+
+def _carried(folder: Path, profile: Path) -> dict[str, str]:
+    """Lead the Chromium from npm to what it carries for systems that lack it: libraries, and a font.
+
+    Without any font it ends at the first page. What the system has comes first.
+    """
+    if not (folder / "fonts").is_dir():
+        return {}
+    (profile / "fonts.conf").write_text(
+        '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
+        '<include ignore_missing="yes">/etc/fonts/fonts.conf</include>'
+        f"<dir>{folder / 'fonts'}</dir><cachedir>{profile}</cachedir></fontconfig>"
+    )
+    libraries = f"/usr/lib/x86_64-linux-gnu:/usr/lib64:{folder / 'lib'}"
+    return {"FONTCONFIG_FILE": str(profile / "fonts.conf"), "LD_LIBRARY_PATH": libraries}
 
 
 def _address(told: Path, process: subprocess.Popen[bytes]) -> str:
