@@ -1,7 +1,7 @@
 # What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make; `fuzz`
 # installs cargo-fuzz if there is none.
 
-.PHONY: demo test lint simulate bench bench-python fuzz generate
+.PHONY: demo serve test lint simulate bench bench-python fuzz generate
 
 # The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
 # is gone afterwards.
@@ -9,6 +9,19 @@ demo:
 	cargo run --package drawdown-examples --example quickstart
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	cargo run --package drawdown-examples --example replay -- --trace examples/data/trace.csv --db "$$folder/demo.db"
+
+# A platform on FastAPI with a console for operators, on a SQLite file in target/platform; it says where, and the tokens.
+# It needs Python 3.10 or later with venv. The first time, and after changes to the engine, the package is built.
+PYTHON ?= python3
+SERVE = target/platform
+serve: $(SERVE)/built
+	PLATFORM_FOLDER=$${PLATFORM_FOLDER:-$(SERVE)/data} $(SERVE)/venv/bin/python -m platform_service
+
+$(SERVE)/built: $(shell find core/src bindings-python/src bindings-python/python -name '*.rs' -o -name '*.py') \
+		bindings-python/pyproject.toml examples/fastapi-platform/pyproject.toml
+	$(PYTHON) -m venv $(SERVE)/venv
+	$(SERVE)/venv/bin/pip install --quiet './bindings-python[fastapi]' --editable ./examples/fastapi-platform
+	touch $@
 
 # Every check, unit test, doc test and crash test.
 test: lint
