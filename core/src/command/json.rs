@@ -122,6 +122,33 @@ impl Request<Body> {
         Ok(Request { context, body })
     }
 
+    /// The denial of a value that no field takes and JSON has no form for, where a host's language has it: a binary float, say.
+    /// `field` is the path of the field; `given` says the value.
+    ///
+    /// # Examples
+    /// ```
+    /// use drawdown::Command;
+    /// let refused = Command::refuse_value("limit.amount", "0.1");
+    /// assert_eq!((refused.name(), &refused.details()["field"]), ("amount_invalid", &"limit.amount".into()));
+    /// assert_eq!(Command::refuse_value("priority", "0.1").name(), "payload_invalid");
+    /// ```
+    #[must_use]
+    pub fn refuse_value(field: &str, given: &str) -> Denial {
+        let is_amount = AMOUNT_FIELDS.contains(&field)
+            || AMOUNTS_WITHIN.iter().any(|(_, _, path)| *path == field)
+            || field.split('.').next() == Some("balance");
+        let (kind, allowed) = if is_amount {
+            (DenialKind::AmountInvalid, "a decimal number with at most 6 decimal places")
+        } else {
+            (DenialKind::PayloadInvalid, allowed(field))
+        };
+        let given = shown(given);
+        Denial::new(kind, format!("`{field}` cannot be `{given}`: it takes {allowed}"))
+            .at(field)
+            .with("given", given)
+            .with("allowed", allowed)
+    }
+
     /// Writes the command as the fields of a JSON object: what [`Command::from_fields`] reads.
     #[must_use]
     pub fn to_fields(&self) -> Map<String, Value> {

@@ -6,7 +6,7 @@ mod subjects;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use subjects::{BlockReceipt, LicenceReceipt, MemberReceipt, TaskReceipt};
 
@@ -146,34 +146,7 @@ impl Receipt {
     /// The answer as JSON, by the names of the typed receipt.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        let json = |typed: Result<serde_json::Value, serde_json::Error>| typed.unwrap_or_default();
-        match self.kind() {
-            OperationKind::Grant => json(serde_json::to_value(GrantReceipt::new(self))),
-            OperationKind::Void => json(serde_json::to_value(VoidReceipt::new(self))),
-            OperationKind::Amend => json(serde_json::to_value(AmendReceipt::new(self))),
-            OperationKind::Adjust => json(serde_json::to_value(AdjustReceipt::new(self))),
-            OperationKind::Hold => json(serde_json::to_value(HoldReceipt::new(self))),
-            OperationKind::Extend => json(serde_json::to_value(ExtendReceipt::new(self))),
-            OperationKind::Capture | OperationKind::CompleteTask => json(serde_json::to_value(CaptureReceipt::new(self))),
-            OperationKind::Release | OperationKind::FailTask => json(serde_json::to_value(ReleaseReceipt::new(self))),
-            OperationKind::Charge => json(serde_json::to_value(ChargeReceipt::new(self))),
-            OperationKind::Refund => json(serde_json::to_value(RefundReceipt::new(self))),
-            OperationKind::Settle => json(serde_json::to_value(SettleReceipt::new(self))),
-            OperationKind::Recur => json(serde_json::to_value(RecurReceipt::new(self))),
-            OperationKind::StopRule => json(serde_json::to_value(StopRuleReceipt::new(self))),
-            OperationKind::EraseText => json(serde_json::to_value(EraseTextReceipt::new(self))),
-            OperationKind::Block | OperationKind::Unblock => json(serde_json::to_value(BlockReceipt::new(self))),
-            OperationKind::SetMember | OperationKind::RemoveMember => json(serde_json::to_value(MemberReceipt::new(self))),
-            OperationKind::SetCreditLimit => json(serde_json::to_value(CreditLimitReceipt::new(self))),
-            OperationKind::SetLowBalance => json(serde_json::to_value(LowBalanceReceipt::new(self))),
-            OperationKind::Import => json(serde_json::to_value(ImportReceipt::new(self))),
-            OperationKind::SetLicence | OperationKind::RevokeLicence | OperationKind::SubmitDocuments => {
-                json(serde_json::to_value(LicenceReceipt::new(self)))
-            }
-            OperationKind::AdvanceTask => json(serde_json::to_value(TaskReceipt::new(self))),
-            // No command, so no answer.
-            OperationKind::Alert => serde_json::Value::Null,
-        }
+        serde_json::to_value(self).unwrap_or_default()
     }
 
     /// The entry that books the command itself: the last of these kinds.
@@ -221,6 +194,40 @@ impl Receipt {
             created_at: operation.created_at,
             audit_id: operation.audit_id(),
             idempotent_replay: self.idempotent_replay,
+        }
+    }
+}
+
+impl Serialize for Receipt {
+    /// Writes the typed receipt.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.kind() {
+            OperationKind::Grant => GrantReceipt::new(self).serialize(serializer),
+            OperationKind::Void => VoidReceipt::new(self).serialize(serializer),
+            OperationKind::Amend => AmendReceipt::new(self).serialize(serializer),
+            OperationKind::Adjust => AdjustReceipt::new(self).serialize(serializer),
+            OperationKind::Hold => HoldReceipt::new(self).serialize(serializer),
+            OperationKind::Extend => ExtendReceipt::new(self).serialize(serializer),
+            OperationKind::Capture | OperationKind::CompleteTask => CaptureReceipt::new(self).serialize(serializer),
+            OperationKind::Release | OperationKind::FailTask => ReleaseReceipt::new(self).serialize(serializer),
+            OperationKind::Charge => ChargeReceipt::new(self).serialize(serializer),
+            OperationKind::Refund => RefundReceipt::new(self).serialize(serializer),
+            OperationKind::Settle => SettleReceipt::new(self).serialize(serializer),
+            OperationKind::Recur => RecurReceipt::new(self).serialize(serializer),
+            OperationKind::StopRule => StopRuleReceipt::new(self).serialize(serializer),
+            OperationKind::EraseText => EraseTextReceipt::new(self).serialize(serializer),
+            OperationKind::Block | OperationKind::Unblock => BlockReceipt::new(self).serialize(serializer),
+            OperationKind::SetMember | OperationKind::RemoveMember => MemberReceipt::new(self).serialize(serializer),
+            OperationKind::SetCreditLimit => CreditLimitReceipt::new(self).serialize(serializer),
+            OperationKind::SetLowBalance => LowBalanceReceipt::new(self).serialize(serializer),
+            OperationKind::Import => ImportReceipt::new(self).serialize(serializer),
+            // Its terms stand among its own fields, so it writes itself without its name; who builds typed values needs that.
+            OperationKind::SetLicence | OperationKind::RevokeLicence | OperationKind::SubmitDocuments => {
+                serializer.serialize_newtype_struct("LicenceReceipt", &LicenceReceipt::new(self))
+            }
+            OperationKind::AdvanceTask => TaskReceipt::new(self).serialize(serializer),
+            // No command, so no answer.
+            OperationKind::Alert => serializer.serialize_none(),
         }
     }
 }

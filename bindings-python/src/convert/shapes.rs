@@ -1,0 +1,104 @@
+//! How results look in Python: which class answers which struct of the core, and what each of its fields is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple, PyType};
+
+/// What a value is, beyond what JSON says of it. None is always allowed.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// As JSON says; a struct whose class is defined becomes one of it.
+    Json,
+    Text,
+    Amount,
+    Time,
+    Int,
+    Bool,
+    List(Box<Shape>),
+    Map(Box<Shape>),
+    Struct(String),
+}
+
+/// The class of a struct.
+pub(crate) struct Made {
+    pub(crate) class: Py<PyType>,
+    /// `class.__new__`
+    pub(crate) new: Py<PyAny>,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// A field of a struct.
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) key: Py<PyString>,
+    pub(crate) shape: Shape,
+}
+
+/// Every class that is defined.
+static DEFINED: RwLock<Option<Defined>> = RwLock::new(None);
+
+#[derive(Default)]
+struct Defined {
+    by_name: HashMap<String, Arc<Made>>,
+    by_class: HashMap<usize, Arc<Made>>,
+}
+
+/// Says which class answers the struct `name`, and what its fields are.
+#[pyfunction]
+pub(crate) fn define(py: Python<'_>, name: String, class: Bound<'_, PyType>, fields: Vec<Bound<'_, PyTuple>>) -> PyResult<()> {
+    let fields = fields.into_iter().map(|field| Field::read(&field)).collect::<PyResult<Vec<Field>>>()?;
+    let made = Arc::new(Made { new: class.getattr("__new__")?.unbind(), class: class.unbind(), fields });
+    let address = made.class.bind(py).as_ptr().addr();
+    let mut defined = DEFINED.write().unwrap_or_else(PoisonError::into_inner);
+    let defined = defined.get_or_insert_default();
+    defined.by_class.insert(address, Arc::clone(&made));
+    defined.by_name.insert(name, made);
+    Ok(())
+}
+
+/// The class of this struct, if one is defined.
+pub(crate) fn of_struct(name: &str) -> Option<Arc<Made>> {
+    let defined = DEFINED.read().unwrap_or_else(PoisonError::into_inner);
+    defined.as_ref().and_then(|defined| defined.by_name.get(name).cloned())
+}
+
+/// What a value of this class is made of, if it is a result.
+pub(crate) fn of_class(class: &Bound<'_, PyType>) -> Option<Arc<Made>> {
+    let defined = DEFINED.read().unwrap_or_else(PoisonError::into_inner);
+    defined.as_ref().and_then(|defined| defined.by_class.get(&class.as_ptr().addr()).cloned())
+}
+
+impl Field {
+    fn read(field: &Bound<'_, PyTuple>) -> PyResult<Field> {
+        let (name, shape): (Bound<'_, PyString>, Bound<'_, PyAny>) = field.extract()?;
+        let text = name.to_str()?.to_owned();
+        let key = PyString::intern(name.py(), &text).unbind();
+        Ok(Field { name: text, key, shape: Shape::read(&shape)? })
+    }
+}
+
+impl Shape {
+    fn read(shape: &Bound<'_, PyAny>) -> PyResult<Shape> {
+        if let Ok(word) = shape.cast::<PyString>() {
+            return match word.to_str()? {
+                "text" => Ok(Shape::Text),
+                "amount" => Ok(Shape::Amount),
+                "time" => Ok(Shape::Time),
+                "int" => Ok(Shape::Int),
+                "bool" => Ok(Shape::Bool),
+                "json" => Ok(Shape::Json),
+                other => Err(PyValueError::new_err(format!("no shape is called `{other}`"))),
+            };
+        }
+        let (word, of): (String, Bound<'_, PyAny>) = shape.extract()?;
+        match word.as_str() {
+            "list" => Ok(Shape::List(Box::new(Shape::read(&of)?))),
+            "map" => Ok(Shape::Map(Box::new(Shape::read(&of)?))),
+            "struct" => Ok(Shape::Struct(of.extract()?)),
+            other => Err(PyTypeError::new_err(format!("no shape is called `{other}`"))),
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! From the core's values to Python's, straight: a serializer that is led by the shapes builds the results.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use serde::ser::{self, Impossible, Serialize, Serializer};
+
+use super::Library;
+use super::shapes::{self, Made, Shape};
+
+/// The name under which `serde_json` hands on a number with its own digits.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// A result, by the shape of the struct that it is.
+pub(crate) fn result<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    build(py, value, &Shape::Json)
+}
+
+/// What JSON says.
+pub(crate) fn json<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    build(py, value, &Shape::Json)
+}
+
+/// An aware datetime in UTC from text as the core writes it: `2026-03-01T12:00:00.000000Z`.
+pub(crate) fn time<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    // Python 3.10 knows no `Z`.
+    let mut buffer = [0_u8; 40];
+    let offset = b"+00:00";
+    let local = text.strip_suffix('Z').unwrap_or(text).as_bytes();
+    let written = local.len() + offset.len();
+    let room = buffer.get_mut(..written).ok_or_else(|| PyValueError::new_err("no instant is that long"))?;
+    let (head, tail) = room.split_at_mut(local.len());
+    head.copy_from_slice(local);
+    tail.copy_from_slice(offset);
+    let text = std::str::from_utf8(room).map_err(|_| PyValueError::new_err("no instant"))?;
+    Library::get(py)?.from_iso.bind(py).call1((text,))
+}
+
+/// A number from its digits: an integer as such, what has a point or an exponent as a Decimal.
+pub(crate) fn number<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, PyAny>> {
+    if digits.contains(['.', 'e', 'E']) {
+        return decimal(py, digits);
+    }
+    match digits.parse::<i64>() {
+        Ok(small) => Ok(small.into_pyobject(py)?.into_any()),
+        Err(_) => py.get_type::<pyo3::types::PyInt>().call1((digits,)),
+    }
+}
+
+fn decimal<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, PyAny>> {
+    Library::get(py)?.decimal.bind(py).call1((digits,))
+}
+
+fn build<'py>(py: Python<'py>, value: &impl Serialize, shape: &Shape) -> PyResult<Bound<'py, PyAny>> {
+    value.serialize(Builder { py, shape }).map_err(|error| error.0)
+}
+
+/// Why a value cannot be built: an exception of Python.
+#[derive(Debug)]
+pub(crate) struct Unbuilt(PyErr);
+
+impl Display for Unbuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Unbuilt {}
+
+impl ser::Error for Unbuilt {
+    fn custom<T: Display>(message: T) -> Unbuilt {
+        Unbuilt(PyRuntimeError::new_err(message.to_string()))
+    }
+}
+
+impl From<PyErr> for Unbuilt {
+    fn from(error: PyErr) -> Unbuilt {
+        Unbuilt(error)
+    }
+}
+
+type Built<'py> = Result<Bound<'py, PyAny>, Unbuilt>;
+
+/// Builds one value.
+#[derive(Clone, Copy)]
+struct Builder<'a, 'py> {
+    py: Python<'py>,
+    shape: &'a Shape,
+}
+
+impl<'a, 'py> Builder<'a, 'py> {
+    /// What the items of a list or the values of a map are.
+    fn inner(self) -> Builder<'a, 'py> {
+        let shape = match self.shape {
+            Shape::List(inner) | Shape::Map(inner) => inner,
+            _ => &Shape::Json,
+        };
+        Builder { shape, ..self }
+    }
+
+    fn json(self) -> Builder<'static, 'py> {
+        Builder { py: self.py, shape: &Shape::Json }
+    }
+
+    /// The struct that is to be built, if its class is defined.
+    fn made(self, name: &str) -> Option<Arc<Made>> {
+        match self.shape {
+            Shape::Struct(shape) => shapes::of_struct(shape),
+            Shape::Json => shapes::of_struct(name),
+            _ => None,
+        }
+    }
+
+    /// An object with one field: how a variant with content is written.
+    fn variant(self, variant: &'static str, content: Bound<'py, PyAny>) -> Built<'py> {
+        let dict = PyDict::new(self.py);
+        dict.set_item(PyString::intern(self.py, variant), content)?;
+        Ok(dict.into_any())
+    }
+}
+
+impl<'a, 'py> Serializer for Builder<'a, 'py> {
+    type Ok = Bound<'py, PyAny>;
+    type Error = Unbuilt;
+    type SerializeSeq = Items<'a, 'py>;
+    type SerializeTuple = Items<'a, 'py>;
+    type SerializeTupleStruct = Items<'a, 'py>;
+    type SerializeTupleVariant = Impossible<Bound<'py, PyAny>, Unbuilt>;
+    type SerializeMap = Entries<'a, 'py>;
+    type SerializeStruct = Fields<'a, 'py>;
+    type SerializeStructVariant = VariantFields<'py>;
+
+    fn serialize_bool(self, value: bool) -> Built<'py> {
+        Ok(value.into_pyobject(self.py).map_err(PyErr::from)?.to_owned().into_any())
+    }
+
+    fn serialize_i8(self, value: i8) -> Built<'py> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i16(self, value: i16) -> Built<'py> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i32(self, value: i32) -> Built<'py> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i64(self, value: i64) -> Built<'py> {
+        Ok(value.into_pyobject(self.py).map_err(PyErr::from)?.into_any())
+    }
+
+    fn serialize_u8(self, value: u8) -> Built<'py> {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u16(self, value: u16) -> Built<'py> {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u32(self, value: u32) -> Built<'py> {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u64(self, value: u64) -> Built<'py> {
+        Ok(value.into_pyobject(self.py).map_err(PyErr::from)?.into_any())
+    }
+
+    fn serialize_f32(self, value: f32) -> Built<'py> {
+        self.serialize_f64(value.into())
+    }
+
+    /// Of what the engine measures of itself; no amount is a float.
+    fn serialize_f64(self, value: f64) -> Built<'py> {
+        Ok(value.into_pyobject(self.py).map_err(PyErr::from)?.into_any())
+    }
+
+    fn serialize_char(self, value: char) -> Built<'py> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Built<'py> {
+        match self.shape {
+            Shape::Amount => Ok(decimal(self.py, value)?),
+            Shape::Time => Ok(time(self.py, value)?),
+            _ => Ok(PyString::new(self.py, value).into_any()),
+        }
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Built<'py> {
+        let mut short = Short::default();
+        match fmt::write(&mut short, format_args!("{value}")) {
+            Ok(()) => self.serialize_str(short.as_str()),
+            Err(_) => self.serialize_str(&value.to_string()),
+        }
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Built<'py> {
+        Ok(pyo3::types::PyBytes::new(self.py, value).into_any())
+    }
+
+    fn serialize_none(self) -> Built<'py> {
+        Ok(self.py.None().into_bound(self.py))
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Built<'py> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Built<'py> {
+        self.serialize_none()
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Built<'py> {
+        self.serialize_none()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Built<'py> {
+        Ok(PyString::intern(self.py, variant).into_any())
+    }
+
+    /// Amounts and instants say their names so, and a struct that writes itself as a map.
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Built<'py> {
+        match name {
+            "Amount" => value.serialize(Builder { py: self.py, shape: &Shape::Amount }),
+            "Timestamp" => value.serialize(Builder { py: self.py, shape: &Shape::Time }),
+            _ if matches!(self.shape, Shape::Json) && shapes::of_struct(name).is_some() => {
+                value.serialize(Builder { py: self.py, shape: &Shape::Struct(name.to_owned()) })
+            }
+            _ => value.serialize(self),
+        }
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Built<'py> {
+        let content = value.serialize(self.json())?;
+        self.variant(variant, content)
+    }
+
+    fn serialize_seq(self, length: Option<usize>) -> Result<Items<'a, 'py>, Unbuilt> {
+        Ok(Items {
+            builder: self.inner(),
+            is_json: matches!(self.shape, Shape::Json),
+            items: Vec::with_capacity(length.unwrap_or(0)),
+        })
+    }
+
+    fn serialize_tuple(self, length: usize) -> Result<Items<'a, 'py>, Unbuilt> {
+        self.serialize_seq(Some(length))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Items<'a, 'py>, Unbuilt> {
+        self.serialize_seq(Some(length))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, Unbuilt> {
+        Err(ser::Error::custom(format_args!("`{name}` has a variant that no shape describes")))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a, 'py>, Unbuilt> {
+        let into = match self.shape {
+            Shape::Struct(name) => match shapes::of_struct(name) {
+                Some(made) => Into::Class(Object::begin(self.py, made)?),
+                None => Into::Dict(PyDict::new(self.py)),
+            },
+            _ => Into::Dict(PyDict::new(self.py)),
+        };
+        Ok(Entries { builder: self.inner(), into, key: None })
+    }
+
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields<'a, 'py>, Unbuilt> {
+        if name == NUMBER {
+            return Ok(Fields::Number(self, None));
+        }
+        match self.made(name) {
+            Some(made) => Ok(Fields::Class(Object::begin(self.py, made)?)),
+            None => Ok(Fields::Dict(self.inner(), PyDict::new(self.py))),
+        }
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<VariantFields<'py>, Unbuilt> {
+        Ok(VariantFields { builder: self.json(), variant, dict: PyDict::new(self.py) })
+    }
+}
+
+/// An instance of a frozen dataclass in the making: written by `object.__setattr__`, as its own `__init__` would.
+struct Object<'py> {
+    py: Python<'py>,
+    made: Arc<Made>,
+    object: Bound<'py, PyAny>,
+    /// Which fields are there.
+    given: u64,
+    /// Where the next field probably stands.
+    next: usize,
+}
+
+impl<'py> Object<'py> {
+    fn begin(py: Python<'py>, made: Arc<Made>) -> PyResult<Object<'py>> {
+        if made.fields.len() > 64 {
+            return Err(PyRuntimeError::new_err("no class has more than 64 fields"));
+        }
+        let object = made.new.bind(py).call1((made.class.bind(py),))?;
+        Ok(Object { py, made, object, given: 0, next: 0 })
+    }
+
+    fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Unbuilt> {
+        let made = Arc::clone(&self.made);
+        let is_next = |field: &shapes::Field| field.name == name;
+        let at = match made.fields.get(self.next) {
+            Some(field) if is_next(field) => Some(self.next),
+            _ => made.fields.iter().position(is_next),
+        };
+        let Some((at, field)) = at.and_then(|at| made.fields.get(at).map(|field| (at, field))) else {
+            let class = made.class.bind(self.py).name()?;
+            return Err(ser::Error::custom(format_args!("`{class}` has no field `{name}`: run `make generate`")));
+        };
+        let value = value.serialize(Builder { py: self.py, shape: &field.shape })?;
+        self.write(field, value)?;
+        self.given |= 1 << at;
+        self.next = at + 1;
+        Ok(())
+    }
+
+    fn write(&self, field: &shapes::Field, value: Bound<'py, PyAny>) -> PyResult<()> {
+        let library = Library::get(self.py)?;
+        library.set_attribute.bind(self.py).call1((&self.object, field.key.bind(self.py), value))?;
+        Ok(())
+    }
+
+    /// What was left out is none.
+    fn end(self) -> Built<'py> {
+        let made = Arc::clone(&self.made);
+        for (at, field) in made.fields.iter().enumerate() {
+            if self.given & (1 << at) == 0 {
+                self.write(field, self.py.None().into_bound(self.py))?;
+            }
+        }
+        Ok(self.object)
+    }
+}
+
+/// A list: a tuple where a shape says so, since results are frozen; a list in what the host noted.
+struct Items<'a, 'py> {
+    builder: Builder<'a, 'py>,
+    is_json: bool,
+    items: Vec<Bound<'py, PyAny>>,
+}
+
+impl<'py> ser::SerializeSeq for Items<'_, 'py> {
+    type Ok = Bound<'py, PyAny>;
+    type Error = Unbuilt;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unbuilt> {
+        self.items.push(value.serialize(self.builder)?);
+        Ok(())
+    }
+
+    fn end(self) -> Built<'py> {
+        if self.is_json {
+            return Ok(PyList::new(self.builder.py, self.items)?.into_any());
+        }
+        Ok(PyTuple::new(self.builder.py, self.items)?.into_any())
+    }
+}
+
+impl<'py> ser::SerializeTuple for Items<'_, 'py> {
+    type Ok = Bound<'py, PyAny>;
+    type Error = Unbuilt;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unbuilt> {
+        ser::SerializeSeq::serialize_element(self, value)
+    }
+
+    fn end(self) -> Built<'py> {
+        ser::SerializeSeq::end(self)
+    }
+}
+
+impl<'py> ser::SerializeTupleStruct for Items<'_, 'py> {
+    type Ok = Bound<'py, PyAny>;
+    type Error = Unbuilt;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unbuilt> {
+        ser::SerializeSeq::serialize_element(self, value)
+    }
+
+    fn end(self) -> Built<'py> {
+        ser::SerializeSeq::end(self)
+    }
+}
+
+enum Into<'py> {
+    Class(Object<'py>),
+    Dict(Bound<'py, PyDict>),
+}
+
+/// A map, or a struct that writes itself as one.
+struct Entries<'a, 'py> {
+    builder: Builder<'a, 'py>,
+    into: Into<'py>,
+    key: Option<Bound<'py, PyString>>,
+}
+
+impl<'py> ser::SerializeMap for Entries<'_, 'py> {
+    type Ok = Bound<'py, PyAny>;
+    type Error = Unbuilt;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unbuilt> {
+        let key = key.serialize(Builder { py: self.builder.py, shape: &Shape::Text })?;
+        self.key = Some(key.str()?);
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unbuilt> {
+        let Some(key) = self.key.take() else { return Err(ser::Error::custom("a value has no key")) };
+        match &mut self.into {
+            Into::Class(object) => object.set(key.to_str()?, value),
+            Into::Dict(dict) => Ok(dict.set_item(key, value.serialize(self.builder)?)?),
+        }
+    }
+
+    fn end(self) -> Built<'py> {
+        match self.into {
+            Into::Class(object) => object.end(),
+            Into::Dict(dict) => Ok(dict.into_any()),
+        }
+    }
+}
+
+/// The fields of a struct.
+enum Fields<'a, 'py> {
+    Class(Object<'py>),
+    Dict(Builder<'a, 'py>, Bound<'py, PyDict>),
+    /// A number of JSON with its own digits.
+    Number(Builder<'a, 'py>, Option<Bound<'py, PyAny>>),
+}
+
+impl<'py> ser::SerializeStruct for Fields<'_, 'py> {
+    type Ok = Bound<'py, PyAny>;
+    type Error = Unbuilt;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unbuilt> {
+        match self {
+            Fields::Class(object) => object.set(name, value),
+            Fields::Dict(builder, dict) => {
+                let key = PyString::intern(builder.py, name);
+                Ok(dict.set_item(key, value.serialize(*builder)?)?)
+            }
+            Fields::Number(builder, number_built) => {
+                let digits = value.serialize(Builder { py: builder.py, shape: &Shape::Text })?;
+                let digits = digits.cast::<PyString>().map_err(PyErr::from)?;
+                *number_built = Some(number(builder.py, digits.to_str()?)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self) -> Built<'py> {
+        match self {
+            Fields::Class(object) => object.end(),
+            Fields::Dict(_, dict) => Ok(dict.into_any()),
+            Fields::Number(_, number) => number.ok_or_else(|| ser::Error::custom("a number has no digits")),
+        }
+    }
+}
+
+/// The fields of a variant.
+struct VariantFields<'py> {
+    builder: Builder<'static, 'py>,
+    variant: &'static str,
+    dict: Bound<'py, PyDict>,
+}
+
+impl<'py> ser::SerializeStructVariant for VariantFields<'py> {
+    type Ok = Bound<'py, PyAny>;
+    type Error = Unbuilt;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unbuilt> {
+        Ok(self.dict.set_item(PyString::intern(self.builder.py, name), value.serialize(self.builder)?)?)
+    }
+
+    fn end(self) -> Built<'py> {
+        self.builder.variant(self.variant, self.dict.into_any())
+    }
+}
+
+/// Text short enough for the stack: ids, amounts and instants are.
+struct Short {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Default for Short {
+    fn default() -> Short {
+        Short { bytes: [0; 64], length: 0 }
+    }
+}
+
+impl Short {
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! Denials and errors as Python exceptions, which the package makes itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock};
+
+use drawdown::{Denial, Error, Failure, UsedBy};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert::to_python;
+
+/// How exceptions are made.
+static MAKE: RwLock<Option<Py<PyAny>>> = RwLock::new(None);
+
+/// Says how exceptions are made: `make(name, message, details, retryable, retry_at, policy_tag, audit_id, used_by, index)`.
+#[pyfunction]
+pub(crate) fn define_errors(make: Py<PyAny>) {
+    *MAKE.write().unwrap_or_else(PoisonError::into_inner) = Some(make);
+}
+
+/// Why nothing was answered, in whose answer it stands, and which command of a group it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    pub(crate) used_by: UsedBy,
+    pub(crate) index: Option<usize>,
+}
+
+impl Refusal {
+    pub(crate) fn new(failure: impl Into<Failure>, used_by: UsedBy) -> Refusal {
+        Refusal { failure: failure.into(), used_by, index: None }
+    }
+
+    pub(crate) fn at(self, index: Option<usize>) -> Refusal {
+        Refusal { index, ..self }
+    }
+
+    /// The exception, as an object.
+    pub(crate) fn exception<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let make = MAKE.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|make| make.clone_ref(py));
+        let Some(make) = make else {
+            return Err(PyRuntimeError::new_err(format!("{}; no exceptions are defined", self.failure)));
+        };
+        let (used_by, message) = (name_of_use(self.used_by), self.failure.to_string());
+        match &self.failure {
+            Failure::Denied(denial) => {
+                let details = to_python::json(py, denial.details())?;
+                let retry_at = denial.when_to_retry().map(|at| to_python::time(py, &at.to_string())).transpose()?;
+                let policy_tag = denial.policy_tag().map(|tag| tag.as_str());
+                let audit_id = denial.audit_id().map(|id| id.to_string());
+                let (name, retryable) = (denial.name(), denial.retryable());
+                make.bind(py).call1((name, message, details, retryable, retry_at, policy_tag, audit_id, used_by, self.index))
+            }
+            Failure::Failed(error) => {
+                let details = PyDict::new(py);
+                if let Error::ClockBehind { now, last_at } = error {
+                    details.set_item("now", to_python::time(py, &now.to_string())?)?;
+                    details.set_item("last_at", to_python::time(py, &last_at.to_string())?)?;
+                }
+                let (nothing, retryable) = (py.None(), error.retryable());
+                let unknown = (&nothing, &nothing, &nothing);
+                make.bind(py).call1((
+                    name_of_error(error),
+                    message,
+                    details,
+                    retryable,
+                    unknown.0,
+                    unknown.1,
+                    unknown.2,
+                    used_by,
+                    self.index,
+                ))
+            }
+        }
+    }
+
+    /// The exception, to be raised.
+    pub(crate) fn raised(&self, py: Python<'_>) -> PyErr {
+        self.exception(py).map_or_else(|error| error, PyErr::from_value)
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Refusal {
+        Refusal::new(denial, UsedBy::Write)
+    }
+}
+
+/// Why an argument could not be read: refused by a rule, or by Python.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    Refused(Refusal),
+    Raised(PyErr),
+}
+
+impl Unread {
+    pub(crate) fn raised(self, py: Python<'_>) -> PyErr {
+        match self {
+            Unread::Refused(refusal) => refusal.raised(py),
+            Unread::Raised(error) => error,
+        }
+    }
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Unread {
+        Unread::Refused(refusal)
+    }
+}
+
+impl From<Denial> for Unread {
+    fn from(denial: Denial) -> Unread {
+        Unread::Refused(denial.into())
+    }
+}
+
+impl From<PyErr> for Unread {
+    fn from(error: PyErr) -> Unread {
+        Unread::Raised(error)
+    }
+}
+
+/// Does something that could panic by a mistake of the engine: no panic reaches Python.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let panicked = |_| Err(Error::Unknown("the engine gave up; the same key is safe".to_owned()).into());
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
+}
+
+fn name_of_use(used_by: UsedBy) -> &'static str {
+    match used_by {
+        UsedBy::Write => "write",
+        UsedBy::WriteAllExpired => "write_all_expired",
+        UsedBy::Hold => "hold",
+        UsedBy::Read => "read",
+        UsedBy::Check => "check",
+    }
+}
+
+fn name_of_error(error: &Error) -> &'static str {
+    match error {
+        Error::Busy(_) => "busy",
+        Error::Unknown(_) => "unknown",
+        Error::ClockBehind { .. } => "clock_behind",
+        Error::Output(_) => "output",
+        Error::Closed => "closed",
+        Error::Corrupt(_) => "corrupt",
+        _ => "store",
+    }
+}
