@@ -129,20 +129,9 @@ impl Bridge {
 
     /// Waits no more for events: an empty page, whose `next` says how far it was looked. None if it is still being looked.
     fn give_up<'py>(&self, py: Python<'py>, number: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let taken = match self.line.waiting().remove(&number) {
-            Some(Waiting::Events(ticket)) => Ok(ticket),
-            other => Err(other),
-        };
-        match taken {
-            Ok(ticket) => {
-                let page = ticket.wait(Duration::ZERO).map_err(|failure| Refusal::new(failure, UsedBy::Read).raised(py))?;
-                Answer::Events(EventsPage::of(page)).build(py).map(Some)
-            }
-            Err(other) => {
-                self.line.waiting().extend(other.map(|waiting| (number, waiting)));
-                Ok(None)
-            }
-        }
+        let Some(ticket) = self.line.take_events(number) else { return Ok(None) };
+        let page = ticket.wait(Duration::ZERO).map_err(|failure| Refusal::new(failure, UsedBy::Read).raised(py))?;
+        Answer::Events(EventsPage::of(page)).build(py).map(Some)
     }
 
     /// What was answered: numbers, each with its result or exception. One that nobody waits for any more is left out.
@@ -311,6 +300,18 @@ impl Line {
         let polled = self.waiting().get_mut(&number).map(|waiting| waiting.poll(&mut Context::from_waker(&waker)));
         if let Some(Poll::Ready(outcome)) = polled {
             self.answer(number, Some(outcome));
+        }
+    }
+
+    /// The ticket of who waits for events. A job that is to leave one in its place must find its place.
+    fn take_events(&self, number: u64) -> Option<EventTicket> {
+        let mut waiting = self.waiting();
+        match waiting.remove(&number)? {
+            Waiting::Events(ticket) => Some(ticket),
+            other => {
+                waiting.insert(number, other);
+                None
+            }
         }
     }
 

@@ -96,7 +96,8 @@ fn seconds(name: &str, value: &Bound<'_, PyAny>) -> Result<Duration, Unread> {
 fn read<T: DeserializeOwned>(path: &str, value: Value) -> Result<T, Unread> {
     serde_path_to_error::deserialize(&value).map_err(|error| {
         let below = error.path().to_string();
-        let field = if below == "." { path.to_owned() } else { format!("{path}.{below}") };
+        let dot = if below.starts_with('[') { "" } else { "." };
+        let field = if below == "." { path.to_owned() } else { format!("{path}{dot}{below}") };
         let message = format!("`{field}` cannot be read: {}", error.inner());
         Denial::new(DenialKind::ConfigInvalid, message).at(&field).into()
     })

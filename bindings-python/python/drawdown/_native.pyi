@@ -5,10 +5,13 @@ from datetime import datetime
 from typing import Any, TypeAlias, final
 
 # "text", "amount", "time", "int", "bool", "json"; ("list", Shape), ("map", Shape), ("struct", name). None is always
-# allowed. A list becomes a tuple; within "json" it stays a list, and a struct whose class is defined becomes one of it.
+# allowed. A field that is a word of Python (`from`) stands with an underscore. A list becomes a tuple; within "json" it
+# stays a list, and a struct whose class is defined becomes one of it.
 _Shape: TypeAlias = str | tuple[str, Any]
 # The kind of a command as in its JSON, the names of its fields, their values. None means that a field is not given.
 _Command: TypeAlias = tuple[str, tuple[str, ...], tuple[object, ...]]
+
+__all__ = ["Bridge", "Engine", "ManualClock", "define", "define_errors", "read_json", "write_json"]
 
 def define(name: str, cls: type, fields: tuple[tuple[str, _Shape], ...]) -> None: ...
 def define_errors(make: Callable[..., BaseException]) -> None:

@@ -18,7 +18,8 @@ class Engine:
     """A credits engine over the books at an address.
 
     Every method may be called by any thread; while the engine works, other threads run. After a fork, open a new one
-    in the child: the parent's answers `store` there.
+    in the child: the parent's answers `store` there. Do not open the file of an engine by the module `sqlite3` in
+    the same process: closing it there takes away the engine's locks.
 
     Args:
         url: `sqlite:///absolute/path.db`, `sqlite://relative.db`, a path that ends in `.db`, or `memory://`.
@@ -191,9 +192,9 @@ class Engine:
 class AsyncEngine:
     """The same engine for event loops: every command and question is awaited. It takes what `Engine` takes.
 
-    A command takes effect at most once, whatever becomes of the await: when that is cancelled, it may have taken effect,
-    and the same command under the same key answers whether it has. Several loops can use it, each in its thread. Where
-    a loop cannot watch a socket (Proactor), threads of Python wait instead.
+    A command takes effect at most once, whatever becomes of the await: when that is cancelled, it may have taken
+    effect, and the same command under the same key answers whether it has. Several loops can use it, each in its
+    thread. Where a loop cannot watch a socket (Proactor), threads of Python wait instead.
     """
 
     def __init__(

@@ -32,7 +32,9 @@ pub(crate) struct Made {
 
 /// A field of a struct.
 pub(crate) struct Field {
+    /// In the core and in JSON.
     pub(crate) name: String,
+    /// Of the class.
     pub(crate) key: Py<PyString>,
     pub(crate) shape: Shape,
 }
@@ -74,9 +76,10 @@ pub(crate) fn of_class(class: &Bound<'_, PyType>) -> Option<Arc<Made>> {
 impl Field {
     fn read(field: &Bound<'_, PyTuple>) -> PyResult<Field> {
         let (name, shape): (Bound<'_, PyString>, Bound<'_, PyAny>) = field.extract()?;
-        let text = name.to_str()?.to_owned();
-        let key = PyString::intern(name.py(), &text).unbind();
-        Ok(Field { name: text, key, shape: Shape::read(&shape)? })
+        // `from_` is how Python can call a field that is named by a word of its own.
+        let attribute = name.to_str()?;
+        let key = PyString::intern(name.py(), attribute).unbind();
+        Ok(Field { name: attribute.trim_end_matches('_').to_owned(), key, shape: Shape::read(&shape)? })
     }
 }
 

@@ -1,0 +1,92 @@
+"""Engines, and classes of results made from the core's page of schemas."""
+
+import contextlib
+import dataclasses
+import json
+import keyword
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drawdown import Engine, _native
+
+PAGE = json.loads((Path(__file__).parents[2] / "core" / "schema.json").read_text())
+
+
+class Refused(Exception):
+    """A denial or an error."""
+
+    def __init__(self, name: str, message: str, details: dict[str, Any], *rest: Any) -> None:
+        super().__init__(message)
+        self.name, self.details = name, details
+        self.retryable, self.retry_at, self.policy_tag, self.audit_id, self.used_by, self.index = rest
+
+
+def _define_all() -> None:
+    for name, fields in PAGE["order"].items():
+        fields = [field + "_" if keyword.iskeyword(field) else field for field in fields]
+        made = dataclasses.make_dataclass(name, fields, frozen=True, slots=True)
+        _native.define(name, made, tuple((field, "json") for field in fields))
+    _native.define_errors(Refused)
+
+
+_define_all()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with Engine("memory://") as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite://{tmp_path}/books.db"
+
+
+@contextlib.contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Hold the lock of the file, as another process does.
+
+    This one must not: a process that opens the file by another SQLite than the engine's has the same locks.
+    """
+    program = """
+import sqlite3, sys
+books = sqlite3.connect(sys.argv[1], isolation_level=None)
+books.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", program, url.removeprefix("sqlite://")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"locked\n"
+        try:
+            yield
+        finally:
+            holder.communicate()
+
+
+def run(engine: Engine, kind: str, **fields: object) -> Any:
+    """Run a command of the tenant `acme`."""
+    fields = {"tenant_id": "acme"} | fields
+    return engine._run(kind, tuple(fields), tuple(fields.values()))
+
+
+def ask(engine: Engine, name: str, **fields: object) -> Any:
+    """Ask a question of the tenant `acme`."""
+    fields = {"tenant_id": "acme"} | fields
+    return engine._call(name, tuple(fields), tuple(fields.values()))
+
+
+def grant(engine: Engine, amount: object = 100, **fields: object) -> Any:
+    """Give credit to the user `u1`."""
+    return run(engine, "grant", **{"owner": "user:u1", "type": "purchased", "amount": amount} | fields)
+
+
+def charge(engine: Engine, amount: object = 1, **fields: object) -> Any:
+    """Charge the user `u1`."""
+    return run(engine, "charge", **{"payer": "user:u1", "amount": amount} | fields)

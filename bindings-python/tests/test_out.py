@@ -1,0 +1,139 @@
+"""From answers to Python's values, and JSON text."""
+
+import json
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from conftest import Refused, ask, charge, grant, run
+from hypothesis import given
+from test_into import JSON
+
+from drawdown import Engine, ManualClock, read_json, write_json
+
+
+def test_a_receipt_is_frozen_and_typed(engine: Engine) -> None:
+    grant(engine)
+    receipt = charge(engine, "2.5", reason="work")
+    assert (receipt.change, receipt.balance_after, receipt.reason) == (Decimal("-2.5"), Decimal("97.5"), "work")
+    assert isinstance(receipt.change, Decimal) and isinstance(receipt.version, int)
+    assert receipt.created_at.tzinfo is timezone.utc
+    assert receipt.idempotent_replay is False and receipt.task_id is None
+    with pytest.raises(AttributeError):
+        receipt.change = Decimal(0)
+    assert not hasattr(receipt, "__dict__")
+
+
+def test_a_receipt_whose_terms_stand_among_its_fields(engine: Engine) -> None:
+    receipt = run(engine, "set_licence", licence_id="l1", template_id="poster", channels=["viewer"], operator="ops")
+    assert type(receipt).__name__ == "LicenceReceipt"
+    assert (receipt.licence_id, receipt.template_id, receipt.channels) == ("l1", "poster", ["viewer"])
+
+
+def test_each_kind_of_answer_is_built(engine: Engine) -> None:
+    grant(engine)
+    hold = run(engine, "hold", payer="user:u1", amount=5, task_id="t1")
+    assert [part.amount for part in hold.draw] == [Decimal(5)]
+    assert ask(engine, "hold", hold_id=hold.hold_id).held == 5
+    assert ask(engine, "task", task_id="t1").status == "accepted"
+    assert ask(engine, "operation_by_key", idempotency_key="none") is None
+    assert [entry.change for entry in ask(engine, "entries").entries] == [-5, 100]
+    assert ask(engine, "explain", owner="user:u1", amount=1).grants[0].take == 1
+    assert engine._call("health", (), ()).status == "ok"
+    assert engine._call("verify", (), ()).faults == []
+    events = engine._call("events", (), ()).events
+    assert [event.kind for event in events] == ["credits.updated", "credits.updated", "task.accepted"]
+    assert events[0].credits.entries[0].change == 100
+
+
+def test_a_denial_says_everything(engine: Engine) -> None:
+    with pytest.raises(Refused) as caught:
+        charge(engine, 3)
+    refused = caught.value
+    assert (refused.name, refused.used_by, refused.retryable) == ("insufficient_balance", "write", False)
+    assert (refused.details["available"], refused.retry_at, refused.index) == ("0", None, None)
+    with pytest.raises(Refused) as held:
+        run(engine, "hold", payer="user:u1", amount=1)
+    assert held.value.used_by == "hold"
+    with pytest.raises(Refused) as unknown:
+        run(engine, "steal", amount=1)
+    assert unknown.value.details["field"] == "command"
+    with pytest.raises(Refused) as lone:
+        run(engine, "\ud800")
+    assert lone.value.details["given"] == "\\ud800"
+    with pytest.raises(Refused) as call:
+        ask(engine, "balances")
+    assert (call.value.name, call.value.used_by) == ("payload_invalid", "read")
+
+
+def test_when_to_retry_is_an_instant() -> None:
+    clock = ManualClock("2026-01-01T00:00:00Z")
+    book = {"version": "a", "effective_at": "2026-02-01T00:00:00Z", "unit": "credit", "templates": {"p": {"base": 1}}}
+    with Engine("memory://", clock=clock, price_books=[book]) as engine, pytest.raises(Refused) as caught:
+        ask(engine, "estimate", user_id="u1", template_id="p")
+    assert caught.value.retry_at == datetime(2026, 2, 1, tzinfo=timezone.utc) and caught.value.retryable
+
+
+def test_a_clock_is_set_and_moved() -> None:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))
+    with Engine("memory://", clock=clock) as engine:
+        grant(engine, expires_at=clock.now() + timedelta(days=1))
+        clock.advance(86_400)
+        assert ask(engine, "balance", owner="user:u1").available == 0
+        clock.set("2026-01-01T12:00:00Z")
+        assert clock.now().hour == 12
+        assert repr(clock) == "ManualClock('2026-01-01T12:00:00.000000Z')"
+    with pytest.raises(Refused):
+        ManualClock(datetime(2026, 1, 1))
+
+
+@given(JSON)
+def test_json_is_read_as_it_was_written(value: Any) -> None:
+    text = write_json(value)
+    assert read_json(text) == value
+    assert read_json(text.decode()) == value
+    assert json.loads(text, parse_float=Decimal) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.50", Decimal("1.50")),
+        ("1e2", Decimal("1E+2")),
+        ("-0", 0),
+        ("12345678901234567890", 12345678901234567890),
+        ('{"a": [null, true, "\\u00e9"]}', {"a": [None, True, "é"]}),
+    ],
+)
+def test_json_keeps_its_digits(text: str, value: Any) -> None:
+    read = read_json(text)
+    assert read == value and type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "1 2", '{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 2}}', "NaN", "[" * 200, "1" * 5_000, '"\ud800"', b"\xff"],
+)
+def test_what_is_no_json_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        read_json(text)
+
+
+def test_what_has_no_exact_form_is_refused() -> None:
+    for value in (1.5, object(), {1: 2}, b"", {1}):
+        with pytest.raises(TypeError):
+            write_json({"a": value} if not isinstance(value, dict) else value)
+    loop: list[Any] = []
+    loop.append(loop)
+    for value in ("\ud800", Decimal("NaN"), datetime(2026, 1, 1), loop):
+        with pytest.raises(ValueError):
+            write_json(value)
+
+
+def test_results_are_written_as_objects(engine: Engine) -> None:
+    receipt = grant(engine, "1.5")
+    written = read_json(write_json(receipt))
+    assert (written["change"], written["version"]) == (Decimal("1.5"), 1)
+    assert written["created_at"].endswith("Z")
+    assert list(written)[:2] == ["grant_id", "ledger_id"]
