@@ -48,17 +48,17 @@ class BridgeDoor:
     async def wait_for_events(self, names: tuple[str, ...], values: tuple[object, ...], seconds: float) -> Any:
         """Wait for the next page that has an event, or for so long."""
         number = self._bridge.wait_for_events(self._native, names, values)
-        waiting = asyncio.ensure_future(self._answer(number))
+        future = self._expect(number)
         try:
             while True:
-                done, _ = await asyncio.wait([waiting], timeout=None if seconds == float("inf") else seconds)
-                if done:
-                    return waiting.result()
+                await asyncio.wait([future], timeout=None if seconds == float("inf") else seconds)
+                if future.done():
+                    return future.result()
                 if (page := self._bridge.give_up(number)) is not None:
                     return page
                 seconds = 0.01  # what stands in the books is still being read
         finally:
-            waiting.cancel()
+            self._forget(number, future)
 
     async def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer everybody, and watch no more."""
@@ -72,15 +72,24 @@ class BridgeDoor:
         loop.remove_reader(self._bridge.fileno())
 
     async def _answer(self, number: int) -> Any:
-        future = self._futures[number] = asyncio.get_running_loop().create_future()
+        future = self._expect(number)
         try:
             return await future
         finally:
-            if self._futures.pop(number, None) is not None:
-                self._bridge.forget(number)
-            elif not future.cancelled():
-                # Cancelled after it was answered: nobody will ask for the exception, and none is to be missed.
-                future.exception()
+            self._forget(number, future)
+
+    def _expect(self, number: int) -> asyncio.Future[Any]:
+        # At once: the answer may be there before the loop comes to anything else.
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._futures[number] = future
+        return future
+
+    def _forget(self, number: int, future: asyncio.Future[Any]) -> None:
+        if self._futures.pop(number, None) is not None:
+            self._bridge.forget(number)
+        elif not future.cancelled():
+            # Cancelled after it was answered: nobody will ask for the exception, and none is to be missed.
+            future.exception()
 
     def _drain(self) -> None:
         for number, answer in self._bridge.drain():
