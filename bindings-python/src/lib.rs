@@ -9,6 +9,7 @@ mod errors;
 mod options;
 #[cfg(unix)]
 mod pool;
+mod proofs;
 mod wait;
 mod work;
 
@@ -30,4 +31,6 @@ mod _native {
     use super::engine::NativeEngine;
     #[pymodule_export]
     use super::errors::define_errors;
+    #[pymodule_export]
+    use super::proofs::{chain_hash, checkpoint_line, fingerprint};
 }

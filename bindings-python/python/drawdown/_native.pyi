@@ -11,7 +11,18 @@ _Shape: TypeAlias = str | tuple[str, Any]
 # The kind of a command as in its JSON, the names of its fields, their values. None means that a field is not given.
 _Command: TypeAlias = tuple[str, tuple[str, ...], tuple[object, ...]]
 
-__all__ = ["Bridge", "Engine", "ManualClock", "define", "define_errors", "read_json", "write_json"]
+__all__ = [
+    "Bridge",
+    "Engine",
+    "ManualClock",
+    "chain_hash",
+    "checkpoint_line",
+    "define",
+    "define_errors",
+    "fingerprint",
+    "read_json",
+    "write_json",
+]
 
 def define(name: str, cls: type, fields: tuple[tuple[str, _Shape], ...]) -> None: ...
 def define_errors(make: Callable[..., BaseException]) -> None:
@@ -23,6 +34,11 @@ def define_errors(make: Callable[..., BaseException]) -> None:
 
 def read_json(data: bytes | str) -> Any: ...
 def write_json(value: object) -> bytes: ...
+
+# What is hashed, for the vectors that all languages share.
+def fingerprint(kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> tuple[str, str]: ...
+def chain_hash(entry: object, previous: str) -> tuple[str, str]: ...
+def checkpoint_line(position: int, taken_at: datetime | str, heads: object) -> str: ...
 
 @final
 class Engine:
