@@ -177,6 +177,7 @@ def types_module(types: Types) -> str:
     """`types.py`: enums as Literal, what is answered as frozen dataclasses, what is given as TypedDicts."""
     out = [HEAD.format(about="What calls and commands are given and answer.")]
     out.append(
+        "from __future__ import annotations\n\n"
         "from collections.abc import Mapping, Sequence\n"
         "from collections.abc import Set as Set\n"
         "from dataclasses import dataclass\n"

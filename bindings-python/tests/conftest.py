@@ -1,9 +1,6 @@
-"""Engines, and classes of results made from the core's page of schemas."""
+"""Engines, and what is asked of them again and again."""
 
 import contextlib
-import dataclasses
-import json
-import keyword
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,30 +9,10 @@ from typing import Any
 
 import pytest
 
-from drawdown import Engine, _native
+from drawdown import DrawdownError as Refused
+from drawdown import Engine
 
-PAGE = json.loads((Path(__file__).parents[2] / "core" / "schema.json").read_text())
-
-
-class Refused(Exception):
-    """A denial or an error."""
-
-    def __init__(self, name: str, message: str, details: dict[str, Any], *rest: Any) -> None:
-        super().__init__(message)
-        self.name, self.details = name, details
-        self.retryable, self.retry_at, self.policy_tag, self.audit_id, self.used_by, self.index = rest
-
-
-def _define_all() -> None:
-    for name, fields in PAGE["order"].items():
-        fields = [field + "_" if keyword.iskeyword(field) else field for field in fields]
-        made = dataclasses.make_dataclass(name, fields, frozen=True, slots=True)
-        _native.define(name, made, tuple((field, "json") for field in fields))
-    _native.define_errors(Refused)
-
-
-_define_all()
-
+__all__ = ["Refused"]
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:

@@ -8,13 +8,17 @@ from types import TracebackType
 from typing import Any, Final
 
 from . import _native
-from ._doors import Command, Door, Doors
+from ._doors import Command as Taken
+from ._doors import Door, Doors
+from ._errors import DrawdownError
+from ._generated.calls import AsyncCalls, AsyncCommands, Command, SyncCalls, SyncCommands
+from ._generated.errors import BY_NAME
 
 # Those that are closed when the interpreter ends, so that what they still have to write is written.
 _open: Final[weakref.WeakSet[_native.Engine]] = weakref.WeakSet()
 
 
-class Engine:
+class Engine(SyncCommands, SyncCalls):
     """A credits engine over the books at an address.
 
     Every method may be called by any thread; while the engine works, other threads run. After a fork, open a new one
@@ -67,7 +71,7 @@ class Engine:
         )
         _open.add(self._native)
 
-    def execute_many(self, commands: Iterable[Mapping[str, object]]) -> list[Any]:
+    def execute_many(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
         """Execute any number of commands in this order, 256 at a time; each is accepted or refused by itself.
 
         A command is a dict as in JSON: `command` names its kind, the other fields stand beside it.
@@ -77,7 +81,7 @@ class Engine:
         """
         return self._native.run_many(_taken(commands))
 
-    def execute_all(self, commands: Iterable[Mapping[str, object]]) -> list[Any]:
+    def execute_all(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
         """Execute at most 256 commands as one: all take effect, or none.
 
         Raises:
@@ -86,7 +90,7 @@ class Engine:
         """
         return self._native.run_all(_taken(commands))
 
-    def preview(self, command: Mapping[str, object]) -> Any:
+    def preview(self, command: Command[Any] | Mapping[str, object]) -> Any:
         """Decide a command without committing it: the receipt that it would be answered with, or its denial."""
         (taken,) = _taken([command])
         return self._native.preview(*taken)
@@ -182,14 +186,14 @@ class Engine:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url!r}{', closed' if self.closed else ''})"
 
-    def _run(self, kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
-        return self._native.run(kind, names, values)
+    def _run(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
+        return self._native.run(name, names, values)
 
     def _call(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
         return self._native.call(name, names, values)
 
 
-class AsyncEngine:
+class AsyncEngine(AsyncCommands, AsyncCalls):
     """The same engine for event loops: every command and question is awaited. It takes what `Engine` takes.
 
     A command takes effect at most once, whatever becomes of the await: when that is cancelled, it may have taken
@@ -226,17 +230,17 @@ class AsyncEngine:
         """The same engine for threads: the same books, and closed together."""
         return self._sync
 
-    async def execute_many(self, commands: Iterable[Mapping[str, object]]) -> list[Any]:
+    async def execute_many(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
         """Execute any number of commands in this order: see `Engine.execute_many`."""
         answers: list[Any] = await self._door().run_many(_taken(commands))
         return answers
 
-    async def execute_all(self, commands: Iterable[Mapping[str, object]]) -> list[Any]:
+    async def execute_all(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
         """Execute at most 256 commands as one: see `Engine.execute_all`."""
         answers: list[Any] = await self._door().run_all(_taken(commands))
         return answers
 
-    async def preview(self, command: Mapping[str, object]) -> Any:
+    async def preview(self, command: Command[Any] | Mapping[str, object]) -> Any:
         """Decide a command without committing it: see `Engine.preview`."""
         (taken,) = _taken([command])
         return await self._door().preview(*taken)
@@ -310,8 +314,8 @@ class AsyncEngine:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._sync._url!r}{', closed' if self.closed else ''})"
 
-    async def _run(self, kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
-        return await self._door().run(kind, names, values)
+    async def _run(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
+        return await self._door().run(name, names, values)
 
     async def _call(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
         return await self._door().call(name, names, values)
@@ -320,8 +324,10 @@ class AsyncEngine:
         return self._doors.of(asyncio.get_running_loop())
 
 
-def _taken(commands: Iterable[Mapping[str, object]]) -> list[Command]:
-    def taken(command: Mapping[str, object]) -> Command:
+def _taken(commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Taken]:
+    def taken(command: Command[Any] | Mapping[str, object]) -> Taken:
+        if isinstance(command, Command):
+            return command.kind, command.names, command.values
         fields = dict(command)
         kind = fields.pop("command", None)
         if not isinstance(kind, str):
@@ -348,6 +354,14 @@ def _asked(
 
 def _seconds(timeout_seconds: float | None) -> float:
     return float("inf") if timeout_seconds is None else max(0.0, timeout_seconds)
+
+
+def _raised(name: str, message: str, details: dict[str, Any], *said: Any) -> DrawdownError:
+    names = ("retryable", "retry_at", "policy_tag", "audit_id", "used_by", "index")
+    return BY_NAME[name](message, details=details, **dict(zip(names, said, strict=True)))
+
+
+_native.define_errors(_raised)
 
 
 @atexit.register
