@@ -1,6 +1,7 @@
 """Engines, and what is asked of them again and again."""
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ import pytest
 from drawdown import DrawdownError as Refused
 from drawdown import Engine
 
-__all__ = ["Refused"]
+__all__ = ["PAGE", "Refused"]
+
+# What the core says of itself.
+PAGE = json.loads((Path(__file__).parents[2] / "core" / "schema.json").read_text(encoding="utf-8"))
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:

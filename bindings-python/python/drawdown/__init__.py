@@ -3,8 +3,9 @@
 from typing import Final
 
 from ._errors import Denied, DrawdownError, Failed
-from ._generated import errors, types
+from ._generated import types
 from ._generated.calls import Command, CommandsAsData
+from ._generated.errors import *  # noqa: F403
 from ._native import ManualClock, read_json, write_json
 from .engine import AsyncEngine, Engine
 from .owner import POOL, organization, user
@@ -22,7 +23,6 @@ __all__ = [
     "Failed",
     "ManualClock",
     "commands",
-    "errors",
     "organization",
     "read_json",
     "types",
