@@ -266,6 +266,7 @@ def calls_module(page: Schema, types: Types) -> str:
     out = [HEAD.format(about="Every command and call: for callers that wait, for callers that await, and commands as data.")]
     out.append(
         "# ruff: noqa: F403, F405\n"
+        "from __future__ import annotations\n\n"
         "from collections.abc import Awaitable, Mapping, Sequence\nfrom collections.abc import Set as Set\n"
         "from dataclasses import dataclass\nfrom datetime import datetime\nfrom decimal import Decimal\n"
         "from typing import Any, Generic, Protocol, TypeVar\n\n"

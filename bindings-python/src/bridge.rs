@@ -58,12 +58,12 @@ impl Bridge {
     fn run(
         &self,
         engine: &Bound<'_, NativeEngine>,
-        kind: &Bound<'_, PyString>,
+        name: &Bound<'_, PyString>,
         names: &Bound<'_, PyTuple>,
         values: &Bound<'_, PyTuple>,
     ) -> PyResult<u64> {
-        let py = kind.py();
-        let command = work::command(kind, names, values).map_err(|unread| unread.raised(py))?;
+        let py = name.py();
+        let command = work::command(name, names, values).map_err(|unread| unread.raised(py))?;
         let used_by = UsedBy::of(command.body.kind());
         let ticket = self.engine(engine)?.submit(command);
         let ticket = ticket.map_err(|failure| Refusal::new(failure, used_by).raised(py))?;
@@ -77,11 +77,11 @@ impl Bridge {
     fn preview(
         &self,
         engine: &Bound<'_, NativeEngine>,
-        kind: &Bound<'_, PyString>,
+        name: &Bound<'_, PyString>,
         names: &Bound<'_, PyTuple>,
         values: &Bound<'_, PyTuple>,
     ) -> PyResult<u64> {
-        let command = work::command(kind, names, values).map_err(|unread| unread.raised(kind.py()))?;
+        let command = work::command(name, names, values).map_err(|unread| unread.raised(name.py()))?;
         self.queue(engine, Work::Preview(command))
     }
 

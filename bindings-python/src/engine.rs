@@ -37,24 +37,24 @@ impl NativeEngine {
     /// Runs a command by its kind.
     fn run<'py>(
         &self,
-        kind: &Bound<'py, PyString>,
+        name: &Bound<'py, PyString>,
         names: &Bound<'py, PyTuple>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = kind.py();
-        let command = work::command(kind, names, values).map_err(|unread| unread.raised(py))?;
+        let py = name.py();
+        let command = work::command(name, names, values).map_err(|unread| unread.raised(py))?;
         self.answer(py, Work::Run(command))
     }
 
     /// Decides a command without committing it.
     fn preview<'py>(
         &self,
-        kind: &Bound<'py, PyString>,
+        name: &Bound<'py, PyString>,
         names: &Bound<'py, PyTuple>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = kind.py();
-        let command = work::command(kind, names, values).map_err(|unread| unread.raised(py))?;
+        let py = name.py();
+        let command = work::command(name, names, values).map_err(|unread| unread.raised(py))?;
         self.answer(py, Work::Preview(command))
     }
 

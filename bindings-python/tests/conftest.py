@@ -1,7 +1,6 @@
-"""Engines, and what is asked of them again and again."""
+"""Engines, and how tests ask them."""
 
 import contextlib
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +12,8 @@ import pytest
 from drawdown import DrawdownError as Refused
 from drawdown import Engine
 
-__all__ = ["PAGE", "Refused"]
+__all__ = ["Refused", "ask", "charge", "grant", "locked", "run"]
 
-# What the core says of itself.
-PAGE = json.loads((Path(__file__).parents[2] / "core" / "schema.json").read_text(encoding="utf-8"))
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:

@@ -14,9 +14,16 @@ from typing import Any
 import pytest
 from conftest import Refused, ask, charge, grant, locked
 
-from drawdown import AsyncEngine
+from drawdown import AsyncEngine, Command, commands
+from drawdown.types import ChargeReceipt
 
-CHARGE = {"command": "charge", "tenant_id": "acme", "payer": "user:u1", "amount": 1}
+CHARGE = commands.charge(tenant_id="acme", payer="user:u1", amount=1)
+
+
+def of(amount: Any) -> Command[ChargeReceipt]:
+    """A charge of this amount, right or wrong."""
+    return commands.charge(tenant_id="acme", payer="user:u1", amount=amount)
+
 
 try:
     import uvloop
@@ -84,11 +91,11 @@ def test_commands_and_questions_are_awaited(play: Play, url: str) -> None:
             assert sum(receipt.idempotent_replay for receipt in receipts) == 20
             assert await balance(engine) == 80
             assert (await engine.preview(CHARGE)).balance_after == 79
-            answers = await engine.execute_many([CHARGE, CHARGE | {"amount": 100}, CHARGE | {"amount": 0.1}])
+            answers = await engine.execute_many([CHARGE, of(100), of(0.1)])
             assert [isinstance(answer, Refused) for answer in answers] == [False, True, True]
             assert len(await engine.execute_all([CHARGE, CHARGE])) == 2
             with pytest.raises(Refused) as caught:
-                await engine.execute_all([CHARGE, CHARGE | {"amount": 100}])
+                await engine.execute_all([CHARGE, of(100)])
             assert (caught.value.name, caught.value.index) == ("insufficient_balance", 1)
             for amount, name in ((0.1, "amount_invalid"), (1_000, "insufficient_balance")):
                 with pytest.raises(Refused) as caught:
@@ -186,7 +193,7 @@ def test_events_are_awaited(play: Play, url: str) -> None:
     async def main() -> None:
         async with AsyncEngine(url) as engine:
             nothing = await engine.wait_for_events("acme", timeout_seconds=0.01)
-            assert nothing.events == []
+            assert nothing.events == ()
             task = asyncio.create_task(engine.wait_for_events("acme", after=nothing.next))
             await asyncio.sleep(0.05)
             await run(engine, "grant", owner="user:u1", type="purchased", amount=5)

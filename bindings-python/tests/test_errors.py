@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from conftest import PAGE
+from described import PAGE
 
 import drawdown
 from drawdown import Denied, DrawdownError, Engine, Failed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import every_method
 import pytest
-from conftest import PAGE
+from described import PAGE
 from every_method import POLICIES, PRICES
 
 from drawdown import AsyncEngine, Denied, DrawdownError, Engine, ManualClock, commands

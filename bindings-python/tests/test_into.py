@@ -93,7 +93,7 @@ class Ten(int):
         (b"1", "<bytes>"),
         (1j, "<complex>"),
         (object(), "<object>"),
-        ({1}, "<set>"),
+        ({1}, "[1]"),
         ([1], "[1]"),
         ({"amount": 1}, '{"amount":1}'),
         (0, "0"),
@@ -228,6 +228,13 @@ def test_results_may_be_given_back(engine: Engine) -> None:
     limit = ask(engine, "member", organization_id="o1", user_id="u1").member.limit
     again = run(engine, "set_member", **member, limit=limit)
     assert not again.changed
+
+
+def test_a_set_is_a_list_without_an_order(engine: Engine) -> None:
+    licence = {"licence_id": "l1", "template_id": "poster", "operator": "ops"}
+    assert run(engine, "set_licence", **licence, channels={"viewer", "creator"}).channels == ("viewer", "creator")
+    assert run(engine, "set_licence", **licence, channels=frozenset({"viewer"})).channels == ("viewer",)
+    assert refusal(engine, "charge", payer="user:u1", amount=1, metadata={"a": {1}}).details["field"] == "metadata.a"
 
 
 def test_none_is_not_given(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """From answers to Python's values, and JSON text."""
 
 import json
+import pickle
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,8 @@ from conftest import Refused, ask, charge, grant, run
 from hypothesis import given
 from test_into import JSON
 
-from drawdown import Engine, ManualClock, read_json, write_json
+from drawdown import Closed, Engine, InsufficientBalance, ManualClock, read_json, write_json
+from drawdown.types import GrantReceipt
 
 
 def test_a_receipt_is_frozen_and_typed(engine: Engine) -> None:
@@ -28,7 +30,7 @@ def test_a_receipt_is_frozen_and_typed(engine: Engine) -> None:
 def test_a_receipt_whose_terms_stand_among_its_fields(engine: Engine) -> None:
     receipt = run(engine, "set_licence", licence_id="l1", template_id="poster", channels=["viewer"], operator="ops")
     assert type(receipt).__name__ == "LicenceReceipt"
-    assert (receipt.licence_id, receipt.template_id, receipt.channels) == ("l1", "poster", ["viewer"])
+    assert (receipt.licence_id, receipt.template_id, receipt.channels) == ("l1", "poster", ("viewer",))
 
 
 def test_each_kind_of_answer_is_built(engine: Engine) -> None:
@@ -41,7 +43,7 @@ def test_each_kind_of_answer_is_built(engine: Engine) -> None:
     assert [entry.change for entry in ask(engine, "entries").entries] == [-5, 100]
     assert ask(engine, "explain", owner="user:u1", amount=1).grants[0].take == 1
     assert engine._call("health", (), ()).status == "ok"
-    assert engine._call("verify", (), ()).faults == []
+    assert engine._call("verify", (), ()).faults == ()
     events = engine._call("events", (), ()).events
     assert [event.kind for event in events] == ["credits.updated", "credits.updated", "task.accepted"]
     assert events[0].credits.entries[0].change == 100
@@ -137,3 +139,18 @@ def test_results_are_written_as_objects(engine: Engine) -> None:
     assert (written["change"], written["version"]) == (Decimal("1.5"), 1)
     assert written["created_at"].endswith("Z")
     assert list(written)[:2] == ["grant_id", "ledger_id"]
+
+
+def test_answers_and_refusals_are_pickled_and_shown(engine: Engine) -> None:
+    receipt = grant(engine, "1.5")
+    again = pickle.loads(pickle.dumps(receipt))
+    assert again == receipt and type(again) is GrantReceipt and hash(again) == hash(receipt)
+    assert repr(receipt).startswith("GrantReceipt(grant_id='grt_") and "Decimal('1.5')" in repr(receipt)
+    with pytest.raises(InsufficientBalance) as caught:
+        engine.charge(tenant_id="acme", payer="user:u1", amount=2)
+    pickled = pickle.loads(pickle.dumps(caught.value))
+    assert type(pickled) is InsufficientBalance and pickled.details == caught.value.details
+    assert (pickled.code, pickled.http_status, str(pickled)) == ("40201", 402, str(caught.value))
+    engine.close()
+    with pytest.raises(Closed):
+        engine.balance(tenant_id="acme", owner="user:u1")

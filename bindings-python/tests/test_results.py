@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 import pytest
-from conftest import PAGE
+from described import PAGE
 
 from drawdown import read_json, write_json
 from drawdown._generated import types

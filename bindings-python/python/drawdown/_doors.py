@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from . import _native
 
 # The kind of a command as in its JSON, the names of its fields, and their values.
-Command: TypeAlias = tuple[str, tuple[str, ...], tuple[object, ...]]
+Taken: TypeAlias = tuple[str, tuple[str, ...], tuple[object, ...]]
 
 # How long a thread waits for events at once: so long the interpreter waits for it at its end.
 _SLICE_SECONDS = 0.25
@@ -33,11 +33,11 @@ class BridgeDoor:
         """Decide a command without committing it."""
         return await self._answer(self._bridge.preview(self._native, kind, names, values))
 
-    async def run_many(self, commands: list[Command]) -> Any:
+    async def run_many(self, commands: list[Taken]) -> Any:
         """Run commands in order, each by itself."""
         return await self._answer(self._bridge.run_many(self._native, commands))
 
-    async def run_all(self, commands: list[Command]) -> Any:
+    async def run_all(self, commands: list[Taken]) -> Any:
         """Run commands as one."""
         return await self._answer(self._bridge.run_all(self._native, commands))
 
@@ -117,11 +117,11 @@ class ThreadDoor:
         """Decide a command without committing it."""
         return await asyncio.to_thread(self._native.preview, kind, names, values)
 
-    async def run_many(self, commands: list[Command]) -> Any:
+    async def run_many(self, commands: list[Taken]) -> Any:
         """Run commands in order, each by itself."""
         return await asyncio.to_thread(self._native.run_many, commands)
 
-    async def run_all(self, commands: list[Command]) -> Any:
+    async def run_all(self, commands: list[Taken]) -> Any:
         """Run commands as one."""
         return await asyncio.to_thread(self._native.run_all, commands)
 

@@ -4,15 +4,19 @@ import asyncio
 import atexit
 import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from . import _native
-from ._doors import Command as Taken
-from ._doors import Door, Doors
+from ._doors import Door, Doors, Taken
 from ._errors import DrawdownError
-from ._generated.calls import AsyncCalls, AsyncCommands, Command, SyncCalls, SyncCommands
+from ._generated.calls import Ask, AsyncCalls, AsyncCommands, Command, SyncCalls, SyncCommands
+from ._generated.codes import UsedBy
 from ._generated.errors import BY_NAME
+from ._generated.types import EventKind, EventsPage, EventView
+
+R = TypeVar("R")
 
 # Those that are closed when the interpreter ends, so that what they still have to write is written.
 _open: Final[weakref.WeakSet[_native.Engine]] = weakref.WeakSet()
@@ -22,7 +26,7 @@ class Engine(SyncCommands, SyncCalls):
     """A credits engine over the books at an address.
 
     Every method may be called by any thread; while the engine works, other threads run. After a fork, open a new one
-    in the child: the parent's answers `store` there. Do not open the file of an engine by the module `sqlite3` in
+    in the child: the parent's raises `StoreFailed` there. Do not open the file of an engine by the module `sqlite3` in
     the same process: closing it there takes away the engine's locks.
 
     Args:
@@ -36,8 +40,8 @@ class Engine(SyncCommands, SyncCalls):
         clock: where the present is read, for tests.
 
     Raises:
-        config_invalid: a policy or price book has mistakes; `details["field"]` names the first.
-        store: the address names no store, or the store cannot be opened.
+        ConfigInvalid: a policy or price book has mistakes; `details["field"]` names the first.
+        StoreFailed: the address names no store, or the store cannot be opened.
 
     >>> with Engine("memory://") as engine:
     ...     engine
@@ -70,30 +74,34 @@ class Engine(SyncCommands, SyncCalls):
             },
         )
         _open.add(self._native)
+        self._run: Ask = self._native.run
+        self._call: Ask = self._native.call
 
-    def execute_many(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
+    def execute_many(self, commands: Iterable[Command[R]]) -> list[R | DrawdownError]:
         """Execute any number of commands in this order, 256 at a time; each is accepted or refused by itself.
 
-        A command is a dict as in JSON: `command` names its kind, the other fields stand beside it.
+        Commands as data are made by `drawdown.commands`, whose methods are those of the engine.
 
         Returns:
             In the order of the commands, for each its receipt or the exception that says why not. None is raised.
         """
-        return self._native.run_many(_taken(commands))
+        answers: list[R | DrawdownError] = self._native.run_many(_taken(commands))
+        return answers
 
-    def execute_all(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
+    def execute_all(self, commands: Iterable[Command[R]]) -> list[R]:
         """Execute at most 256 commands as one: all take effect, or none.
 
         Raises:
-            batch_too_large: above 256.
-            any denial of the first command that was refused, whose place, from 0, is its `index`.
+            BatchTooLarge: above 256.
+            Denied: why the first that was refused was so; its `index` is the place of that command, from 0.
         """
-        return self._native.run_all(_taken(commands))
+        receipts: list[R] = self._native.run_all(_taken(commands))
+        return receipts
 
-    def preview(self, command: Command[Any] | Mapping[str, object]) -> Any:
+    def preview(self, command: Command[R]) -> R:
         """Decide a command without committing it: the receipt that it would be answered with, or its denial."""
-        (taken,) = _taken([command])
-        return self._native.preview(*taken)
+        receipt: R = self._native.preview(command.kind, command.names, command.values)
+        return receipt
 
     def wait_for_events(
         self,
@@ -101,13 +109,13 @@ class Engine(SyncCommands, SyncCalls):
         *,
         after: str | None = None,
         latest: bool = False,
-        kinds: Sequence[str] | None = None,
+        kinds: Sequence[EventKind] | None = None,
         owner: str | None = None,
         user_id: str | None = None,
         task_id: str | None = None,
         limit: int | None = None,
         timeout_seconds: float | None = None,
-    ) -> Any:
+    ) -> EventsPage:
         """Wait for the next page that has an event: at once if there is one, else as soon as one is committed.
 
         Args:
@@ -122,11 +130,12 @@ class Engine(SyncCommands, SyncCalls):
             timeout_seconds: after so long the page is empty, and its `next` says how far it was looked; none for ever.
 
         Raises:
-            cursor_expired: what follows the cursor is older than events are retained.
-            closed: the engine was closed meanwhile.
+            CursorExpired: what follows the cursor is older than events are retained.
+            Closed: the engine was closed meanwhile.
         """
         names, values = _asked(tenant_id, after, latest, kinds, owner, user_id, task_id, limit)
-        return self._native.wait_for_events(names, values, _seconds(timeout_seconds))
+        page: EventsPage = self._native.wait_for_events(names, values, _seconds(timeout_seconds))
+        return page
 
     def follow_events(
         self,
@@ -134,16 +143,16 @@ class Engine(SyncCommands, SyncCalls):
         *,
         after: str | None = None,
         latest: bool = False,
-        kinds: Sequence[str] | None = None,
+        kinds: Sequence[EventKind] | None = None,
         owner: str | None = None,
         user_id: str | None = None,
         task_id: str | None = None,
         limit: int | None = None,
         timeout_seconds: float | None = None,
-    ) -> Iterator[Any]:
+    ) -> Iterator[EventView]:
         """Iterate over events for as long as they come. Each has a `cursor`, from which a later iteration goes on.
 
-        It ends when none has come for `timeout_seconds`; without that, when the engine is closed, by `closed`. The rest
+        It ends when none has come for `timeout_seconds`; without that, when the engine is closed, by `Closed`. The rest
         is as of `wait_for_events`.
         """
         while True:
@@ -171,7 +180,7 @@ class Engine(SyncCommands, SyncCalls):
     def close(self) -> None:
         """Take no more commands, and return once those that were taken are answered and the audit is written.
 
-        Whatever is asked afterwards is `closed`. Closing again does nothing.
+        Whatever is asked afterwards raises `Closed`. Closing again does nothing.
         """
         self._native.close()
 
@@ -185,12 +194,6 @@ class Engine(SyncCommands, SyncCalls):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url!r}{', closed' if self.closed else ''})"
-
-    def _run(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
-        return self._native.run(name, names, values)
-
-    def _call(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
-        return self._native.call(name, names, values)
 
 
 class AsyncEngine(AsyncCommands, AsyncCalls):
@@ -224,26 +227,28 @@ class AsyncEngine(AsyncCommands, AsyncCalls):
             clock=clock,
         )
         self._doors = Doors(self._sync._native)
+        self._run: Ask = self._run_here
+        self._call: Ask = self._call_here
 
     @property
     def sync(self) -> Engine:
         """The same engine for threads: the same books, and closed together."""
         return self._sync
 
-    async def execute_many(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
+    async def execute_many(self, commands: Iterable[Command[R]]) -> list[R | DrawdownError]:
         """Execute any number of commands in this order: see `Engine.execute_many`."""
-        answers: list[Any] = await self._door().run_many(_taken(commands))
+        answers: list[R | DrawdownError] = await self._door().run_many(_taken(commands))
         return answers
 
-    async def execute_all(self, commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Any]:
+    async def execute_all(self, commands: Iterable[Command[R]]) -> list[R]:
         """Execute at most 256 commands as one: see `Engine.execute_all`."""
-        answers: list[Any] = await self._door().run_all(_taken(commands))
-        return answers
+        receipts: list[R] = await self._door().run_all(_taken(commands))
+        return receipts
 
-    async def preview(self, command: Command[Any] | Mapping[str, object]) -> Any:
+    async def preview(self, command: Command[R]) -> R:
         """Decide a command without committing it: see `Engine.preview`."""
-        (taken,) = _taken([command])
-        return await self._door().preview(*taken)
+        receipt: R = await self._door().preview(command.kind, command.names, command.values)
+        return receipt
 
     async def wait_for_events(
         self,
@@ -251,16 +256,17 @@ class AsyncEngine(AsyncCommands, AsyncCalls):
         *,
         after: str | None = None,
         latest: bool = False,
-        kinds: Sequence[str] | None = None,
+        kinds: Sequence[EventKind] | None = None,
         owner: str | None = None,
         user_id: str | None = None,
         task_id: str | None = None,
         limit: int | None = None,
         timeout_seconds: float | None = None,
-    ) -> Any:
+    ) -> EventsPage:
         """Wait for the next page that has an event: see `Engine.wait_for_events`. It takes no thread while it waits."""
         names, values = _asked(tenant_id, after, latest, kinds, owner, user_id, task_id, limit)
-        return await self._door().wait_for_events(names, values, _seconds(timeout_seconds))
+        page: EventsPage = await self._door().wait_for_events(names, values, _seconds(timeout_seconds))
+        return page
 
     async def follow_events(
         self,
@@ -268,13 +274,13 @@ class AsyncEngine(AsyncCommands, AsyncCalls):
         *,
         after: str | None = None,
         latest: bool = False,
-        kinds: Sequence[str] | None = None,
+        kinds: Sequence[EventKind] | None = None,
         owner: str | None = None,
         user_id: str | None = None,
         task_id: str | None = None,
         limit: int | None = None,
         timeout_seconds: float | None = None,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncIterator[EventView]:
         """Iterate over events for as long as they come: see `Engine.follow_events`."""
         while True:
             page = await self.wait_for_events(
@@ -314,34 +320,51 @@ class AsyncEngine(AsyncCommands, AsyncCalls):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._sync._url!r}{', closed' if self.closed else ''})"
 
-    async def _run(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
+    async def _run_here(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
         return await self._door().run(name, names, values)
 
-    async def _call(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
+    async def _call_here(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
         return await self._door().call(name, names, values)
 
     def _door(self) -> Door:
         return self._doors.of(asyncio.get_running_loop())
 
 
-def _taken(commands: Iterable[Command[Any] | Mapping[str, object]]) -> list[Taken]:
-    def taken(command: Command[Any] | Mapping[str, object]) -> Taken:
-        if isinstance(command, Command):
-            return command.kind, command.names, command.values
-        fields = dict(command)
-        kind = fields.pop("command", None)
-        if not isinstance(kind, str):
-            raise TypeError("a command is a dict whose `command` is the name of its kind")
-        return kind, tuple(fields), tuple(fields.values())
+def _taken(commands: Iterable[Command[Any]]) -> list[Taken]:
+    return [(command.kind, command.names, command.values) for command in commands]
 
-    return [taken(command) for command in commands]
+
+def _error(
+    name: str,
+    message: str,
+    details: dict[str, Any],
+    retryable: bool,
+    retry_at: datetime | None,
+    policy_tag: str | None,
+    audit_id: str | None,
+    used_by: UsedBy,
+    index: int | None,
+) -> DrawdownError:
+    return BY_NAME[name](
+        message,
+        details=details,
+        retryable=retryable,
+        retry_at=retry_at,
+        policy_tag=policy_tag,
+        audit_id=audit_id,
+        used_by=used_by,
+        index=index,
+    )
+
+
+_native.define_errors(_error)
 
 
 def _asked(
     tenant_id: str | None,
     after: str | None,
     latest: bool,
-    kinds: Sequence[str] | None,
+    kinds: Sequence[EventKind] | None,
     owner: str | None,
     user_id: str | None,
     task_id: str | None,
@@ -354,14 +377,6 @@ def _asked(
 
 def _seconds(timeout_seconds: float | None) -> float:
     return float("inf") if timeout_seconds is None else max(0.0, timeout_seconds)
-
-
-def _raised(name: str, message: str, details: dict[str, Any], *said: Any) -> DrawdownError:
-    names = ("retryable", "retry_at", "policy_tag", "audit_id", "used_by", "index")
-    return BY_NAME[name](message, details=details, **dict(zip(names, said, strict=True)))
-
-
-_native.define_errors(_raised)
 
 
 @atexit.register

@@ -5,7 +5,7 @@ use std::fmt;
 use drawdown::{Command, Denial, DenialKind, Timestamp};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
 
 use super::{Library, shapes, text};
@@ -98,7 +98,8 @@ impl fmt::Display for Path<'_> {
 
 struct Reader<'a> {
     library: &'a Library,
-    /// Of what the host notes for itself a float is kept as its shortest digits; anywhere else it could be an amount.
+    /// Of what the host notes for itself a float is kept as its shortest digits; anywhere else it could be an amount. A set has no
+    /// order to be kept, so there it is refused.
     takes_floats: bool,
 }
 
@@ -151,6 +152,10 @@ impl Reader<'_> {
                 Ok((field.name.clone(), self.value(&item, &path.below(Part::Field(&field.name)))?))
             };
             return made.fields.iter().map(field).collect::<Result<Map<String, Value>, Unread>>().map(Value::Object);
+        }
+        if !self.takes_floats && (value.is_instance_of::<PySet>() || value.is_instance_of::<PyFrozenSet>()) {
+            let items = value.try_iter()?.enumerate();
+            return items.map(|(at, item)| self.value(&item?, &path.below(Part::Item(at)))).collect();
         }
         if value.is_instance(library.date.bind(py))? {
             return Err(Denial::invalid(&path.to_string(), value.str()?.to_string_lossy(), INSTANT).into());

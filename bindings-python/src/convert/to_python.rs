@@ -225,7 +225,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     /// Amounts and instants say their names so, and a struct that writes itself as a map.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Built<'py> {
         match name {
-            "Amount" => value.serialize(Builder { py: self.py, shape: &Shape::Amount }),
+            "Amount" | "Rate" => value.serialize(Builder { py: self.py, shape: &Shape::Amount }),
             "Timestamp" => value.serialize(Builder { py: self.py, shape: &Shape::Time }),
             _ if matches!(self.shape, Shape::Json) && shapes::of_struct(name).is_some() => {
                 value.serialize(Builder { py: self.py, shape: &Shape::Struct(name.to_owned()) })

@@ -1,0 +1,3 @@
+"""What commands and calls are given and answer."""
+
+from ._generated.types import *
