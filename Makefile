@@ -1,7 +1,8 @@
-# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make; `fuzz`
-# installs cargo-fuzz if there is none.
+# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, make, and for the Python
+# package python3 (3.10 or later) with its module venv: tools for it are installed into target/python, pinned, from the package
+# registry. `fuzz` installs cargo-fuzz if there is none.
 
-.PHONY: demo test lint simulate bench fuzz generate
+.PHONY: demo test lint simulate bench fuzz generate wheel endurance
 
 # The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
 # is gone afterwards.
@@ -10,16 +11,19 @@ demo:
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	cargo run --package drawdown-examples --example replay -- --trace examples/data/trace.csv --db "$$folder/demo.db"
 
-# Every check, unit test, doc test and crash test.
+# Every check, unit test, doc test and crash test, of Rust and then of Python.
 test: lint
-	cargo test --quiet --workspace
+	cargo test --quiet --workspace --exclude drawdown-python
+	bindings-python/test.sh test
 
+# The Python module is checked as it is built, by its own script.
 lint:
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --workspace --exclude drawdown-python --all-targets -- -D warnings
 	cargo clippy --quiet --package drawdown --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package drawdown
+	bindings-python/test.sh lint
 
 # Seeds of the simulation, for as long as one likes: several engines over one store, random commands and faults, an auditor.
 SEEDS ?= 0..2000
@@ -47,3 +51,12 @@ fuzz:
 generate:
 	cargo run --quiet --package drawdown-tests --bin generate
 	python3 bindings-python/generate.py
+
+# One wheel for every Python from 3.10 on, in target/wheels, tried in a clean environment of each of PYTHONS.
+PYTHONS ?= python3
+wheel:
+	PYTHONS="$(PYTHONS)" bindings-python/test.sh wheel
+
+# What the tests do a little of, for some minutes: interpreters that end at random moments, forks, workers over one file.
+endurance: wheel
+	PYTHONS="$(PYTHONS)" bindings-python/test.sh endurance

@@ -27,7 +27,7 @@ SAID: dict[str, Any] = {
 }
 
 
-def each(of: list[Any]) -> Any:
+def each(of: list[Any]) -> pytest.MarkDecorator:
     """A test for each class."""
     return pytest.mark.parametrize("kind", of, ids=lambda kind: kind.name)
 
@@ -35,7 +35,7 @@ def each(of: list[Any]) -> Any:
 def test_every_denial_has_a_class() -> None:
     denied = {name for name, kind in BY_NAME.items() if issubclass(kind, Denied)}
     assert denied == {denial["name"] for denial in PAGE["denials"]}
-    assert {kind.wire_name.fget(kind("")) for kind in CLASSES if issubclass(kind, Failed)} <= {
+    assert {kind("").wire_name for kind in CLASSES if issubclass(kind, Failed)} <= {
         error["name"] for error in PAGE["errors"]
     }
     assert len(set(CLASSES)) == len(CLASSES) and all(BY_NAME[kind.name] is kind for kind in CLASSES)
@@ -54,7 +54,7 @@ def test_it_can_be_named_caught_and_read(kind: type[DrawdownError]) -> None:
 @each(CLASSES)
 def test_it_is_pickled_whole(kind: type[DrawdownError]) -> None:
     raised = kind("the reason", used_by="hold", **SAID)
-    raised.__notes__ = ["noted"]
+    vars(raised)["__notes__"] = ["noted"]
     for again in (
         *(pickle.loads(pickle.dumps(raised, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)),
         copy.copy(raised),
@@ -100,7 +100,9 @@ def test_no_code_is_made_up() -> None:
         if said
     }
     assert set(DENIALS) == described
-    assert set(ERRORS) == {(error["name"], on) for error in PAGE["errors"] for on, said in error["codes"].items() if said}
+    assert set(ERRORS) == {
+        (error["name"], on) for error in PAGE["errors"] for on, said in error["codes"].items() if said
+    }
 
 
 def test_what_the_engine_raises_is_of_these_classes(engine: Engine) -> None:

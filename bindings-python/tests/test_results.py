@@ -57,7 +57,7 @@ def inside(value: Any) -> Iterator[Any]:
         yield from inside(inner)
 
 
-def each(of: list[type]) -> Any:
+def each(of: list[type]) -> pytest.MarkDecorator:
     """A test for each class."""
     return pytest.mark.parametrize("kind", of, ids=lambda kind: kind.__name__)
 
@@ -103,7 +103,10 @@ def test_it_shows_all_its_fields(kind: type) -> None:
     shown = repr(result)
     assert shown.startswith(f"{kind.__name__}(")
     assert all(f"{field.name}=" in shown for field in dataclasses.fields(result))
-    names: dict[str, Any] = {one.__name__: one for one in CLASSES} | {"Decimal": Decimal, "datetime": __import__("datetime")}
+    names: dict[str, Any] = {one.__name__: one for one in CLASSES} | {
+        "Decimal": Decimal,
+        "datetime": __import__("datetime"),
+    }
     assert eval(shown, names) == result
 
 

@@ -22,11 +22,13 @@ def document(name: str) -> Fields:
     return found
 
 
-def cases(name: str, part: str = "cases") -> Any:
+def cases(name: str, part: str = "cases") -> pytest.MarkDecorator:
     """Make a test of each case."""
     found = document(name)[part]
     assert found, f"{name} has no {part}"
-    return pytest.mark.parametrize("case", found, ids=[case.get("name", str(index)) for index, case in enumerate(found)])
+    return pytest.mark.parametrize(
+        "case", found, ids=[case.get("name", str(index)) for index, case in enumerate(found)]
+    )
 
 
 def asked(command: Fields) -> tuple[str, tuple[str, ...], tuple[object, ...]]:
@@ -78,7 +80,9 @@ def test_amounts(case: Fields) -> None:
     if amount >= 0:
         with Engine("memory://") as engine:
             if amount > 0:
-                engine._run(*asked({"command": "grant", "tenant_id": "a", "owner": "pool", "type": "plan", "amount": amount}))
+                engine._run(
+                    *asked({"command": "grant", "tenant_id": "a", "owner": "pool", "type": "plan", "amount": amount})
+                )
             held = engine._run(*asked({"command": "hold", "tenant_id": "a", "payer": "pool", "amount": case["text"]}))
             assert held.frozen_amount == amount
             assert shown(held.frozen_amount) == case["written"]
@@ -106,7 +110,9 @@ def test_chain() -> None:
 @cases("checkpoints")
 def test_checkpoints(case: Fields) -> None:
     assert _native.checkpoint_line(case["position"], case["taken_at"], case["heads"]) == case["line"]
-    written = " ".join(f"{name}={case['json'][name]}" for name in ("position", "accounts", "entries", "taken_at", "digest"))
+    written = " ".join(
+        f"{name}={case['json'][name]}" for name in ("position", "accounts", "entries", "taken_at", "digest")
+    )
     assert case["line"] == f"drawdown-checkpoint/{case['json']['version']} {written}"
 
 
