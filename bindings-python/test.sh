@@ -48,14 +48,29 @@ run_tests() {
     python -m pytest --quiet
 }
 
+# One wheel for all versions, tried where nothing else is: the example of the page prints what the page shows.
 wheel() {
     rm -rf "$TARGET/wheels"
     maturin build --release --quiet --out "$TARGET/wheels"
-    python endurance/wheel.py "$TARGET/wheels" "${PYTHONS:-$PYTHON}"
+    local clean printed expected wheel
+    wheel=$(ls "$TARGET"/wheels/drawdown-*-cp310-abi3-*.whl)
+    expected=$(sed -n '/^```text$/,/^```$/p' README.md | sed '1d;$d')
+    for interpreter in ${PYTHONS:-$PYTHON}; do
+        clean=$(mktemp -d)
+        "$interpreter" -m venv "$clean/venv"
+        "$clean/venv/bin/pip" install --quiet --no-index "$wheel"
+        printed=$(cp examples/quickstart.py "$clean" && cd "$clean" && venv/bin/python -I quickstart.py)
+        rm -rf "$clean"
+        if [ "$printed" != "$expected" ]; then
+            echo "$interpreter printed another text:"$'\n'"$printed" >&2
+            return 1
+        fi
+        echo "python: $("$interpreter" --version) runs $(basename "$wheel")"
+    done
 }
 
 endurance() {
-    python -m pytest --quiet --override-ini timeout=1800 endurance
+    ENDURANCE=1 python -m pytest --quiet --capture=no tests/endurance
 }
 
 step prepare
