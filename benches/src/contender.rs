@@ -55,7 +55,12 @@ const SENDINGS: [(&str, Sending, u64); 3] = [
 /// Measures every way of sending against both floors.
 pub(crate) fn rows(folder: &Path, time: Duration, table: &mut Table) -> Outcome<()> {
     let engine = engine::open(&folder.join("engine.db"))?;
-    engine::open(&folder.join("floor.db"))?.run(engine::charge(&drawdown::Context::tenant(engine::TENANT)?, "sample", 0, 0)?)?;
+    engine::open(&folder.join("floor.db"))?.run(engine::charge(
+        &drawdown::Context::tenant(engine::TENANT)?,
+        "sample",
+        0,
+        &engine::owner(0)?,
+    )?)?;
     for (name, sending, batch) in SENDINGS {
         for spread in [Spread::Even, Spread::Hot] {
             let key = format!("{sending:?}{spread:?}");

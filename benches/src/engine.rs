@@ -32,15 +32,19 @@ pub(crate) struct Charging {
     sent: u64,
     context: Context,
     name: String,
+    /// The owners of the accounts, as a caller has them at hand.
+    owners: Vec<Owner>,
     asking: Asking,
 }
 
-/// Makes the command of a charge: whose it is, by which name, the how many-th, of which account.
-pub(crate) type Asking = fn(&Context, &str, u64, u64) -> Outcome<Command>;
+/// Makes the command of a charge: whose it is, by which name, the how many-th, of whose account.
+pub(crate) type Asking = fn(&Context, &str, u64, &Owner) -> Outcome<Command>;
 
 impl Charging {
     pub(crate) fn new(engine: Engine, name: &str, sending: Sending, spread: Spread) -> Outcome<Charging> {
-        Ok(Charging { engine, sending, spread, sent: 0, context: Context::tenant(TENANT)?, name: name.to_owned(), asking: charge })
+        let owners = (0..ACCOUNTS).map(owner).collect::<Outcome<Vec<_>>>()?;
+        let (context, name) = (Context::tenant(TENANT)?, name.to_owned());
+        Ok(Charging { engine, sending, spread, sent: 0, context, name, owners, asking: charge })
     }
 
     /// The same, with other charges.
@@ -50,7 +54,8 @@ impl Charging {
 
     fn next(&mut self) -> Outcome<Command> {
         self.sent += 1;
-        (self.asking)(&self.context, &self.name, self.sent, self.spread.account(self.sent))
+        let account = usize::try_from(self.spread.account(self.sent))?;
+        (self.asking)(&self.context, &self.name, self.sent, self.owners.get(account).ok_or("no such account")?)
     }
 }
 
@@ -132,8 +137,8 @@ pub(crate) fn grant_more(engine: &Engine, name: &str, account: u64, count: u64, 
 }
 
 /// A charge of a millionth.
-pub(crate) fn charge(context: &Context, name: &str, number: u64, account: u64) -> Outcome<Command> {
-    let charge = Charge::new(owner(account)?, Amount::from_micros(1));
+pub(crate) fn charge(context: &Context, name: &str, number: u64, owner: &Owner) -> Outcome<Command> {
+    let charge = Charge::new(owner.clone(), Amount::from_micros(1));
     Ok(context.key(format!("{name}-{number:012}"))?.request(charge).into_command())
 }
 

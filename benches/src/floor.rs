@@ -14,7 +14,8 @@ use crate::engine::ACCOUNTS;
 
 /// The engine's own settings of its writing connection.
 const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; \
-    PRAGMA wal_autocheckpoint = 16000; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;";
+    PRAGMA wal_autocheckpoint = 16000; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; \
+    PRAGMA secure_delete = ON;";
 
 fn now_micros() -> Outcome<i64> {
     Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?)

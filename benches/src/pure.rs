@@ -65,7 +65,7 @@ fn decision(time: Duration, table: &mut Table) -> Outcome<()> {
         let changes = accepted(&context.request(grant).into_command(), op_id(random), &policy, &facts)?;
         facts.apply(&changes);
     }
-    let charge = engine::charge(&context, "pure", 1, 0)?;
+    let charge = engine::charge(&context, "pure", 1, &engine::owner(0)?)?;
     accepted(&charge, op_id(4), &policy, &facts)?;
     let nanos = nanos_of(time, || _ = black_box(decide(black_box(&charge), op_id(4), &policy, black_box(&facts))))?;
     table.fact("deciding a charge, 3 open grants", microseconds(nanos));

@@ -20,7 +20,7 @@ pub(crate) fn run(file: &Path, name: &str, time: Duration) -> Outcome<()> {
     while began.elapsed() < time {
         let number = waits.len();
         let sent = Instant::now();
-        engine.run(engine::charge(&context, name, number, number % engine::ACCOUNTS)?)?;
+        engine.run(engine::charge(&context, name, number, &engine::owner(number % engine::ACCOUNTS)?)?)?;
         waits.record(u64::try_from(sent.elapsed().as_micros())?)?;
     }
     println!("{} {} {}", waits.len(), waits.value_at_quantile(0.99), waits.max());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drawdown::store::sqlite::SqliteStore;
-use drawdown::{Amount, Charge, Command, Context, Engine, Policies, RiskControls, RiskPolicy, SetLicence, TenantPolicy, Velocity};
+use drawdown::{
+    Amount, Charge, Command, Context, Engine, Owner, Policies, RiskControls, RiskPolicy, SetLicence, TenantPolicy, Velocity,
+};
 
 use crate::Outcome;
 use crate::contender::{Spread, take_turns};
@@ -51,8 +53,8 @@ pub(crate) fn open(file: &Path) -> Outcome<Engine> {
 }
 
 /// A charge for work with a template, as a platform asks for it.
-pub(crate) fn under_rules(context: &Context, name: &str, number: u64, account: u64) -> Outcome<Command> {
-    let mut charge = Charge::new(engine::owner(account)?, Amount::from_micros(1));
+pub(crate) fn under_rules(context: &Context, name: &str, number: u64, owner: &Owner) -> Outcome<Command> {
+    let mut charge = Charge::new(owner.clone(), Amount::from_micros(1));
     charge.template_id = Some(TEMPLATE.parse()?);
     let context = context.key(format!("{name}-{number:012}"))?.actor("bench")?.request_id(format!("request-{number:012}"))?;
     Ok(context.request(charge).into_command())

@@ -26,7 +26,7 @@ const COMMIT: u64 = 256;
 pub(crate) fn rows(folder: &Path, entries: u64, table: &mut Table) -> Outcome<()> {
     let (file, floor_file) = (folder.join("growth.db"), folder.join("growth-floor.db"));
     let engine = engine::open(&file)?;
-    engine::open(&floor_file)?.run(engine::charge(&Context::tenant(TENANT)?, "sample", 0, 0)?)?;
+    engine::open(&floor_file)?.run(engine::charge(&Context::tenant(TENANT)?, "sample", 0, &engine::owner(0)?)?)?;
     let floor = FloorA::open(&floor_file, COMMIT, Spread::Even)?;
     let mut growing = Growing { engine, floor, sent: 0 };
     growing.to(SMALL)?;
@@ -76,7 +76,7 @@ impl Growing {
         let context = Context::tenant(TENANT)?;
         let numbers = self.sent..self.sent + CALL;
         self.sent += CALL;
-        let charge = |number| engine::charge(&context, "growth", number, number % engine::ACCOUNTS);
+        let charge = |number| engine::charge(&context, "growth", number, &engine::owner(number % engine::ACCOUNTS)?);
         let began = Instant::now();
         for answer in self.engine.execute_many(numbers.map(charge).collect::<Outcome<Vec<_>>>()?) {
             answer?;

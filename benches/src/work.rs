@@ -48,7 +48,7 @@ pub(crate) fn run(folder: &Path, who: Who, how: How, spread: Spread, turns: u64)
         Who::Sqlite => Box::new(Charging::new(engine::open(&file)?, "work", sending, spread)?),
         Who::Ruled => Box::new(Charging::new(rules::open(&file)?, "work", sending, spread)?.asking(rules::under_rules)),
         Who::FloorA => {
-            engine::open(&file)?.run(engine::charge(&Context::tenant(TENANT)?, "sample", 0, 0)?)?;
+            engine::open(&file)?.run(engine::charge(&Context::tenant(TENANT)?, "sample", 0, &engine::owner(0)?)?)?;
             Box::new(FloorA::open(&file, batch, spread)?)
         }
         Who::FloorB => Box::new(FloorB::open(&file, batch, spread)?),

@@ -69,6 +69,14 @@ pub struct Erased {
 }
 
 impl Erased {
+    /// Whether nothing is erased.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        // Each field is named, so that none is forgotten.
+        let Erased { entries, operations, grants, holds, rules } = self;
+        entries.is_empty() && operations.is_empty() && grants.is_empty() && holds.is_empty() && rules.is_empty()
+    }
+
     /// Erases what is meant of an operation and its entries.
     pub(crate) fn apply(&self, stored: &mut StoredOperation) {
         if self.operations.contains(&stored.operation.op_id) {
@@ -203,8 +211,12 @@ impl Facts {
             self.subjects.insert((tenant_id.clone(), subject.clone()), row.clone());
         }
         self.members.extend(changes.members.iter().cloned());
-        self.apply_licences(&changes.licences);
-        self.apply_risk(&changes.risk);
+        if !changes.licences.is_empty() {
+            self.apply_licences(&changes.licences);
+        }
+        if !changes.risk.is_empty() {
+            self.apply_risk(&changes.risk);
+        }
         if looks.charges {
             self.note_charges(changes);
         }
@@ -244,7 +256,7 @@ impl Facts {
 
     fn apply_erased(&mut self, changes: &Changes) {
         let (Some(account), erased) = (&changes.account, &changes.erased) else { return };
-        if *erased == Erased::default() {
+        if erased.is_empty() {
             return;
         }
         self.replays.values_mut().for_each(|stored| erased.apply(Arc::make_mut(stored)));

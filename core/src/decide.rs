@@ -302,7 +302,9 @@ fn accept(case: &Case<'_>, kind: OperationKind, fingerprint: Fingerprint, bookin
         changed_risk,
     } = booked;
     members.extend(changed_members);
-    licences.extend(changed_licences);
+    if !changed_licences.is_empty() {
+        licences.extend(changed_licences);
+    }
     let entry_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let first_seq = account.as_ref().map_or(0, |account| account.seq.saturating_sub(u64::from(entry_count)).saturating_add(1));
     let operation = Operation {

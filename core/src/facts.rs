@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::audit::Quote;
+use crate::command::add_handle;
 use crate::credit::{Grant, Hold, Member, Rule, Standing};
 use crate::id::{AuditId, GrantId, HoldId, IdempotencyKey, LedgerId, RuleId, TaskId, TenantId, UserId};
 use crate::ledger::{ChainHash, Entry, StoredOperation};
@@ -61,6 +63,65 @@ pub struct Needs {
     pub quotes: Vec<(TenantId, AuditId)>,
 }
 
+impl Needs {
+    /// Adds the handles of a further command.
+    pub(crate) fn append(&mut self, more: Needs) {
+        // Each field is named, so that none is forgotten.
+        let Needs {
+            keys,
+            accounts,
+            tasks,
+            task_holds,
+            holds,
+            grants,
+            charges,
+            task_charges,
+            rules,
+            texts,
+            subjects,
+            members,
+            licences,
+            templates,
+            risk,
+            quotes,
+        } = more;
+        append(&mut self.keys, keys);
+        append_others(&mut self.accounts, accounts);
+        append(&mut self.tasks, tasks);
+        append(&mut self.task_holds, task_holds);
+        append(&mut self.holds, holds);
+        append(&mut self.grants, grants);
+        append(&mut self.charges, charges);
+        append(&mut self.task_charges, task_charges);
+        append(&mut self.rules, rules);
+        append(&mut self.texts, texts);
+        append_others(&mut self.subjects, subjects);
+        append(&mut self.members, members);
+        append(&mut self.licences, licences);
+        append(&mut self.templates, templates);
+        append(&mut self.risk, risk);
+        append(&mut self.quotes, quotes);
+    }
+}
+
+/// Adds handles. Of most kinds there are none.
+fn append<T>(handles: &mut Vec<T>, mut more: Vec<T>) {
+    if handles.is_empty() {
+        *handles = more;
+    } else {
+        handles.append(&mut more);
+    }
+}
+
+/// Adds handles of a kind of which the commands of a batch often have the same.
+fn append_others<T: PartialEq>(handles: &mut Vec<T>, more: Vec<T>) {
+    if handles.is_empty() {
+        *handles = more;
+    } else {
+        more.into_iter().for_each(|handle| add_handle(handles, handle));
+    }
+}
+
 /// How many entries one command looks at to erase their text.
 pub const MAX_ERASED: usize = 1_000;
 
@@ -68,7 +129,7 @@ pub const MAX_ERASED: usize = 1_000;
 ///
 /// A store fills it after it has locked the anchors. What a handle does not find is simply absent, a foreign tenant's
 /// rows included.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The instant at which the batch is decided.
@@ -241,7 +302,38 @@ pub struct ChargeFact {
     pub policy_tag: Option<crate::id::PolicyTag>,
 }
 
+impl Default for Facts {
+    /// Nothing is known. The maps share a seed: each draws its own otherwise, which for so many takes as long as to fill a few.
+    fn default() -> Facts {
+        let seed = RandomState::default();
+        Facts {
+            now: Timestamp::default(),
+            replays: Map::with_hasher(seed.clone()),
+            accounts: Map::with_hasher(seed.clone()),
+            tasks: Map::with_hasher(seed.clone()),
+            holds: Map::with_hasher(seed.clone()),
+            grants: Map::with_hasher(seed.clone()),
+            charges: Map::with_hasher(seed.clone()),
+            task_charges: Map::with_hasher(seed.clone()),
+            rules: Map::with_hasher(seed.clone()),
+            texts: Map::with_hasher(seed.clone()),
+            subjects: Map::with_hasher(seed.clone()),
+            members: Map::with_hasher(seed.clone()),
+            licences: Map::with_hasher(seed.clone()),
+            template_licences: Map::with_hasher(seed.clone()),
+            licence_users: Map::with_hasher(seed.clone()),
+            risk: Map::with_hasher(seed.clone()),
+            quotes: Map::with_hasher(seed.clone()),
+        }
+    }
+}
+
 impl Facts {
+    /// Whether there are any holds, named or due.
+    pub(crate) fn has_holds(&self) -> bool {
+        !self.holds.is_empty() || self.accounts.values().any(|facts| !facts.due_holds.is_empty())
+    }
+
     /// The part of these facts that handles lead to: what one command of a batch is decided from.
     #[must_use]
     pub fn part(&self, needs: &Needs) -> Facts {

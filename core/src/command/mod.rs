@@ -489,7 +489,7 @@ pub(crate) fn paying_account(
 }
 
 /// Adds a handle, unless it is one of the last few: the commands of a batch are often about the same.
-fn add_handle<T: PartialEq>(handles: &mut Vec<T>, handle: T) {
+pub(crate) fn add_handle<T: PartialEq>(handles: &mut Vec<T>, handle: T) {
     if !handles.iter().rev().take(3).any(|known| *known == handle) {
         handles.push(handle);
     }

@@ -158,7 +158,7 @@ impl<'a> MemberUses<'a> {
 
     /// The rows that changed.
     pub(crate) fn into_changed(self) -> Vec<(MemberKey, Member)> {
-        self.changed.into_iter().collect()
+        if self.changed.is_empty() { Vec::new() } else { self.changed.into_iter().collect() }
     }
 
     fn change(&mut self, account: &AccountKey, user_id: Option<&UserId>, change: impl FnOnce(&mut Member, Zone)) {

@@ -291,11 +291,12 @@ impl Clock for SeenClock<'_> {
 
 impl<'a> DecideBatch<'a> {
     pub(super) fn new(jobs: &'a mut [Job], bench: &'a Bench, in_doubt: bool) -> DecideBatch<'a> {
-        let mut needs = Needs::default();
+        let mut needs = None;
         for job in &mut *jobs {
             job.begin_try();
             job.add_needs(&mut needs);
         }
+        let mut needs = needs.unwrap_or_default();
         let keys = needs.keys.len();
         unique(&mut needs.keys);
         unique(&mut needs.accounts);
@@ -351,7 +352,7 @@ impl Batch for DecideBatch<'_> {
     fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
         let began = self.pause.now();
         let skew_micros = facts.now.micros().saturating_sub(self.clock.last_micros.load(Ordering::Relaxed));
-        let mut outbox = Outbox::new(self.refusals, self.is_staged);
+        let mut outbox = Outbox::new(self.refusals, self.is_staged, self.jobs.len());
         let must_begin = !self.in_doubt && self.jobs.iter().any(Job::has_deadline);
         let present = must_begin.then(|| self.clock.clock.now());
         for job in &mut *self.jobs {
@@ -369,6 +370,8 @@ impl Batch for DecideBatch<'_> {
 
 /// Many commands of a batch name the same account; a store is asked for it once.
 fn unique<T: Ord>(handles: &mut Vec<T>) {
-    handles.sort_unstable();
-    handles.dedup();
+    if handles.len() > 1 {
+        handles.sort_unstable();
+        handles.dedup();
+    }
 }

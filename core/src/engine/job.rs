@@ -11,7 +11,7 @@ use super::GroupFailure;
 use super::record::Recorder;
 use super::refusals::Outbox;
 use super::stats::Outcomes;
-use super::ticket::{Answer, Outcome, Ticket, ticket};
+use super::ticket::{Answer, Outcome, Receipts, Ticket, ticket};
 use super::trace;
 use crate::changes::Looks;
 use crate::command::{Body, Command, Fingerprint, Metadata, Receipt};
@@ -31,6 +31,8 @@ pub(super) struct Prepared {
     command: Command,
     op_id: OpId,
     policy: Arc<TenantPolicy>,
+    /// Its handles, worked out when it was named, until its first batch takes them.
+    needs: Option<Box<Needs>>,
     recorder: Option<Recorder>,
     /// Until it is answered; of one that is only previewed there is none.
     span: Span,
@@ -40,9 +42,10 @@ impl Prepared {
     /// Checks the shape of a command, and names its operation.
     pub(super) fn new(command: Command, policy: Arc<TenantPolicy>, now: Timestamp, random: u64) -> Result<Prepared, Denial> {
         command.check()?;
-        let needs = command.needs(&policy);
+        let mut needs = Box::<Needs>::default();
+        command.add_needs(&policy, &mut needs);
         let op_id = command.op_id(&needs, now, random);
-        Ok(Prepared { command, op_id, policy, recorder: None, span: Span::none() })
+        Ok(Prepared { command, op_id, policy, needs: Some(needs), recorder: None, span: Span::none() })
     }
 
     /// The same, which notes what it is decided from.
@@ -134,7 +137,7 @@ pub(super) struct Job {
     /// What the last try decided.
     decided: Option<Outcome>,
     /// The receipts of an earlier try that accepted it. Those of replays stay true whatever became of the try.
-    accepted_before: Option<Vec<Receipt>>,
+    accepted_before: Option<Receipts>,
     answer: Answer,
 }
 
@@ -163,8 +166,19 @@ impl Job {
     }
 
     /// Adds the handles of all its commands to those of a batch.
-    pub(super) fn add_needs(&self, needs: &mut Needs) {
-        self.items.iter().for_each(|item| item.command.add_needs(&item.policy, needs));
+    pub(super) fn add_needs(&mut self, needs: &mut Option<Needs>) {
+        for item in &mut self.items {
+            match (item.needs.take(), &mut *needs) {
+                (Some(own), None) => *needs = Some(*own),
+                (Some(own), Some(others)) => others.append(*own),
+                (None, others) => item.command.add_needs(&item.policy, others.get_or_insert_default()),
+            }
+        }
+    }
+
+    /// Has its handles worked out anew with its batch: of many that wait they take more time to keep than that does.
+    pub(super) fn forget_needs(&mut self) {
+        self.items.iter_mut().for_each(|item| item.needs = None);
     }
 
     /// Adds the ids of its operations, by tenant.
@@ -179,7 +193,7 @@ impl Job {
         let outcome = match self.items.as_slice() {
             [item] => {
                 let decided = item.decide(facts, looks, outbox, true);
-                decided.map(|receipt| vec![receipt]).map_err(|failure| GroupFailure::at(0, failure))
+                decided.map(Receipts::One).map_err(|failure| GroupFailure::at(0, failure))
             }
             items => decide_group(items, facts, looks, outbox),
         };
@@ -254,10 +268,10 @@ impl Job {
         let accepted = self.decided.as_ref().and_then(|outcome| outcome.as_ref().ok()).or(self.accepted_before.as_ref());
         let receipts = self.items.iter().enumerate().map(|(index, item)| {
             let stored = item.own(found).map(|stored| first_answer(Arc::clone(stored)));
-            stored.or_else(|| accepted.and_then(|receipts| receipts.get(index)).cloned())
+            stored.or_else(|| accepted.and_then(|receipts| receipts.as_slice().get(index)).cloned())
         });
         let lost = || Error::Unknown("the group took effect, but the answer of a part cannot be told".to_owned()).into();
-        let outcome = receipts.collect::<Option<Vec<_>>>().ok_or_else(lost);
+        let outcome = receipts.collect::<Option<Vec<_>>>().map(Receipts::Group).ok_or_else(lost);
         self.answer(outcome);
         None
     }
@@ -309,7 +323,7 @@ fn decide_group(items: &[Prepared], facts: &mut Facts, looks: Looks, outbox: &mu
         }
     }
     *facts = layer;
-    Ok(receipts)
+    Ok(Receipts::Group(receipts))
 }
 
 const fn first_answer(stored: Arc<StoredOperation>) -> Receipt {

@@ -198,7 +198,8 @@ impl Engine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn submit(&self, command: Command) -> Result<Ticket, Failure> {
-        let (job, ticket) = self.job(command, &self.inner.commands)?;
+        let (mut job, ticket) = self.job(command, &self.inner.commands)?;
+        job.forget_needs();
         self.inner.lane.queue(job)?;
         Ok(ticket)
     }
@@ -295,7 +296,8 @@ impl Engine {
         let mut jobs = Vec::with_capacity(MAX_BATCH);
         let mut tickets: Vec<Result<Ticket, Failure>> = Vec::with_capacity(MAX_BATCH);
         for command in commands {
-            tickets.push(self.job(command, &self.inner.commands).map(|(job, ticket)| {
+            tickets.push(self.job(command, &self.inner.commands).map(|(mut job, ticket)| {
+                job.forget_needs();
                 jobs.push(job);
                 ticket
             }));

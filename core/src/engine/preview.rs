@@ -37,7 +37,7 @@ impl Engine {
         }
         let mut facts = self.facts_of(&prepared)?;
         let refusals = Refusals::default();
-        let mut outbox = Outbox::new(&refusals, false);
+        let mut outbox = Outbox::new(&refusals, false, 1);
         typed::<B>(&prepared.decide(&mut facts, Looks::of(&Needs::default(), false), &mut outbox, true)?)
     }
 }

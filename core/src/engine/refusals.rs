@@ -76,8 +76,9 @@ pub(super) struct Kept {
 }
 
 impl<'a> Outbox<'a> {
-    pub(super) const fn new(known: &'a Refusals, is_staged: bool) -> Outbox<'a> {
-        Outbox { changes: Vec::new(), kept: Kept { first: Vec::new(), later: Vec::new() }, known, is_staged }
+    /// For about so many commands.
+    pub(super) fn new(known: &'a Refusals, is_staged: bool, commands: usize) -> Outbox<'a> {
+        Outbox { changes: Vec::with_capacity(commands), kept: Kept { first: Vec::new(), later: Vec::new() }, known, is_staged }
     }
 
     /// Keeps what a denial leaves behind. `remembered`: what keeps the denial under its key.

@@ -170,6 +170,7 @@ impl Outcomes {
     pub(super) fn note(&self, outcome: &Outcome) {
         match outcome {
             Ok(receipts) => {
+                let receipts = receipts.as_slice();
                 let replayed = receipts.iter().filter(|receipt| receipt.idempotent_replay).count() as u64;
                 add(&self.accepted, receipts.len() as u64 - replayed);
                 add(&self.replayed, replayed);

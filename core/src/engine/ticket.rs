@@ -13,7 +13,25 @@ use crate::command::Receipt;
 use crate::error::{Error, Failure};
 
 /// How a job ended: a receipt for each of its commands, or which of them failed.
-pub(super) type Outcome = Result<Vec<Receipt>, GroupFailure>;
+pub(super) type Outcome = Result<Receipts, GroupFailure>;
+
+/// The receipts of a job.
+#[derive(Clone, Debug)]
+pub(super) enum Receipts {
+    /// Of a single command, as nearly always.
+    One(Receipt),
+    /// Of a group, in the order of its commands.
+    Group(Vec<Receipt>),
+}
+
+impl Receipts {
+    pub(super) fn as_slice(&self) -> &[Receipt] {
+        match self {
+            Receipts::One(receipt) => std::slice::from_ref(receipt),
+            Receipts::Group(receipts) => receipts,
+        }
+    }
+}
 
 /// Promises the answer to a command that was submitted.
 ///
@@ -40,7 +58,7 @@ impl Ticket {
     /// # Errors
     /// [`Failure`]: why the command was not accepted.
     pub fn wait(self) -> Result<Receipt, Failure> {
-        single(self.wait_all())
+        single(self.0.wait())
     }
 
     /// The answer if it is there, without waiting.
@@ -50,8 +68,11 @@ impl Ticket {
     }
 
     /// Waits for the answers to all commands of a group.
-    pub(super) fn wait_all(self) -> Outcome {
-        self.0.wait()
+    pub(super) fn wait_all(self) -> Result<Vec<Receipt>, GroupFailure> {
+        self.0.wait().map(|receipts| match receipts {
+            Receipts::One(receipt) => vec![receipt],
+            Receipts::Group(receipts) => receipts,
+        })
     }
 }
 
@@ -103,6 +124,10 @@ pub(super) fn ticket(outcomes: &Arc<Outcomes>) -> (Answer, Ticket) {
 
 /// The answer of a job of one command.
 fn single(outcome: Outcome) -> Result<Receipt, Failure> {
-    let mut receipts = outcome.map_err(|group| group.failure)?;
-    receipts.pop().ok_or_else(|| Error::Corrupt("an accepted command has no receipt".to_owned()).into())
+    match outcome.map_err(|group| group.failure)? {
+        Receipts::One(receipt) => Ok(receipt),
+        Receipts::Group(mut receipts) => {
+            receipts.pop().ok_or_else(|| Error::Corrupt("an accepted command has no receipt".to_owned()).into())
+        }
+    }
 }

@@ -387,6 +387,7 @@ impl<'a> Posting<'a> {
         let made_rules = taken(&self.made_rules, |id| self.rules.remove(id));
         let mut changed_grants: Vec<Grant> = self.grants.into_values().collect();
         let mut changed_holds: Vec<Hold> = if self.holds.is_empty() { Vec::new() } else { self.holds.into_values().collect() };
+        let changed_rules = if self.rules.is_empty() { Vec::new() } else { self.rules.into_values().collect() };
         changed_grants.sort_unstable_by_key(|grant| grant.id);
         changed_holds.sort_unstable_by_key(|hold| hold.id);
         Booked {
@@ -399,7 +400,7 @@ impl<'a> Posting<'a> {
             made_holds,
             changed_holds,
             made_rules,
-            changed_rules: self.rules.into_values().collect(),
+            changed_rules,
             changed_members: self.members.into_changed(),
             changed_licences: self.licences.into_rows(),
             changed_risk: self.risk.into_rows(),

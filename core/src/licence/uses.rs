@@ -35,6 +35,12 @@ pub struct LicenceRows {
 }
 
 impl LicenceRows {
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.licences.is_empty() && self.uses.is_empty() && self.users.is_empty()
+    }
+
     /// Adds what else changes.
     pub(crate) fn extend(&mut self, mut more: LicenceRows) {
         self.licences.append(&mut more.licences);

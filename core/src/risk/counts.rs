@@ -114,6 +114,14 @@ pub struct RiskRows {
     pub uses: BTreeMap<HoldId, (RiskKey, Option<RiskUse>)>,
 }
 
+impl RiskRows {
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty() && self.uses.is_empty()
+    }
+}
+
 impl RiskKey {
     /// Where work that this account pays for counts.
     #[must_use]

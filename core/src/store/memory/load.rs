@@ -29,8 +29,9 @@ impl Books {
         self.load_charges(needs, &mut facts, &mut accounts);
         self.load_rules(needs, &mut facts, &mut accounts);
         self.load_texts(needs, &mut facts, &mut accounts);
-        let subjects = needs.subjects.iter().filter_map(|key| Some((key.clone(), self.subjects.get(key)?.clone())));
-        facts.subjects = subjects.collect();
+        if !self.subjects.is_empty() {
+            facts.subjects.extend(needs.subjects.iter().filter_map(|key| Some((key.clone(), self.subjects.get(key)?.clone()))));
+        }
         self.load_members(needs.members.iter().cloned(), &mut facts);
         self.load_licences(needs, &mut facts);
         needs.risk.iter().for_each(|key| self.load_risk(key, &mut facts));
@@ -48,11 +49,13 @@ impl Books {
                 facts.accounts.insert(key.clone(), self.account_facts(row, facts.now));
             }
         }
-        let made_holds = holders(&facts);
-        self.load_members(made_holds, &mut facts);
-        self.load_licences_of_holds(&mut facts);
+        if facts.has_holds() {
+            let made_holds = holders(&facts);
+            self.load_members(made_holds, &mut facts);
+            self.load_licences_of_holds(&mut facts);
+            risk_of_holds(&facts).iter().for_each(|key| self.load_risk(key, &mut facts));
+        }
         self.load_due_uses(&mut facts);
-        risk_of_holds(&facts).iter().for_each(|key| self.load_risk(key, &mut facts));
         self.load_due_risk_uses(&mut facts);
         Ok(facts)
     }
@@ -120,8 +123,17 @@ impl Books {
     /// An account with its open grants, its running rules and the holds due at `now`.
     pub(super) fn account_facts(&self, row: &AccountRow, now: Timestamp) -> AccountFacts {
         let grants = row.open_grants.iter().filter_map(|id| Some((*id, self.grants.get(id)?.1.clone()))).collect();
-        let rules = row.running_rules.iter().filter_map(|id| Some((*id, self.rules.get(id)?.1.clone()))).collect();
-        let mut facts = AccountFacts { account: row.account.clone(), grants, rules, due_holds: Map::default(), next_hold_at: None };
+        let mut facts = AccountFacts {
+            account: row.account.clone(),
+            grants,
+            rules: BTreeMap::new(),
+            due_holds: Map::default(),
+            next_hold_at: None,
+        };
+        if !row.running_rules.is_empty() {
+            let rules = row.running_rules.iter().filter_map(|id| Some((*id, self.rules.get(id)?.1.clone())));
+            facts.rules = rules.collect();
+        }
         if row.account.hold_due_at.is_some_and(|at| at <= now) {
             let due = row.frozen_holds.iter().take_while(|(expires_at, _)| *expires_at <= now);
             facts.due_holds = due.filter_map(|(_, id)| Some((*id, self.holds.get(id)?.1.clone()))).collect();

@@ -302,9 +302,10 @@ impl BatchMachine {
         }
         if self.queued.is_empty() && self.phase == Phase::Due {
             // The holds that are due are known too, and with them all whose use can change.
-            holders(&self.facts).into_iter().for_each(|member| self.ask(Lookup::Member(member)));
-            self.ask_licences();
-            self.ask_risk();
+            if self.facts.has_holds() {
+                self.ask_of_holds();
+            }
+            self.ask_due_uses();
         }
         if self.queued.is_empty() {
             self.phase = Phase::Deciding;
@@ -316,25 +317,30 @@ impl BatchMachine {
         Ok(Step::Run(statements))
     }
 
-    /// The licences of all these holds, and what comes back to the licences that are known.
-    fn ask_licences(&mut self) {
+    /// The members who made these holds, their licences, and where they count.
+    fn ask_of_holds(&mut self) {
+        holders(&self.facts).into_iter().for_each(|member| self.ask(Lookup::Member(member)));
         for (key, user_id) in licences_of_holds(&self.facts) {
             user_id.into_iter().for_each(|user_id| self.ask(Lookup::LicenceUser(key.clone(), user_id)));
             if !self.facts.licences.contains_key(&key) {
                 self.ask(Lookup::Licence(key));
             }
         }
-        let reserved = self.facts.licences.iter().filter(|(_, known)| known.licence.reserved > 0);
-        let reserved: Vec<LicenceKey> = reserved.map(|(key, _)| key.clone()).collect();
-        reserved.into_iter().for_each(|key| self.ask(Lookup::DueUses(key)));
+        risk_of_holds(&self.facts).into_iter().for_each(|key| self.ask(Lookup::Risk(key)));
     }
 
-    /// Where all these holds count, and what comes back to the counts that are known.
-    fn ask_risk(&mut self) {
-        risk_of_holds(&self.facts).into_iter().for_each(|key| self.ask(Lookup::Risk(key)));
-        let reserved = self.facts.risk.iter().filter(|(_, known)| known.count.reserved > 0);
-        let reserved: Vec<RiskKey> = reserved.map(|(key, _)| key.clone()).collect();
-        reserved.into_iter().for_each(|key| self.ask(Lookup::DueRiskUses(key)));
+    /// What comes back to the licences and the counts that are known.
+    fn ask_due_uses(&mut self) {
+        if !self.facts.licences.is_empty() {
+            let reserved = self.facts.licences.iter().filter(|(_, known)| known.licence.reserved > 0);
+            let reserved: Vec<LicenceKey> = reserved.map(|(key, _)| key.clone()).collect();
+            reserved.into_iter().for_each(|key| self.ask(Lookup::DueUses(key)));
+        }
+        if !self.facts.risk.is_empty() {
+            let reserved = self.facts.risk.iter().filter(|(_, known)| known.count.reserved > 0);
+            let reserved: Vec<RiskKey> = reserved.map(|(key, _)| key.clone()).collect();
+            reserved.into_iter().for_each(|key| self.ask(Lookup::DueRiskUses(key)));
+        }
     }
 
     /// Remembers what was read.

@@ -21,7 +21,7 @@ const LOOKING_BATCHES: u32 = 64;
 /// committed is dropped with the machine that held it.
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    version: Option<i64>,
+    version: Option<u32>,
     accounts: Map<AccountKey, RememberedAccount>,
     /// The end of the feed.
     pub(super) last_position: Option<i64>,
@@ -60,11 +60,18 @@ impl RememberedAccount {
 }
 
 impl Remembered {
-    /// Forgets everything if the file says another version than the last time: somebody else has committed since.
-    pub(crate) fn forget_unless(&mut self, version: i64) {
+    /// Forgets everything if the file says another version than after the last batch: somebody else has committed since.
+    pub(crate) fn forget_unless(&mut self, version: u32) {
         if self.version != Some(version) {
             let looking = self.looking;
             *self = Remembered { version: Some(version), looking, ..Remembered::default() };
+        }
+    }
+
+    /// Stays true through a transaction of its own connection, which began at one version and made another.
+    pub(crate) fn go_on(&mut self, began: u32, version: u32) {
+        if self.version == Some(began) {
+            self.version = Some(version);
         }
     }
 

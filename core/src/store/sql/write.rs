@@ -59,6 +59,13 @@ pub(super) struct Writes<'a> {
     entries: Inserts<'a, { codec::ENTRY_VALUES }>,
     accounts: Latest<i64, &'a Account>,
     grants: Latest<GrantId, &'a Grant>,
+    /// Made for the first that there is.
+    others: Option<Box<Others<'a>>>,
+}
+
+/// What a charge changes none of, as a rule.
+#[derive(Default)]
+struct Others<'a> {
     holds: Latest<HoldId, &'a Hold>,
     rules: Latest<RuleId, &'a Rule>,
     tasks: Latest<(&'a TenantId, &'a TaskId), &'a Task>,
@@ -126,11 +133,13 @@ struct Pending<R> {
     row: R,
 }
 
-impl<K: Clone + Eq + Hash, R> Latest<K, R> {
-    fn new() -> Latest<K, R> {
+impl<K, R> Default for Latest<K, R> {
+    fn default() -> Latest<K, R> {
         Latest { order: Vec::new(), rows: Map::default() }
     }
+}
 
+impl<K: Clone + Eq + Hash, R> Latest<K, R> {
     fn put(&mut self, key: K, is_new: bool, account_id: i64, row: R) {
         if let Some(pending) = self.rows.get_mut(&key) {
             pending.row = row;
@@ -152,21 +161,9 @@ impl<'a> Writes<'a> {
             known,
             operations: Inserts::new(commands),
             entries: Inserts::new(commands),
-            accounts: Latest::new(),
-            grants: Latest::new(),
-            holds: Latest::new(),
-            rules: Latest::new(),
-            tasks: Latest::new(),
-            refunded: Latest::new(),
-            subjects: Latest::new(),
-            members: Latest::new(),
-            licences: Latest::new(),
-            licence_uses: Latest::new(),
-            licence_users: Latest::new(),
-            risk: Latest::new(),
-            risk_uses: Latest::new(),
-            audit: Vec::new(),
-            erased: Vec::new(),
+            accounts: Latest::default(),
+            grants: Latest::default(),
+            others: None,
         }
     }
 
@@ -181,42 +178,10 @@ impl<'a> Writes<'a> {
         if let (Some(account), Some(account_id)) = (&changes.account, account_id) {
             self.add_account(changes, account, account_id);
         }
-        let tenant_id = changes.tenant_id();
-        if let Some((task_id, task)) = &changes.task {
-            self.tasks.put((tenant_id, task_id), false, 0, task);
+        if Others::has_any(changes) {
+            self.others.get_or_insert_default().add(changes, account_id);
         }
-        for (ledger_id, refunded) in &changes.refunded {
-            let (op_id, _) = ledger_id.operation();
-            self.refunded.put((tenant_id, op_id), false, 0, *refunded);
-        }
-        for (subject, row) in &changes.subjects {
-            self.subjects.put((tenant_id, subject), false, 0, row);
-        }
-        for (key, member) in &changes.members {
-            self.members.put(key, false, 0, member);
-        }
-        self.add_licences(changes);
-        self.add_risk(changes);
-        self.audit.extend(&changes.audit);
         Ok(())
-    }
-
-    fn add_licences(&mut self, changes: &'a Changes) {
-        let rows = &changes.licences;
-        rows.licences.iter().for_each(|(key, licence)| self.licences.put(key, false, 0, licence));
-        for (hold_id, reserved) in &rows.uses {
-            let is_new = changes.new_holds.iter().any(|hold| hold.id == *hold_id);
-            self.licence_uses.put(*hold_id, is_new, 0, reserved);
-        }
-        rows.users.iter().for_each(|(user, used)| self.licence_users.put(user, false, 0, *used));
-    }
-
-    fn add_risk(&mut self, changes: &'a Changes) {
-        changes.risk.counts.iter().for_each(|(key, row)| self.risk.put(key, false, 0, row));
-        for (hold_id, reserved) in &changes.risk.uses {
-            let is_new = changes.new_holds.iter().any(|hold| hold.id == *hold_id);
-            self.risk_uses.put(*hold_id, is_new, 0, reserved);
-        }
     }
 
     /// Adds what an operation booked in its account.
@@ -224,29 +189,10 @@ impl<'a> Writes<'a> {
         for entry in changes.entries() {
             self.entries.push(codec::entry_params(self.known.last_position, account_id, entry));
         }
-        self.add_erased(&changes.erased, changes.tenant_id(), account_id);
         self.accounts.put(account_id, changes.account_is_new, account_id, account);
         for (grants, is_new) in [(&changes.new_grants, true), (&changes.changed_grants, false)] {
             grants.iter().for_each(|grant| self.grants.put(grant.id, is_new, account_id, grant));
         }
-        for (holds, is_new) in [(&changes.new_holds, true), (&changes.changed_holds, false)] {
-            holds.iter().for_each(|hold| self.holds.put(hold.id, is_new, account_id, hold));
-        }
-        for (rules, is_new) in [(&changes.new_rules, true), (&changes.changed_rules, false)] {
-            rules.iter().for_each(|rule| self.rules.put(rule.id, is_new, account_id, rule));
-        }
-    }
-
-    fn add_erased(&mut self, erased: &'a Erased, tenant_id: &'a TenantId, account_id: i64) {
-        let entry = |(_, seq, hash): &'a (LedgerId, u64, ChainHash)| {
-            Statement::new(sql::ENTRY_ERASE, params![account_id, count(*seq), &hash.0])
-        };
-        let operation = |id: &OpId| Statement::new(sql::OPERATION_ERASE, params![tenant_id.as_str(), id.uuid()]);
-        self.erased.extend(erased.entries.iter().map(entry));
-        self.erased.extend(erased.operations.iter().map(operation));
-        self.erased.extend(erased.grants.iter().map(|id| Statement::new(sql::GRANT_ERASE, params![id.uuid()])));
-        self.erased.extend(erased.holds.iter().map(|id| Statement::new(sql::HOLD_ERASE, params![id.uuid()])));
-        self.erased.extend(erased.rules.iter().map(|id| Statement::new(sql::RULE_ERASE, params![id.uuid()])));
     }
 
     /// The number of the account's row; a new one if the account is new.
@@ -275,6 +221,109 @@ impl<'a> Writes<'a> {
         for (grant_id, pending) in self.grants.into_rows() {
             statements.push(grant(&pending, self.known.grant_rows.get(&grant_id).copied())?);
         }
+        if let Some(others) = self.others {
+            others.add_statements(&mut statements);
+        }
+        Ok(statements)
+    }
+}
+
+impl<'a> Others<'a> {
+    /// Whether there is anything of it in these changes.
+    fn has_any(changes: &Changes) -> bool {
+        // Each field is named, so that none is forgotten.
+        let Changes {
+            stored: _,
+            account: _,
+            account_is_new: _,
+            new_grants: _,
+            changed_grants: _,
+            new_holds,
+            changed_holds,
+            new_rules,
+            changed_rules,
+            task,
+            refunded,
+            subjects,
+            members,
+            licences,
+            risk,
+            erased,
+            audit,
+        } = changes;
+        !(new_holds.is_empty() && changed_holds.is_empty() && new_rules.is_empty() && changed_rules.is_empty())
+            || task.is_some()
+            || !(refunded.is_empty() && subjects.is_empty() && members.is_empty() && audit.is_empty())
+            || !(licences.is_empty() && risk.is_empty() && erased.is_empty())
+    }
+
+    /// Adds them.
+    fn add(&mut self, changes: &'a Changes, account_id: Option<i64>) {
+        if let Some(account_id) = account_id {
+            self.add_of_account(changes, account_id);
+        }
+        let tenant_id = changes.tenant_id();
+        if let Some((task_id, task)) = &changes.task {
+            self.tasks.put((tenant_id, task_id), false, 0, task);
+        }
+        for (ledger_id, refunded) in &changes.refunded {
+            let (op_id, _) = ledger_id.operation();
+            self.refunded.put((tenant_id, op_id), false, 0, *refunded);
+        }
+        for (subject, row) in &changes.subjects {
+            self.subjects.put((tenant_id, subject), false, 0, row);
+        }
+        for (key, member) in &changes.members {
+            self.members.put(key, false, 0, member);
+        }
+        self.add_licences(changes);
+        self.add_risk(changes);
+        self.audit.extend(&changes.audit);
+    }
+
+    /// Adds what is kept beside an account.
+    fn add_of_account(&mut self, changes: &'a Changes, account_id: i64) {
+        self.add_erased(&changes.erased, changes.tenant_id(), account_id);
+        for (holds, is_new) in [(&changes.new_holds, true), (&changes.changed_holds, false)] {
+            holds.iter().for_each(|hold| self.holds.put(hold.id, is_new, account_id, hold));
+        }
+        for (rules, is_new) in [(&changes.new_rules, true), (&changes.changed_rules, false)] {
+            rules.iter().for_each(|rule| self.rules.put(rule.id, is_new, account_id, rule));
+        }
+    }
+
+    fn add_licences(&mut self, changes: &'a Changes) {
+        let rows = &changes.licences;
+        rows.licences.iter().for_each(|(key, licence)| self.licences.put(key, false, 0, licence));
+        for (hold_id, reserved) in &rows.uses {
+            let is_new = changes.new_holds.iter().any(|hold| hold.id == *hold_id);
+            self.licence_uses.put(*hold_id, is_new, 0, reserved);
+        }
+        rows.users.iter().for_each(|(user, used)| self.licence_users.put(user, false, 0, *used));
+    }
+
+    fn add_risk(&mut self, changes: &'a Changes) {
+        changes.risk.counts.iter().for_each(|(key, row)| self.risk.put(key, false, 0, row));
+        for (hold_id, reserved) in &changes.risk.uses {
+            let is_new = changes.new_holds.iter().any(|hold| hold.id == *hold_id);
+            self.risk_uses.put(*hold_id, is_new, 0, reserved);
+        }
+    }
+
+    fn add_erased(&mut self, erased: &'a Erased, tenant_id: &'a TenantId, account_id: i64) {
+        let entry = |(_, seq, hash): &'a (LedgerId, u64, ChainHash)| {
+            Statement::new(sql::ENTRY_ERASE, params![account_id, count(*seq), &hash.0])
+        };
+        let operation = |id: &OpId| Statement::new(sql::OPERATION_ERASE, params![tenant_id.as_str(), id.uuid()]);
+        self.erased.extend(erased.entries.iter().map(entry));
+        self.erased.extend(erased.operations.iter().map(operation));
+        self.erased.extend(erased.grants.iter().map(|id| Statement::new(sql::GRANT_ERASE, params![id.uuid()])));
+        self.erased.extend(erased.holds.iter().map(|id| Statement::new(sql::HOLD_ERASE, params![id.uuid()])));
+        self.erased.extend(erased.rules.iter().map(|id| Statement::new(sql::RULE_ERASE, params![id.uuid()])));
+    }
+
+    /// The statements behind those of accounts and grants.
+    fn add_statements(self, statements: &mut Vec<Statement<'a>>) {
         statements.extend(self.holds.into_rows().map(|(_, pending)| hold(&pending)));
         statements.extend(self.rules.into_rows().map(|(_, pending)| rule(&pending)));
         for ((tenant_id, task_id), Pending { row: task, .. }) in self.tasks.into_rows() {
@@ -307,7 +356,6 @@ impl<'a> Writes<'a> {
         // Behind the operations, after which they stand.
         statements.extend(self.audit.into_iter().map(audit::insert));
         statements.extend(self.erased);
-        Ok(statements)
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, FileControl, MAIN_DB};
 
 use super::sql::{self, BatchMachine, Remembered, Step};
 use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
@@ -78,15 +78,19 @@ pub struct SqliteStore {
     options: SqliteOptions,
     writer: Mutex<Connection>,
     /// What the writer knows of accounts. A batch takes it, and gives it back when it is committed.
-    remembered: Mutex<Remembered>,
+    remembered: Mutex<Option<Remembered>>,
     readers: Readers,
     /// The log is emptied when it is so many bytes longer than when that last failed.
     log_limit: u64,
     log_left: AtomicU64,
+    /// So many transactions were committed.
+    commits: AtomicU64,
 }
 
 /// Twice what the log comes to when there are moments without a reader.
 const LOG_LIMIT: u64 = 128 * 1024 * 1024;
+/// One of so many commits looks how long the log is: what the others add to it is little beside the limit.
+const LOG_LOOKS: u64 = 16;
 
 impl SqliteStore {
     /// Opens the file, or makes it.
@@ -115,6 +119,7 @@ impl SqliteStore {
             readers,
             log_limit: LOG_LIMIT,
             log_left: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
         })
     }
 
@@ -132,6 +137,9 @@ impl SqliteStore {
     /// Empties a log that has become too long: SQLite begins it anew only in a moment without readers, which those of a busy
     /// service never leave. What was committed stands whatever comes of it.
     fn bound_log(&self, writer: &Connection) {
+        if !self.commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOG_LOOKS) {
+            return;
+        }
         let bytes = self.file.log_bytes();
         if bytes < self.log_limit.saturating_add(self.log_left.load(Ordering::Relaxed)) {
             return;
@@ -141,33 +149,38 @@ impl SqliteStore {
         self.log_left.store(if is_empty { 0 } else { bytes }, Ordering::Relaxed);
     }
 
-    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+    fn remembered(&self) -> MutexGuard<'_, Option<Remembered>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides and writes a batch in a transaction of its own.
     fn try_batch(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        let write = |transaction: &Connection| {
-            let mut remembered = std::mem::take(&mut *self.remembered());
-            remembered.forget_unless(data_version(transaction).map_err(error::store_error)?);
+        let write = |transaction: &Connection, version: u32| {
+            let mut remembered = self.remembered().take().unwrap_or_default();
+            remembered.forget_unless(version);
             decide_and_write(transaction, batch, remembered)
         };
-        self.write(write, |remembered| *self.remembered() = remembered)
+        self.write(write, |remembered| *self.remembered() = Some(remembered))
     }
 
-    /// Writes in one transaction, once the file is locked. What `write` answers is handed on when it is committed, before anybody
+    /// Writes in one transaction, once the file is locked and its version is known. What `write` answers is handed on when it is committed, before anybody
     /// else writes.
     fn write<T>(
         &self,
-        write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        write: impl FnOnce(&Connection, u32) -> Result<T, StoreError>,
         committed: impl FnOnce(T),
     ) -> Result<(), StoreError> {
         let writer = self.writer();
         self.file.check()?;
         let transaction = retry::until(self.options.deadline, || Writing::begin(&writer))?;
-        let written = write(&writer)?;
+        let began = data_version(&writer)?;
+        let written = write(&writer, began)?;
         transaction.commit()?;
         committed(written);
+        // What others commit from here on is seen when the next transaction begins, and makes another version then.
+        if let Ok(version) = data_version(&writer) {
+            self.remembered().iter_mut().for_each(|remembered| remembered.go_on(began, version));
+        }
         self.bound_log(&writer);
         Ok(())
     }
@@ -189,12 +202,12 @@ impl Store for SqliteStore {
 
     fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
         let statements: Vec<sql::Statement<'_>> = op_ids.iter().map(|op_id| sql::forget(tenant_id, *op_id)).collect();
-        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
+        self.write(|transaction, _| PreparedStatements::new(transaction).run_all(&statements), drop)
     }
 
     fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
         let mut stands = None;
-        let advance = |transaction: &Connection| {
+        let advance = |transaction: &Connection, _: u32| {
             let mut prepared = PreparedStatements::new(transaction);
             prepared.run_all(&[sql::acknowledge(consumer, cursor)])?;
             sql::consumer(&mut prepared, consumer)
@@ -205,7 +218,7 @@ impl Store for SqliteStore {
 
     fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
         let statements: Vec<sql::Statement<'_>> = records.iter().map(sql::record).collect();
-        self.write(|transaction| PreparedStatements::new(transaction).run_all(&statements), drop)
+        self.write(|transaction, _| PreparedStatements::new(transaction).run_all(&statements), drop)
     }
 
     fn query(&self, query: &Query) -> Result<Answer, StoreError> {
@@ -217,9 +230,12 @@ impl Store for SqliteStore {
     }
 }
 
-/// A number that differs whenever another connection, of this process or of another, has committed in between.
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+/// A number that differs whenever this connection has seen a commit in between, its own or another's, of this process or of another.
+/// It looks at the file only when it begins a transaction.
+fn data_version(connection: &Connection) -> Result<u32, StoreError> {
+    let mut version = 0;
+    connection.file_control(Some(MAIN_DB), FileControl::DataVersion(&mut version)).map_err(error::store_error)?;
+    Ok(version)
 }
 
 /// Runs the steps of a batch, and answers what is known of accounts once it is committed.

@@ -94,8 +94,8 @@ pub(super) fn reader(file: &OpenedFile, deadline: Duration) -> Result<Connection
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error::store_error)?;
-    // All statements, the data version, and what begins and ends a transaction.
-    connection.set_prepared_statement_cache_capacity(crate::store::sql::ALL.len() + 4);
+    // All statements, and what begins and ends a transaction.
+    connection.set_prepared_statement_cache_capacity(crate::store::sql::ALL.len() + 3);
     // A plan never depends on what is bound. Otherwise SQLite, built with STAT4, plans a statement again whenever a parameter of
     // a range is bound to another value: more work than all the rest of a charge.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error::store_error)?;

@@ -18,7 +18,7 @@ struct Prepared<'a> {
     number: usize,
     statement: CachedStatement<'a>,
     columns: usize,
-    /// What stands in each parameter from the run before.
+    /// What stands in each parameter from the run before; nothing before the first.
     bound: Vec<Bound>,
 }
 
@@ -29,7 +29,7 @@ enum Bound {
     Integer(i64),
     /// Short text: its length, its bytes, and zeros. Kinds and tenants are.
     Text([u8; SHORT_TEXT + 1]),
-    /// Longer text or a blob, which are not compared.
+    /// Longer text, a blob, or what is bound for the first time, which are not compared.
     Bytes,
 }
 
@@ -100,17 +100,11 @@ impl Source for PreparedStatements<'_> {
 impl<'a> Prepared<'a> {
     fn new(connection: &'a Connection, sql: Sql) -> rusqlite::Result<Prepared<'a>> {
         let statement = connection.prepare_cached(sql.text)?;
-        let bound = vec![Bound::Null; statement.parameter_count()];
-        Ok(Prepared { number: sql.number, columns: statement.column_count(), statement, bound })
+        Ok(Prepared { number: sql.number, columns: statement.column_count(), statement, bound: Vec::new() })
     }
 
     fn run(&mut self, params: &[Value<'_>]) -> rusqlite::Result<Rows> {
-        for (at, (value, before)) in (1..).zip(params.iter().zip(&mut self.bound)) {
-            if !before.is(value) {
-                self.statement.raw_bind_parameter(at, bound(value))?;
-                *before = Bound::to(value);
-            }
-        }
+        self.bind(params)?;
         let mut found = self.statement.raw_query();
         let mut rows = Rows::new(self.columns);
         while let Some(row) = found.next()? {
@@ -127,6 +121,27 @@ impl<'a> Prepared<'a> {
             }
         }
         Ok(rows)
+    }
+}
+
+impl Prepared<'_> {
+    /// Binds what does not stand there already.
+    fn bind(&mut self, params: &[Value<'_>]) -> rusqlite::Result<()> {
+        if self.bound.is_empty() {
+            // Nothing stands in a statement that begins, and most run once a commit: what they are bound to is not compared yet.
+            for (at, value) in (1..).zip(params).filter(|(_, value)| **value != Value::Null) {
+                self.statement.raw_bind_parameter(at, bound(value))?;
+            }
+            self.bound = params.iter().map(|value| if *value == Value::Null { Bound::Null } else { Bound::Bytes }).collect();
+            return Ok(());
+        }
+        for (at, (value, before)) in (1..).zip(params.iter().zip(&mut self.bound)) {
+            if !before.is(value) {
+                self.statement.raw_bind_parameter(at, bound(value))?;
+                *before = Bound::to(value);
+            }
+        }
+        Ok(())
     }
 }
 
