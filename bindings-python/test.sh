@@ -36,7 +36,7 @@ lint() {
     python generate.py --check
     ruff format --quiet --check .
     ruff check --quiet .
-    mypy python tests examples endurance generate.py
+    mypy python tests examples generate.py
     # As maturin says it, so that neither of the two makes the other build anew.
     local config
     config=$(ls -t "$TARGET"/maturin/pyo3-config-*.txt | head -n 1)
