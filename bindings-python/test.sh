@@ -18,6 +18,12 @@ step() {
     "$@"
 }
 
+# Shows what something says only if it fails.
+quietly() {
+    local log="$TARGET/python/log"
+    "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
 # The tools, once for each version of their list.
 prepare() {
     local stamp="$VIRTUAL_ENV/requirements-dev.txt"
@@ -29,7 +35,7 @@ prepare() {
 
 # The native module, built like the rest of the workspace, and the package as it stands here.
 build() {
-    maturin develop --quiet
+    quietly maturin develop --quiet
 }
 
 lint() {
@@ -51,7 +57,7 @@ run_tests() {
 # One wheel for all versions, tried where nothing else is: the example of the page prints what the page shows.
 wheel() {
     rm -rf "$TARGET/wheels"
-    maturin build --release --quiet --out "$TARGET/wheels"
+    quietly maturin build --release --quiet --out "$TARGET/wheels"
     local clean printed expected wheel
     wheel=$(ls "$TARGET"/wheels/drawdown-*-cp310-abi3-*.whl)
     expected=$(sed -n '/^```text$/,/^```$/p' README.md | sed '1d;$d')

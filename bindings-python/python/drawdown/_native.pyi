@@ -1,6 +1,5 @@
 """What the package's Python code is built on, in Rust. It converts, and nothing else; use the names of `drawdown`."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias, final
 
@@ -25,11 +24,11 @@ __all__ = [
 ]
 
 def define(name: str, cls: type, fields: tuple[tuple[str, _Shape], ...]) -> None: ...
-def define_errors(make: Callable[..., BaseException]) -> None:
-    """`make(name, message, details, retryable, retry_at, policy_tag, audit_id, used_by, index)` makes each exception.
+def define_errors(classes: dict[str, type[BaseException]]) -> None:
+    """For each name of a denial or error its class. It is made by `__new__`, and its attributes are set from outside.
 
-    `name` is that of the denial, or of the error: busy, unknown, store, clock_behind, output, closed, corrupt.
-    `used_by` is write, hold, read or check. `index` is the place in a group of commands.
+    Errors are named busy, unknown, store, clock_behind, output, closed, corrupt. `used_by` is write, hold, read or
+    check. `index` is the place in a group of commands.
     """
 
 def read_json(data: bytes | str) -> Any: ...

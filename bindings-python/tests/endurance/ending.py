@@ -176,8 +176,27 @@ def by_threads(work: Work) -> None:
     time.sleep(work.soon())
 
 
+def refused_in_daemons(work: Work) -> None:
+    """End under loops that are refused again and again."""
+
+    async def always() -> None:
+        while True:
+            charges = [work.engine.charge(tenant_id="none", payer=U1, amount=1) for _ in range(200)]
+            await asyncio.gather(*charges, return_exceptions=True)
+
+    def run() -> None:
+        try:
+            asyncio.run(always())
+        except Exception:
+            return
+
+    for _ in range(3):
+        threading.Thread(target=run, daemon=True).start()
+    time.sleep(work.random.random() * 0.05)
+
+
 LOOPS = [pending, closed, raising, exiting, interrupted, at_work_in_threads, closing_elsewhere]
-OTHERS = [stopped, left_behind, in_a_thread, in_a_daemon, at_the_end, by_threads]
+OTHERS = [stopped, left_behind, in_a_thread, in_a_daemon, at_the_end, by_threads, refused_in_daemons]
 ENDINGS = [ending.__name__ for ending in LOOPS] + [ending.__name__ for ending in OTHERS]
 
 

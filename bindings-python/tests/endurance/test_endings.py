@@ -14,7 +14,7 @@ import drawdown
 from drawdown import Engine, user
 
 FULL = bool(os.environ.get("ENDURANCE"))
-COUNT = 300 if FULL else 26
+COUNT = 308 if FULL else 28
 # The module is the same for every Python: each runs it from the folder of the package.
 PYTHONS = os.environ.get("PYTHONS", sys.executable).split() if FULL else [sys.executable]
 
