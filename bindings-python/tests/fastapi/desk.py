@@ -140,13 +140,13 @@ def refused(response: httpx.Response, status: int, code: str, error: str) -> dic
 class Server:
     """A service on a port of this machine."""
 
-    def __init__(self, *, policy: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(self, *, url: str = "memory://", policy: dict[str, Any] | None = None, **options: Any) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> Any:
             self.loop = asyncio.get_running_loop()
-            self.engine = AsyncEngine("memory://", price_books=[PRICES], policies={"*": policy or {}})
+            self.engine = AsyncEngine(url, price_books=[PRICES], policies={"*": policy or {}})
             app.include_router(router(self.engine, authenticate=who_calls, **options))
             yield
             await self.engine.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from desk import Desk, MakeDesk, ok, refused
+from desk import Desk, MakeDesk, Serve, ok, refused
 
 pytest_plugins = ["desk"]
 
@@ -286,3 +289,22 @@ def test_amounts_are_exact_both_ways(make_desk: MakeDesk, amounts: str) -> None:
     for _ in range(3):
         answer = ok(desk.send("POST", "credits/charge", content=given, headers={"content-type": "application/json"}))
     assert str(answer["balance_after"]) == "9007199254740.693"
+
+
+def test_many_at_once_under_one_key(serve: Serve, tmp_path: Path) -> None:
+    server, base = serve(url=f"sqlite://{tmp_path}/books.db")
+    server.do("grant_credit", owner="user:u1", type="purchased", amount=100)
+
+    def charge(number: int) -> dict[str, Any]:
+        headers = {"authorization": "Bearer web", "x-idempotency-key": f"k{number % 4}"}
+        return ok(httpx.post(f"http://{base}/credits/charge", json=CHARGE, headers=headers))
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(charge, range(40)))
+    assert len({answer["ledger_id"] for answer in answers}) == 4
+    assert [answer["idempotent_replay"] for answer in answers].count(False) == 4
+    balance = httpx.get(
+        f"http://{base}/credits/balance?tenant_id=acme&user_id=u1", headers={"authorization": "Bearer web"}
+    )
+    assert ok(balance)["balance"] == 84
+    assert server.do("verify_account", owner="user:u1").faults == ()
