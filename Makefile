@@ -1,7 +1,11 @@
-# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, and make; `fuzz`
-# installs cargo-fuzz if there is none.
+# What a user or a contributor runs. It needs Rust (1.88 or later), a C compiler, which builds SQLite, make, and for the Python
+# package python3 (3.10 or later) with its module venv: tools for it are installed into target/python, pinned, from the package
+# registry. `fuzz` installs cargo-fuzz if there is none.
 
-.PHONY: demo serve test lint simulate bench bench-python fuzz generate
+.PHONY: demo serve test lint simulate bench bench-python fuzz generate wheel endurance
+
+# The interpreter for everything in Python: 3.10 or later, with venv.
+PYTHON ?= python3
 
 # The quick start, and a trace of requests replayed over many users, with the books verified. They are kept in a folder that
 # is gone afterwards.
@@ -11,8 +15,7 @@ demo:
 	cargo run --package drawdown-examples --example replay -- --trace examples/data/trace.csv --db "$$folder/demo.db"
 
 # A platform on FastAPI with a console for operators, on a SQLite file in target/platform; it says where, and the tokens.
-# It needs Python 3.10 or later with venv. The first time, and after changes to the engine, the package is built.
-PYTHON ?= python3
+# The first time, and after changes to the engine, the package is built.
 SERVE = target/platform
 serve: $(SERVE)/built
 	PLATFORM_FOLDER=$${PLATFORM_FOLDER:-$(SERVE)/data} $(SERVE)/venv/bin/python -m platform_service
@@ -23,16 +26,19 @@ $(SERVE)/built: $(shell find core/src bindings-python/src bindings-python/python
 	$(SERVE)/venv/bin/pip install --quiet './bindings-python[fastapi]' --editable ./examples/fastapi-platform
 	touch $@
 
-# Every check, unit test, doc test and crash test.
+# Every check, unit test, doc test and crash test, of Rust and then of Python.
 test: lint
-	cargo test --quiet --workspace
+	cargo test --quiet --workspace --exclude drawdown-python
+	PYTHON=$(PYTHON) bindings-python/test.sh test example
 
+# The Python module is checked as it is built, by its own script.
 lint:
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --workspace --exclude drawdown-python --all-targets -- -D warnings
 	cargo clippy --quiet --package drawdown --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package drawdown
+	PYTHON=$(PYTHON) bindings-python/test.sh lint
 
 # Seeds of the simulation, for as long as one likes: several engines over one store, random commands and faults, an auditor.
 SEEDS ?= 0..2000
@@ -46,7 +52,6 @@ bench:
 
 # The Python package, built for release into an environment of its own. `BENCH_PYTHON_ARGS="http --seconds 10"` is one part, for
 # longer.
-PYTHON ?= python3
 BENCH_VENV = target/bench-venv
 
 bench-python:
@@ -74,4 +79,13 @@ fuzz:
 # Rewrites the files that are generated from the core.
 generate:
 	cargo run --quiet --package drawdown-tests --bin generate
-	python3 bindings-python/generate.py
+	$(PYTHON) bindings-python/generate.py
+
+# One wheel for every Python from 3.10 on, in target/wheels, tried in a clean environment of each of PYTHONS.
+PYTHONS ?= python3
+wheel:
+	PYTHONS="$(PYTHONS)" bindings-python/test.sh wheel
+
+# What the tests do a little of, for some minutes: interpreters that end at random moments, forks, workers over one file.
+endurance: wheel
+	PYTHONS="$(PYTHONS)" bindings-python/test.sh endurance

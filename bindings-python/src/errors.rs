@@ -6,17 +6,31 @@ use std::sync::{PoisonError, RwLock};
 use drawdown::{Denial, Error, Failure, UsedBy};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBool, PyDict, PyString};
 
 use crate::convert::to_python;
 
-/// How exceptions are made.
-static MAKE: RwLock<Option<Py<PyAny>>> = RwLock::new(None);
+/// The class of each denial and error, by its name.
+static CLASSES: RwLock<Option<Py<PyDict>>> = RwLock::new(None);
 
-/// Says how exceptions are made: `make(name, message, details, retryable, retry_at, policy_tag, audit_id, used_by, index)`.
+/// Says which exceptions are raised: for each name its class.
 #[pyfunction]
-pub(crate) fn define_errors(make: Py<PyAny>) {
-    *MAKE.write().unwrap_or_else(PoisonError::into_inner) = Some(make);
+pub(crate) fn define_errors(classes: Py<PyDict>) {
+    *CLASSES.write().unwrap_or_else(PoisonError::into_inner) = Some(classes);
+}
+
+/// An exception with these attributes, made without a line of Python: while one runs, another thread can end the interpreter, which
+/// then ends this thread through the frames of Rust, and that aborts the process.
+fn made<'py>(py: Python<'py>, name: &str, message: &str, said: &[(&str, Bound<'py, PyAny>)]) -> PyResult<Bound<'py, PyAny>> {
+    let classes = CLASSES.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|classes| classes.clone_ref(py));
+    let class = classes.map(|classes| classes.bind(py).get_item(name)).transpose()?.flatten();
+    let Some(class) = class else {
+        return Err(PyRuntimeError::new_err(format!("{message}; no exception is defined for `{name}`")));
+    };
+    let exception = class.call_method1("__new__", (&class, message))?;
+    exception.setattr("message", message)?;
+    said.iter().try_for_each(|(attribute, value)| exception.setattr(*attribute, value))?;
+    Ok(exception)
 }
 
 /// Why nothing was answered, in whose answer it stands, and which command of a group it is about.
@@ -38,19 +52,16 @@ impl Refusal {
 
     /// The exception, as an object.
     pub(crate) fn exception<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let make = MAKE.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|make| make.clone_ref(py));
-        let Some(make) = make else {
-            return Err(PyRuntimeError::new_err(format!("{}; no exceptions are defined", self.failure)));
-        };
         let (used_by, message) = (name_of_use(self.used_by), self.failure.to_string());
-        match &self.failure {
+        let text = |text: Option<String>| text.into_pyobject(py).map(Bound::into_any);
+        let nothing = || py.None().into_bound(py);
+        let (name, details, retryable, retry_at, policy_tag, audit_id) = match &self.failure {
             Failure::Denied(denial) => {
                 let details = to_python::json(py, denial.details())?;
                 let retry_at = denial.when_to_retry().map(|at| to_python::time(py, &at.to_string())).transpose()?;
-                let policy_tag = denial.policy_tag().map(|tag| tag.as_str());
-                let audit_id = denial.audit_id().map(|id| id.to_string());
-                let (name, retryable) = (denial.name(), denial.retryable());
-                make.bind(py).call1((name, message, details, retryable, retry_at, policy_tag, audit_id, used_by, self.index))
+                let policy_tag = text(denial.policy_tag().map(|tag| tag.as_str().to_owned()))?;
+                let audit_id = text(denial.audit_id().map(|id| id.to_string()))?;
+                (denial.name(), details, denial.retryable(), retry_at.unwrap_or_else(nothing), policy_tag, audit_id)
             }
             Failure::Failed(error) => {
                 let details = PyDict::new(py);
@@ -58,21 +69,19 @@ impl Refusal {
                     details.set_item("now", to_python::time(py, &now.to_string())?)?;
                     details.set_item("last_at", to_python::time(py, &last_at.to_string())?)?;
                 }
-                let (nothing, retryable) = (py.None(), error.retryable());
-                let unknown = (&nothing, &nothing, &nothing);
-                make.bind(py).call1((
-                    name_of_error(error),
-                    message,
-                    details,
-                    retryable,
-                    unknown.0,
-                    unknown.1,
-                    unknown.2,
-                    used_by,
-                    self.index,
-                ))
+                (name_of_error(error), details.into_any(), error.retryable(), nothing(), nothing(), nothing())
             }
-        }
+        };
+        let said = [
+            ("details", details),
+            ("retryable", PyBool::new(py, retryable).to_owned().into_any()),
+            ("retry_at", retry_at),
+            ("policy_tag", policy_tag),
+            ("audit_id", audit_id),
+            ("used_by", PyString::new(py, used_by).into_any()),
+            ("index", self.index.into_pyobject(py)?.into_any()),
+        ];
+        made(py, name, &message, &said)
     }
 
     /// The exception, to be raised.

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import configuration, settings
 
 from drawdown import DrawdownError as Refused
 from drawdown import Engine
 
 __all__ = ["Refused", "ask", "charge", "grant", "locked", "run"]
+
+# What the tests leave behind stands with all else that is built.
+configuration.set_hypothesis_home_dir(Path(__file__).parents[2] / "target" / "python" / "hypothesis")
+# A shared machine is slow at times; how long an example takes says nothing.
+settings.register_profile("package", deadline=None)
+settings.load_profile("package")
 
 
 @pytest.fixture

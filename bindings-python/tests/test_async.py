@@ -36,7 +36,7 @@ else:
 class Blind(asyncio.SelectorEventLoop):
     """A loop that cannot watch a socket, as Proactor."""
 
-    def add_reader(self, *_: Any) -> Any:
+    def add_reader(self, *_: Any) -> Any:  # type: ignore[override]
         raise NotImplementedError
 
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
@@ -119,7 +119,7 @@ def test_a_cancelled_command_takes_effect_once(play: Play, url: str) -> None:
                 if random.random() < 0.5:
                     task.cancel()
             answers = await asyncio.gather(*tasks, return_exceptions=True)
-            assert all(isinstance(answer, asyncio.CancelledError) or answer.change == -1 for answer in answers)
+            assert all(isinstance(answer, asyncio.CancelledError) or answer.change == -1 for answer in answers)  # type: ignore[union-attr]
             # Who asks again by the key learns what became of it, and it is done by then at the latest.
             again = await asyncio.gather(*(pay(engine, 1, idempotency_key=f"k{index}") for index in range(200)))
             for first, second in zip(answers, again, strict=True):

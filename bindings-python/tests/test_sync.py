@@ -111,7 +111,7 @@ def test_what_is_asked_after_closing_is_closed(engine: Engine) -> None:
 def test_many_are_answered_each_by_itself(engine: Engine) -> None:
     grant(engine, 2)
     answers = engine.execute_many([CHARGE, of(0.1), of(5), CHARGE, CHARGE])
-    assert [getattr(answer, "change", None) or answer.name for answer in answers] == [
+    assert [answer.name if isinstance(answer, Refused) else answer.change for answer in answers] == [
         Decimal(-1),
         "amount_invalid",
         "insufficient_balance",
@@ -231,7 +231,8 @@ def test_a_forked_child_is_told_what_to_do(url: str) -> None:
         child = os.fork()
         if child == 0:
             said: list[str] = []
-            for ask_it in (lambda: charge(engine), lambda: ask(engine, "balance", owner="user:u1")):
+            asked: list[Callable[[], Any]] = [lambda: charge(engine), lambda: ask(engine, "balance", owner="user:u1")]
+            for ask_it in asked:
                 try:
                     ask_it()
                 except Refused as refused:

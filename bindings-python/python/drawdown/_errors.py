@@ -71,7 +71,10 @@ class DrawdownError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with everything that was said."""
-        return (_again, (type(self), self.message, {name: value for name, value in vars(self).items() if name != "message"}))
+        return (
+            _again,
+            (type(self), self.message, {name: value for name, value in vars(self).items() if name != "message"}),
+        )
 
 
 class Denied(DrawdownError):
@@ -90,7 +93,9 @@ class Failed(DrawdownError):
         """What the call could not reach: the ledger, to write or to read, or the licences."""
         if self.name in ("corrupt", "output"):
             return "internal"
-        return {"read": "ledger_service_unavailable", "check": "license_service_unavailable"}.get(self.used_by, "ledger_unavailable")
+        return {"read": "ledger_service_unavailable", "check": "license_service_unavailable"}.get(
+            self.used_by, "ledger_unavailable"
+        )
 
     def on(self, surface: Surface) -> Code | None:
         """What a surface says for it."""

@@ -1,6 +1,5 @@
 """What the package's Python code is built on, in Rust. It converts, and nothing else; use the names of `drawdown`."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias, final
 
@@ -11,18 +10,34 @@ _Shape: TypeAlias = str | tuple[str, Any]
 # The kind of a command as in its JSON, the names of its fields, their values. None means that a field is not given.
 _Command: TypeAlias = tuple[str, tuple[str, ...], tuple[object, ...]]
 
-__all__ = ["Bridge", "Engine", "ManualClock", "define", "define_errors", "read_json", "write_json"]
+__all__ = [
+    "Bridge",
+    "Engine",
+    "ManualClock",
+    "chain_hash",
+    "checkpoint_line",
+    "define",
+    "define_errors",
+    "fingerprint",
+    "read_json",
+    "write_json",
+]
 
 def define(name: str, cls: type, fields: tuple[tuple[str, _Shape], ...]) -> None: ...
-def define_errors(make: Callable[..., BaseException]) -> None:
-    """`make(name, message, details, retryable, retry_at, policy_tag, audit_id, used_by, index)` makes each exception.
+def define_errors(classes: dict[str, type[BaseException]]) -> None:
+    """For each name of a denial or error its class. It is made by `__new__`, and its attributes are set from outside.
 
-    `name` is that of the denial, or of the error: busy, unknown, store, clock_behind, output, closed, corrupt.
-    `used_by` is write, hold, read or check. `index` is the place in a group of commands.
+    Errors are named busy, unknown, store, clock_behind, output, closed, corrupt. `used_by` is write, hold, read or
+    check. `index` is the place in a group of commands.
     """
 
 def read_json(data: bytes | str) -> Any: ...
 def write_json(value: object) -> bytes: ...
+
+# What is hashed, for the vectors that all languages share.
+def fingerprint(kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> tuple[str, str]: ...
+def chain_hash(entry: object, previous: str) -> tuple[str, str]: ...
+def checkpoint_line(position: int, taken_at: datetime | str, heads: object) -> str: ...
 
 @final
 class Engine:

@@ -4,7 +4,6 @@ import asyncio
 import atexit
 import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -12,7 +11,6 @@ from . import _native
 from ._doors import Door, Doors, Taken
 from ._errors import DrawdownError
 from ._generated.calls import Ask, AsyncCalls, AsyncCommands, Command, SyncCalls, SyncCommands
-from ._generated.codes import UsedBy
 from ._generated.errors import BY_NAME
 from ._generated.types import EventKind, EventsPage, EventView
 
@@ -341,30 +339,7 @@ def _taken(commands: Iterable[Command[Any]]) -> list[Taken]:
     return [(command.kind, command.names, command.values) for command in commands]
 
 
-def _error(
-    name: str,
-    message: str,
-    details: dict[str, Any],
-    retryable: bool,
-    retry_at: datetime | None,
-    policy_tag: str | None,
-    audit_id: str | None,
-    used_by: UsedBy,
-    index: int | None,
-) -> DrawdownError:
-    return BY_NAME[name](
-        message,
-        details=details,
-        retryable=retryable,
-        retry_at=retry_at,
-        policy_tag=policy_tag,
-        audit_id=audit_id,
-        used_by=used_by,
-        index=index,
-    )
-
-
-_native.define_errors(_error)
+_native.define_errors(dict(BY_NAME))
 
 
 def _asked(
