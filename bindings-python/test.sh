@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The checks of the Python package: `test.sh lint`, `test.sh test`, `test.sh wheel`, `test.sh endurance`; lint and test if none is
-# named. They need Python 3.10 or later with its module `venv`; what else they need is installed into target/python, pinned, as
+# The checks of the Python package: `test.sh lint`, `test.sh test`, `test.sh example`, `test.sh wheel`, `test.sh endurance`; lint and
+# test if none is named. They need Python 3.10 or later with its module `venv`; what else they need is installed into target/python, pinned, as
 # requirements-dev.txt says. PYTHON chooses the interpreter; PYTHONS those that the wheel is tried with.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -54,6 +54,15 @@ run_tests() {
     python -m pytest --quiet
 }
 
+# The service that shows the package in use, with its page in a browser: its own checks, in its own folder.
+example() (
+    cd ../examples/fastapi-platform
+    ruff format --quiet --check .
+    ruff check --quiet .
+    mypy platform_service tests
+    python -m pytest --quiet
+)
+
 # One wheel for all versions, tried where nothing else is: the example of the page prints what the page shows.
 wheel() {
     rm -rf "$TARGET/wheels"
@@ -85,6 +94,7 @@ for named in "${STEPS[@]}"; do
     case "$named" in
         lint) step lint ;;
         test) step run_tests ;;
+        example) step example ;;
         wheel) step wheel ;;
         endurance) step endurance ;;
         *) echo "$0: there is no \`$named\`" >&2; exit 2 ;;
