@@ -50,7 +50,8 @@ lint() {
 }
 
 run_tests() {
-    python -m mypy.stubtest --concise --allowlist stubtest-allowed.txt drawdown
+    local allowed="$PWD/stubtest-allowed.txt"
+    (cd "$TARGET/python" && python -m mypy.stubtest --concise --allowlist "$allowed" drawdown)
     python -m pytest --quiet
 }
 
