@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use drawdown::pricing::{EstimateRequest, PriceBook, PriceBooks};
-use drawdown::{Amount, Charge, Context, Engine};
+use drawdown::{Amount, Charge, Context, Engine, Owner};
 
 use crate::Outcome;
 use crate::engine::{self, TENANT};
@@ -48,6 +48,7 @@ pub(crate) fn serve(prices: &str, request: &str) -> Outcome<()> {
 struct Caller {
     engine: Engine,
     context: Context,
+    owner: Owner,
     request: EstimateRequest,
     made: u64,
 }
@@ -56,7 +57,8 @@ impl Caller {
     fn new(prices: &str, request: &str) -> Outcome<Caller> {
         let engine = Engine::builder().prices(PriceBooks::new([PriceBook::from_yaml(prices)?])?).build()?;
         engine::grant_all(&engine)?;
-        Ok(Caller { engine, context: Context::tenant(TENANT)?, request: EstimateRequest::from_json(request)?, made: 0 })
+        let (context, owner) = (Context::tenant(TENANT)?, engine::owner(0)?);
+        Ok(Caller { engine, context, owner, request: EstimateRequest::from_json(request)?, made: 0 })
     }
 
     fn time(&mut self, called: Called, count: u64) -> Outcome<u128> {
@@ -65,7 +67,7 @@ impl Caller {
             Called::Charge => {
                 for _ in 0..count {
                     self.made += 1;
-                    let charge = Charge::new(engine::owner(0)?, Amount::from_micros(1));
+                    let charge = Charge::new(self.owner.clone(), Amount::from_micros(1));
                     let request = self.context.key(format!("border-{:012}", self.made))?.request(charge);
                     black_box(self.engine.execute(request)?);
                 }
@@ -110,6 +112,6 @@ impl Caller {
 
     fn charge(&mut self) -> Outcome<drawdown::Command> {
         self.made += 1;
-        engine::charge(&self.context, "border", self.made, 0)
+        engine::charge(&self.context, "border", self.made, &self.owner)
     }
 }
