@@ -18,8 +18,8 @@ pub(crate) struct Library {
     pub(crate) from_iso: Py<PyAny>,
     pub(crate) utc: Py<PyAny>,
     pub(crate) enumeration: Py<PyType>,
-    /// `object.__setattr__`: the only way to write into a frozen dataclass.
-    pub(crate) set_attribute: Py<PyAny>,
+    /// `Decimal(0)`: most of what is frozen.
+    pub(crate) zero: Py<PyAny>,
 }
 
 impl Library {
@@ -32,14 +32,14 @@ impl Library {
         let class = |module: &str, name: &str| -> PyResult<Py<PyType>> {
             Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind())
         };
-        let datetime = class("datetime", "datetime")?;
+        let (datetime, decimal) = (class("datetime", "datetime")?, class("decimal", "Decimal")?);
         Ok(Library {
-            decimal: class("decimal", "Decimal")?,
+            zero: decimal.call1(py, ("0",))?,
+            decimal,
             date: class("datetime", "date")?,
             from_iso: datetime.getattr(py, "fromisoformat")?,
             utc: py.import("datetime")?.getattr("timezone")?.getattr("utc")?.unbind(),
             enumeration: class("enum", "Enum")?,
-            set_attribute: py.import("builtins")?.getattr("object")?.getattr("__setattr__")?.unbind(),
             datetime,
         })
     }

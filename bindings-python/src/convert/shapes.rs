@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 /// What a value is, beyond what JSON says of it. None is always allowed.
 #[derive(Debug)]
@@ -25,6 +25,9 @@ pub(crate) enum Shape {
 /// The class of a struct.
 pub(crate) struct Made {
     pub(crate) class: Py<PyType>,
+    /// The same, but that it can be written: its instances become those of `class` once they are whole. To write into a frozen one by
+    /// `object.__setattr__` takes four times as long.
+    pub(crate) draft: Py<PyType>,
     /// `class.__new__`
     pub(crate) new: Py<PyAny>,
     pub(crate) fields: Vec<Field>,
@@ -52,13 +55,25 @@ struct Defined {
 #[pyfunction]
 pub(crate) fn define(py: Python<'_>, name: String, class: Bound<'_, PyType>, fields: Vec<Bound<'_, PyTuple>>) -> PyResult<()> {
     let fields = fields.into_iter().map(|field| Field::read(&field)).collect::<PyResult<Vec<Field>>>()?;
-    let made = Arc::new(Made { new: class.getattr("__new__")?.unbind(), class: class.unbind(), fields });
+    let (new, draft) = (class.getattr("__new__")?.unbind(), draft(&class)?.unbind());
+    let made = Arc::new(Made { class: class.unbind(), draft, new, fields });
     let address = made.class.bind(py).as_ptr().addr();
     let mut defined = DEFINED.write().unwrap_or_else(PoisonError::into_inner);
     let defined = defined.get_or_insert_default();
     defined.by_class.insert(address, Arc::clone(&made));
     defined.by_name.insert(name, made);
     Ok(())
+}
+
+/// A class with the same fields that is not frozen.
+fn draft<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyType>> {
+    let py = class.py();
+    let (object, of_draft) = (py.get_type::<PyAny>(), PyDict::new(py));
+    of_draft.set_item("__slots__", PyTuple::empty(py))?;
+    for name in ["__setattr__", "__delattr__"] {
+        of_draft.set_item(name, object.getattr(name)?)?;
+    }
+    Ok(py.get_type::<PyType>().call1((class.name()?, (class,), of_draft))?.cast_into()?)
 }
 
 /// The class of this struct, if one is defined.

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use serde::ser::{self, Impossible, Serialize, Serializer};
@@ -51,7 +52,11 @@ pub(crate) fn number<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, 
 }
 
 fn decimal<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, PyAny>> {
-    Library::get(py)?.decimal.bind(py).call1((digits,))
+    let library = Library::get(py)?;
+    if digits == "0" {
+        return Ok(library.zero.bind(py).clone());
+    }
+    library.decimal.bind(py).call1((digits,))
 }
 
 fn build<'py>(py: Python<'py>, value: &impl Serialize, shape: &Shape) -> PyResult<Bound<'py, PyAny>> {
@@ -303,7 +308,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     }
 }
 
-/// An instance of a frozen dataclass in the making: written by `object.__setattr__`, as its own `__init__` would.
+/// An instance of a frozen dataclass in the making.
 struct Object<'py> {
     py: Python<'py>,
     made: Arc<Made>,
@@ -319,7 +324,7 @@ impl<'py> Object<'py> {
         if made.fields.len() > 64 {
             return Err(PyRuntimeError::new_err("no class has more than 64 fields"));
         }
-        let object = made.new.bind(py).call1((made.class.bind(py),))?;
+        let object = made.new.bind(py).call1((made.draft.bind(py),))?;
         Ok(Object { py, made, object, given: 0, next: 0 })
     }
 
@@ -342,9 +347,7 @@ impl<'py> Object<'py> {
     }
 
     fn write(&self, field: &shapes::Field, value: Bound<'py, PyAny>) -> PyResult<()> {
-        let library = Library::get(self.py)?;
-        library.set_attribute.bind(self.py).call1((&self.object, field.key.bind(self.py), value))?;
-        Ok(())
+        self.object.setattr(field.key.bind(self.py), value)
     }
 
     /// What was left out is none.
@@ -355,6 +358,7 @@ impl<'py> Object<'py> {
                 self.write(field, self.py.None().into_bound(self.py))?;
             }
         }
+        self.object.setattr(intern!(self.py, "__class__"), made.class.bind(self.py))?;
         Ok(self.object)
     }
 }
