@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,7 +113,7 @@ def only_rules_refuse(_: CheckContext, response: Response, case: Case[Any]) -> N
         return
     answer = response.json()
     field = answer["details"]["field"]
-    by_rule = answer["error"] in ("amount_invalid", "capacity_exceeded") or field.split(".")[0] in OF_THE_RULES
+    by_rule = answer["error"] in ("amount_invalid", "capacity_exceeded") or re.split(r"[.\[]", field)[0] in OF_THE_RULES
     assert by_rule or any(words in answer["message"] for words in BEYOND_JSON_SCHEMA), answer
 
 
