@@ -165,9 +165,8 @@ def test_two_workers_over_one_file(url: str, tmp_path: Path) -> None:
         engine.grant_credit(tenant_id="acme", owner=U1, type="plan", amount=100_000)
     answers: dict[str, list[httpx.Response]] = {}
 
-    async def ask(base: str) -> None:
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-        async with httpx.AsyncClient(base_url=base, limits=limits, timeout=120) as client:
+    async def some(base: str, numbers: range) -> None:
+        async with httpx.AsyncClient(base_url=base, limits=httpx.Limits(max_connections=2), timeout=120) as client:
 
             async def one(number: int) -> None:
                 key = f"k{number % keys}"
@@ -176,7 +175,11 @@ def test_two_workers_over_one_file(url: str, tmp_path: Path) -> None:
                 answer = await client.post("/api/v1/credits/charge", json=body, headers=headers)
                 answers.setdefault(key, []).append(answer)
 
-            await asyncio.gather(*(one(number) for number in range(count)))
+            await asyncio.gather(*(one(number) for number in numbers))
+
+    async def ask(base: str) -> None:
+        # All at once, by 50 clients: the pool of one looks at all that wait in it whenever one is answered.
+        await asyncio.gather(*(some(base, range(first, count, 50)) for first in range(50)))
 
     with served(tmp_path, url, workers=2) as base:
         began = time.monotonic()
