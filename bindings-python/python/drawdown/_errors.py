@@ -55,7 +55,7 @@ class DrawdownError(Exception):
 
     def on(self, surface: Surface) -> Code | None:
         """What a surface says for it; None where no call of the surface is answered so."""
-        raise NotImplementedError
+        return ERRORS.get((self.name, surface))
 
     @property
     def code(self) -> str | None:
