@@ -1,24 +1,34 @@
 //! Everything but commands that can be asked of an engine, as data: a name, its fields, an answer. Bindings carry calls and
 //! [`crate::Command`]s over their border and know neither by heart; a Rust program has the methods of [`Engine`] instead.
 //!
-//! The list of calls is [`Call`]: one row each, with what is asked (`asked`), what is answered (`answered`), and the method
-//! that answers.
+//! The list of calls is [`Call`]: one row each, with what is asked, what is answered, and the method that answers. What is asked and
+//! answered stands in a file a family.
 
-mod answered;
-mod asked;
+mod account;
+mod audit;
+mod credit;
+mod declare;
+mod event;
+mod ledger;
+mod licence;
+mod member;
+mod price;
+mod task;
+mod upkeep;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-pub use answered::{
-    AuditRecordPage, AuditRecordView, EntriesPage, EventView, EventsPage, FailedAccount, Flushed, GrantView, HoldView,
-    OperationView, Position, PriceBookView, RuleView, StatementPage, SweepView,
-};
-pub use asked::{
-    AccountsAfter, AcknowledgeUpTo, AuditOf, CheckLicenceFor, ConsumerOf, EntriesOf, EventsOf, ExplainFor, GrantOf, HoldOf,
-    LicenceOf, LicencesOf, MemberOf, MembersOf, NoFields, OfAccount, OfAccountAt, OfAccountBy, OfTenant, OperationOf,
-    PriceBookText, PriceFor, SpentBy, StatementOf, StepsOf, TaskOf, UpTo, UpToFrom, VerifyFrom,
-};
+pub use account::{AccountsAfter, ExplainFor, OfAccount, OfAccountAt, OfAccountBy, SpentBy};
+pub use audit::{AuditOf, AuditRecordPage, AuditRecordView, Flushed};
+pub use credit::{GrantOf, GrantView, HoldOf, HoldView, RuleView};
+pub use event::{AcknowledgeUpTo, ConsumerOf, EventView, EventsOf, EventsPage, Position};
+pub use ledger::{EntriesOf, EntriesPage, OperationOf, OperationView, StatementOf, StatementPage};
+pub use licence::{CheckLicenceFor, LicenceOf, LicencesOf};
+pub use member::{MemberOf, MembersOf};
+pub use price::{PriceBookText, PriceBookView, PriceFor};
+pub use task::{StepsOf, TaskOf};
+pub use upkeep::{FailedAccount, NoFields, OfTenant, SweepView, UpTo, UpToFrom, VerifyFrom};
 
 use crate::command::read_fields;
 use crate::credit::{Blocked, Explanation};
