@@ -97,7 +97,7 @@ pub fn page() -> Value {
     };
     let (asked, answered) = (settings(Contract::Deserialize), settings(Contract::Serialize));
     let mut page = Page { asked, answered, commands: Vec::new(), calls: Vec::new() };
-    describe_commands(&mut page);
+    crate::command::describe(&mut page);
     crate::call::describe(&mut page);
     json!({
         "context": bare(page.asked.root_schema_for::<Context>()),
@@ -123,7 +123,8 @@ fn bare(schema: Schema) -> Value {
 }
 
 impl Page {
-    fn command<B: JsonSchema + DeserializeOwned, R: JsonSchema>(&mut self, kind: OperationKind, type_name: &str) {
+    /// Describes a command.
+    pub(crate) fn command<B: JsonSchema + DeserializeOwned, R: JsonSchema>(&mut self, kind: OperationKind, type_name: &str) {
         self.commands.push(json!({
             "kind": kind.as_str(),
             "used_by": used_by_name(UsedBy::of(kind)),
@@ -145,45 +146,6 @@ impl Page {
             "answered": self.answered.subschema_for::<R>().to_value(),
         }));
     }
-}
-
-/// What every command is answered with, and how it is named on the wire.
-macro_rules! commands {
-    ($($kind:ident = $body:ident -> $receipt:ident,)+) => {
-        fn describe_commands(page: &mut Page) {
-            $( page.command::<$body, $receipt>(OperationKind::$kind, stringify!($body)); )+
-        }
-    };
-}
-
-commands! {
-    Grant = GrantCredit -> GrantReceipt,
-    Void = VoidGrant -> VoidReceipt,
-    Amend = AmendGrant -> AmendReceipt,
-    Adjust = Adjust -> AdjustReceipt,
-    Hold = PlaceHold -> HoldReceipt,
-    Extend = ExtendHold -> ExtendReceipt,
-    Capture = CaptureHold -> CaptureReceipt,
-    Release = ReleaseHold -> ReleaseReceipt,
-    Charge = Charge -> ChargeReceipt,
-    Refund = Refund -> RefundReceipt,
-    Settle = Settle -> SettleReceipt,
-    Recur = RecurGrant -> RecurReceipt,
-    StopRule = StopRule -> StopRuleReceipt,
-    EraseText = EraseText -> EraseTextReceipt,
-    Block = Block -> BlockReceipt,
-    Unblock = Unblock -> BlockReceipt,
-    SetMember = SetMember -> MemberReceipt,
-    RemoveMember = RemoveMember -> MemberReceipt,
-    SetCreditLimit = SetCreditLimit -> CreditLimitReceipt,
-    SetLowBalance = SetLowBalance -> LowBalanceReceipt,
-    Import = ImportBalance -> ImportReceipt,
-    SetLicence = SetLicence -> LicenceReceipt,
-    RevokeLicence = RevokeLicence -> LicenceReceipt,
-    SubmitDocuments = SubmitDocuments -> LicenceReceipt,
-    AdvanceTask = AdvanceTask -> TaskReceipt,
-    CompleteTask = CompleteTask -> CaptureReceipt,
-    FailTask = FailTask -> ReleaseReceipt,
 }
 
 /// The order in which the fields of these types are declared, by name.
@@ -269,56 +231,23 @@ fn orders() -> BTreeMap<&'static str, Vec<&'static str>> {
     let mut orders: BTreeMap<_, _> =
         declared.into_iter().map(|(path, fields)| (path.rsplit(':').next().unwrap_or(path).trim(), fields)).collect();
     // What is written flat, or with names that are never read, cannot be asked.
-    orders.insert("LicenceReceipt", LICENCE_RECEIPT.to_vec());
-    orders.insert("LicenceView", LICENCE_VIEW.to_vec());
+    orders.insert("LicenceReceipt", of_licence(&LICENCE_RECEIPT));
+    orders.insert("LicenceView", of_licence(&LICENCE_VIEW));
     orders.insert("FundedEstimate", FUNDED_ESTIMATE.to_vec());
     orders.insert("EngineStats", ENGINE_STATS.to_vec());
     orders.insert("CommandStats", vec!["accepted", "replayed", "denied", "failed"]);
     orders
 }
 
-const LICENCE_RECEIPT: [&str; 19] = [
-    "licence_id",
-    "template_id",
-    "user_id",
-    "channels",
-    "valid_from",
-    "valid_until",
-    "total_quota",
-    "daily_quota",
-    "zone",
-    "required_documents",
-    "policy_tag",
-    "submitted_documents",
-    "revoked",
-    "changed",
-    "operator",
-    "reason",
-    "created_at",
-    "audit_id",
-    "idempotent_replay",
-];
-const LICENCE_VIEW: [&str; 19] = [
-    "licence_id",
-    "template_id",
-    "user_id",
-    "channels",
-    "valid_from",
-    "valid_until",
-    "total_quota",
-    "daily_quota",
-    "zone",
-    "required_documents",
-    "policy_tag",
-    "submitted_documents",
-    "revoked_at",
-    "reason_code",
-    "used",
-    "reserved",
-    "used_today",
-    "remaining_quota",
-    "daily_remaining",
-];
+/// The fields of an answer about a licence: its name, its terms, these.
+fn of_licence(beside: &[&'static str]) -> Vec<&'static str> {
+    std::iter::once("licence_id").chain(fields_of::<crate::LicenceTerms>()).chain(beside.iter().copied()).collect()
+}
+
+const LICENCE_RECEIPT: [&str; 8] =
+    ["submitted_documents", "revoked", "changed", "operator", "reason", "created_at", "audit_id", "idempotent_replay"];
+const LICENCE_VIEW: [&str; 8] =
+    ["submitted_documents", "revoked_at", "reason_code", "used", "reserved", "used_today", "remaining_quota", "daily_remaining"];
 const FUNDED_ESTIMATE: [&str; 22] = [
     "currency",
     "template_id",

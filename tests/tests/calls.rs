@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use drawdown::call::Call;
 use drawdown::pricing::{PriceBook, PriceBooks};
 use drawdown::{Command, Engine};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 const BOOK: &str = "{version: '1', effective_at: 2020-01-01T00:00:00Z, unit: credit, templates: {poster: {base: 10}}}";
@@ -70,7 +71,7 @@ fn asked(name: &str) -> Value {
     }
 }
 
-fn call(engine: &Engine, said: &BTreeMap<&'static str, Value>, name: &str) -> Value {
+fn asked_of(said: &BTreeMap<&'static str, Value>, name: &str) -> Call {
     let mut asked = fields(asked(name));
     for value in asked.values_mut() {
         if let Some(place) = value.as_str().and_then(|text| text.strip_prefix('$')) {
@@ -79,7 +80,11 @@ fn call(engine: &Engine, said: &BTreeMap<&'static str, Value>, name: &str) -> Va
     }
     let call = Call::from_fields(name, asked).unwrap_or_else(|denial| panic!("{name}: {denial}"));
     assert_eq!(call.name(), name);
-    let reply = engine.call(call).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+    call
+}
+
+fn call(engine: &Engine, said: &BTreeMap<&'static str, Value>, name: &str) -> Value {
+    let reply = engine.call(asked_of(said, name)).unwrap_or_else(|failure| panic!("{name}: {failure}"));
     serde_json::to_value(reply).unwrap()
 }
 
@@ -165,8 +170,116 @@ fn mistakes_name_the_field() {
     assert_eq!(refused("events", json!({ "kinds": ["x"] })), ("payload_invalid", "kinds[0]".to_owned()));
 }
 
+/// JSON with the names of its objects in the order in which they are written.
+enum Written {
+    Object(Vec<(String, Written)>),
+    List(Vec<Written>),
+    Leaf,
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Written, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Written;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object, a list or text")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Written, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Written::Object(fields))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Written, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Written::List(items))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Written, E> {
+                Ok(Written::Leaf)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Written, E> {
+                Ok(Written::Leaf)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Written, E> {
+                Ok(Written::Leaf)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Written, E> {
+                Ok(Written::Leaf)
+            }
+
+            fn visit_unit<E>(self) -> Result<Written, E> {
+                Ok(Written::Leaf)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// The structs of this answer are written in the order that the page says; answers which.
+fn in_order(page: &Value, schema: &Value, written: &Written) -> Vec<String> {
+    let name = schema["$ref"].as_str().map(|path| path.rsplit('/').next().unwrap());
+    let schema = name.map_or(schema, |name| &page["answered_types"][name]);
+    if let Some(others) = schema["anyOf"].as_array() {
+        return in_order(page, others.iter().find(|other| other["type"] != "null").unwrap(), written);
+    }
+    match written {
+        Written::List(items) => items.iter().flat_map(|item| in_order(page, &schema["items"], item)).collect(),
+        Written::Object(fields) if schema["properties"].is_object() => {
+            let name = name.unwrap_or("an answer without a name");
+            let said: Vec<&str> = page["order"][name].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let places: Vec<_> = fields.iter().map(|(field, _)| said.iter().position(|other| other == field)).collect();
+            assert!(
+                places.is_sorted(),
+                "{name} is written in the order {:?}",
+                fields.iter().map(|(field, _)| field).collect::<Vec<_>>()
+            );
+            let within = fields.iter().flat_map(|(field, value)| in_order(page, &schema["properties"][field], value));
+            within.chain([name.to_owned()]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 #[test]
-fn the_order_of_fields_is_that_of_the_schema() {
+fn the_order_of_fields_is_that_in_which_they_are_written() {
+    let (engine, said) = world();
+    let page = drawdown::schema::page();
+    let read = |text: String| serde_json::from_str::<Written>(&text).unwrap();
+    let mut seen = BTreeSet::new();
+    for name in Call::NAMES {
+        let described = page["calls"].as_array().unwrap().iter().find(|call| call["name"] == *name).unwrap();
+        let reply = engine.call(asked_of(&said, name)).unwrap();
+        seen.extend(in_order(&page, &described["answered"], &read(serde_json::to_string(&reply).unwrap())));
+    }
+    let licence = drawdown::RevokeLicence {
+        licence_id: "l".parse().unwrap(),
+        operator: "ops".parse().unwrap(),
+        reason: "over".into(),
+        metadata: None,
+    };
+    let receipt = engine.execute(drawdown::Context::tenant("acme").unwrap().request(licence)).unwrap();
+    let schema = json!({ "$ref": "#/$defs/LicenceReceipt" });
+    seen.extend(in_order(&page, &schema, &read(serde_json::to_string(&receipt).unwrap())));
+    // The order of these cannot be asked, it stands by hand.
+    for by_hand in ["LicenceReceipt", "LicenceView", "FundedEstimate", "EngineStats", "CommandStats"] {
+        assert!(seen.contains(by_hand), "no {by_hand} was written");
+    }
+}
+
+#[test]
+fn the_order_of_fields_has_those_of_the_schema() {
     let page = drawdown::schema::page();
     let names = |value: &Value| -> BTreeSet<String> {
         match value {

@@ -10,6 +10,7 @@ use super::import::legacy_balance;
 use super::{Body, Command, Context, Metadata, Request};
 use crate::amount::Amount;
 use crate::denial::{Denial, DenialKind, shown};
+use crate::ledger::OperationKind;
 use crate::owner::Owner;
 
 /// The fields that every command has.
@@ -68,13 +69,9 @@ impl Request<Body> {
     /// `payload_invalid` that names the path of the mistake; `amount_invalid` for a number that is no amount; `owner_invalid`
     /// for text that is no owner.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Command, Denial> {
-        const KINDS: &str = "one of grant, void, amend, adjust, hold, extend, capture, release, charge, refund, settle, recur, \
-                             stop_rule, erase_text, block, unblock, set_member, remove_member, set_credit_limit, \
-                             set_low_balance, import, set_licence, revoke_licence, submit_documents, \
-                             advance_task, complete_task, fail_task";
         let kind = match fields.remove("command") {
             Some(Value::String(kind)) => kind,
-            other => return Err(Denial::invalid("command", other.unwrap_or_default(), KINDS)),
+            other => return Err(Body::no_kind(other.unwrap_or_default())),
         };
         let mut context = Map::new();
         for name in CONTEXT_FIELDS {
@@ -86,37 +83,8 @@ impl Request<Body> {
             *balance = Value::String(legacy_balance(balance)?.to_string());
         }
         check_owners(&fields)?;
-        let fields = Value::Object(fields);
-        let body = match kind.as_str() {
-            "grant" => Body::Grant(read(fields)?),
-            "void" => Body::Void(read(fields)?),
-            "amend" => Body::Amend(read(fields)?),
-            "adjust" => Body::Adjust(read(fields)?),
-            "hold" => Body::Hold(read(fields)?),
-            "extend" => Body::Extend(read(fields)?),
-            "capture" => Body::Capture(read(fields)?),
-            "release" => Body::Release(read(fields)?),
-            "charge" => Body::Charge(read(fields)?),
-            "refund" => Body::Refund(read(fields)?),
-            "settle" => Body::Settle(read(fields)?),
-            "recur" => Body::Recur(read(fields)?),
-            "stop_rule" => Body::StopRule(read(fields)?),
-            "erase_text" => Body::EraseText(read(fields)?),
-            "block" => Body::Block(read(fields)?),
-            "unblock" => Body::Unblock(read(fields)?),
-            "set_member" => Body::SetMember(read(fields)?),
-            "remove_member" => Body::RemoveMember(read(fields)?),
-            "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
-            "set_low_balance" => Body::SetLowBalance(read(fields)?),
-            "import" => Body::Import(read(fields)?),
-            "set_licence" => Body::SetLicence(read(fields)?),
-            "revoke_licence" => Body::RevokeLicence(read(fields)?),
-            "submit_documents" => Body::SubmitDocuments(read(fields)?),
-            "advance_task" => Body::AdvanceTask(read(fields)?),
-            "complete_task" => Body::CompleteTask(read(fields)?),
-            "fail_task" => Body::FailTask(read(fields)?),
-            other => return Err(Denial::invalid("command", other, KINDS)),
-        };
+        let known = OperationKind::from_name(&kind).ok_or_else(|| Body::no_kind(&kind))?;
+        let body = Body::read(known, Value::Object(fields))?;
         Ok(Request { context, body })
     }
 
@@ -150,38 +118,9 @@ impl Request<Body> {
     /// Writes the command as the fields of a JSON object: what [`Command::from_fields`] reads.
     #[must_use]
     pub fn to_fields(&self) -> Map<String, Value> {
-        let body = match &self.body {
-            Body::Grant(body) => serde_json::to_value(body),
-            Body::Void(body) => serde_json::to_value(body),
-            Body::Amend(body) => serde_json::to_value(body),
-            Body::Adjust(body) => serde_json::to_value(body),
-            Body::Hold(body) => serde_json::to_value(body),
-            Body::Extend(body) => serde_json::to_value(body),
-            Body::Capture(body) => serde_json::to_value(body),
-            Body::Release(body) => serde_json::to_value(body),
-            Body::Charge(body) => serde_json::to_value(body),
-            Body::Refund(body) => serde_json::to_value(body),
-            Body::Settle(body) => serde_json::to_value(body),
-            Body::Recur(body) => serde_json::to_value(body),
-            Body::StopRule(body) => serde_json::to_value(body),
-            Body::EraseText(body) => serde_json::to_value(body),
-            Body::Block(body) => serde_json::to_value(body),
-            Body::Unblock(body) => serde_json::to_value(body),
-            Body::SetMember(body) => serde_json::to_value(body),
-            Body::RemoveMember(body) => serde_json::to_value(body),
-            Body::SetCreditLimit(body) => serde_json::to_value(body),
-            Body::SetLowBalance(body) => serde_json::to_value(body),
-            Body::Import(body) => serde_json::to_value(body),
-            Body::SetLicence(body) => serde_json::to_value(body),
-            Body::RevokeLicence(body) => serde_json::to_value(body),
-            Body::SubmitDocuments(body) => serde_json::to_value(body),
-            Body::AdvanceTask(body) => serde_json::to_value(body),
-            Body::CompleteTask(body) => serde_json::to_value(body),
-            Body::FailTask(body) => serde_json::to_value(body),
-        };
         let mut fields = Metadata::new();
         fields.insert("command".to_owned(), self.body.kind().as_str().into());
-        for part in [serde_json::to_value(&self.context), body] {
+        for part in [serde_json::to_value(&self.context), self.body.write()] {
             if let Ok(Value::Object(part)) = part {
                 fields.extend(part.into_iter().filter(|(_, value)| !value.is_null()));
             }
@@ -235,7 +174,7 @@ pub(crate) fn read_fields<T: DeserializeOwned>(mut fields: Map<String, Value>) -
 }
 
 /// Reads a value, naming the path of the first mistake. To keep the path costs as much as to read: that is done where there is one.
-fn read<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
+pub(super) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
     if let Ok(read) = T::deserialize(&value) {
         return Ok(read);
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod block;
+mod body;
 mod charge;
 mod erase;
 mod fingerprint;
@@ -24,6 +25,10 @@ use serde_json::{Map, Value};
 
 pub use account::{SetCreditLimit, SetLowBalance};
 pub use block::{Block, BlockTarget, BlockedAccount, Unblock};
+use body::CommandParts;
+#[cfg(feature = "schema")]
+pub(crate) use body::describe;
+pub use body::{Body, Operate};
 pub use charge::{Charge, Refund, RefundOf};
 pub use erase::EraseText;
 pub use fingerprint::Fingerprint;
@@ -231,48 +236,6 @@ pub struct Request<B> {
 /// Any command.
 pub type Command = Request<Body>;
 
-/// What a command asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is documented at its type")]
-pub enum Body {
-    Grant(GrantCredit),
-    Void(VoidGrant),
-    Amend(AmendGrant),
-    Adjust(Adjust),
-    Hold(PlaceHold),
-    Extend(ExtendHold),
-    Capture(CaptureHold),
-    Release(ReleaseHold),
-    Charge(Charge),
-    Refund(Refund),
-    Settle(Settle),
-    Recur(RecurGrant),
-    StopRule(StopRule),
-    EraseText(EraseText),
-    Block(Block),
-    Unblock(Unblock),
-    SetMember(SetMember),
-    RemoveMember(RemoveMember),
-    SetCreditLimit(SetCreditLimit),
-    SetLowBalance(SetLowBalance),
-    Import(ImportBalance),
-    SetLicence(SetLicence),
-    RevokeLicence(RevokeLicence),
-    SubmitDocuments(SubmitDocuments),
-    AdvanceTask(AdvanceTask),
-    CompleteTask(CompleteTask),
-    FailTask(FailTask),
-}
-
-/// A kind of command, and the receipt that answers it.
-pub trait Operate: Into<Body> {
-    /// What an accepted command is answered with.
-    type Receipt;
-
-    /// The typed receipt, if this one answers a command of this kind.
-    fn read(receipt: &Receipt) -> Option<Self::Receipt>;
-}
-
 /// Books what has become due in an account. The engine's `sweep` sends it; every other command settles by itself.
 ///
 /// What is not due stays as it is: then nothing is booked.
@@ -302,100 +265,6 @@ pub struct Settle {
     /// The unit; if none the one of the tenant's policy, which is `credit` unless it says otherwise.
     #[serde(default)]
     pub unit: Option<Unit>,
-}
-
-macro_rules! bodies {
-    ($($variant:ident($body:ty) -> $receipt:ty),+ $(,)?) => {
-        $(
-            impl From<$body> for Body {
-                fn from(body: $body) -> Body {
-                    Body::$variant(body)
-                }
-            }
-
-            impl Operate for $body {
-                type Receipt = $receipt;
-
-                fn read(receipt: &Receipt) -> Option<$receipt> {
-                    (receipt.kind() == OperationKind::$variant).then(|| <$receipt>::new(receipt).into()).flatten()
-                }
-            }
-        )+
-
-        impl Operate for Body {
-            type Receipt = Receipt;
-
-            fn read(receipt: &Receipt) -> Option<Receipt> {
-                Some(receipt.clone())
-            }
-        }
-
-        impl Body {
-            /// Which command it is.
-            #[must_use]
-            pub const fn kind(&self) -> OperationKind {
-                match self { $(Body::$variant(_) => OperationKind::$variant),+ }
-            }
-
-            fn parts(&self) -> &dyn CommandParts {
-                match self { $(Body::$variant(body) => body),+ }
-            }
-        }
-    };
-}
-
-impl Body {
-    /// Whether it is about one account, whose version can be expected.
-    const fn is_about_an_account(&self) -> bool {
-        match self {
-            Body::Block(Block { target, .. }) | Body::Unblock(Unblock { target, .. }) => matches!(target, BlockTarget::Account(_)),
-            Body::SetMember(_) | Body::RemoveMember(_) => false,
-            Body::SetLicence(_) | Body::RevokeLicence(_) | Body::SubmitDocuments(_) | Body::AdvanceTask(_) => false,
-            _ => true,
-        }
-    }
-}
-
-bodies! {
-    Grant(GrantCredit) -> GrantReceipt,
-    Void(VoidGrant) -> VoidReceipt,
-    Amend(AmendGrant) -> AmendReceipt,
-    Adjust(Adjust) -> AdjustReceipt,
-    Hold(PlaceHold) -> HoldReceipt,
-    Extend(ExtendHold) -> ExtendReceipt,
-    Capture(CaptureHold) -> CaptureReceipt,
-    Release(ReleaseHold) -> ReleaseReceipt,
-    Charge(Charge) -> ChargeReceipt,
-    Refund(Refund) -> RefundReceipt,
-    Settle(Settle) -> SettleReceipt,
-    Recur(RecurGrant) -> RecurReceipt,
-    StopRule(StopRule) -> StopRuleReceipt,
-    EraseText(EraseText) -> EraseTextReceipt,
-    Block(Block) -> BlockReceipt,
-    Unblock(Unblock) -> BlockReceipt,
-    SetMember(SetMember) -> MemberReceipt,
-    RemoveMember(RemoveMember) -> MemberReceipt,
-    SetCreditLimit(SetCreditLimit) -> CreditLimitReceipt,
-    SetLowBalance(SetLowBalance) -> LowBalanceReceipt,
-    Import(ImportBalance) -> ImportReceipt,
-    SetLicence(SetLicence) -> LicenceReceipt,
-    RevokeLicence(RevokeLicence) -> LicenceReceipt,
-    SubmitDocuments(SubmitDocuments) -> LicenceReceipt,
-    AdvanceTask(AdvanceTask) -> TaskReceipt,
-    CompleteTask(CompleteTask) -> CaptureReceipt,
-    FailTask(FailTask) -> ReleaseReceipt,
-}
-
-/// What each command says about itself.
-trait CommandParts {
-    /// Writes every field that decides, for the fingerprint.
-    fn fields(&self, fields: &mut Fields);
-
-    /// Checks what can be checked without looking anything up. `keyed`: the command has an idempotency key.
-    fn check(&self, keyed: bool) -> Result<(), Denial>;
-
-    /// Adds the handles of what decides this command; none if it is not clear who pays.
-    fn needs(&self, tenant_id: &TenantId, policy: &TenantPolicy, needs: &mut Needs) -> Result<(), Denial>;
 }
 
 impl<B: Operate> Request<B> {
