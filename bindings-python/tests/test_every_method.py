@@ -50,6 +50,17 @@ def test_the_three_ways_take_the_same_arguments() -> None:
         assert all(one.kind is one.KEYWORD_ONLY for one in list(asked[0].parameters.values())[1:]), name
 
 
+def test_whoever_waits_for_events_can_ask_what_a_page_can_be_asked() -> None:
+    # Those who wait and follow are written by hand: they take seconds, and the one that follows is an iterator.
+    page = set(inspect.signature(Engine.events).parameters) - {"from_"}
+    for of in (Engine, AsyncEngine):
+        for waiting in (of.wait_for_events, of.follow_events):
+            assert set(inspect.signature(waiting).parameters) == page | {"latest", "timeout_seconds"}, waiting
+    for name in ("wait_for_events", "follow_events"):
+        asked = [inspect.signature(getattr(of, name)).parameters for of in (Engine, AsyncEngine)]
+        assert asked[0] == asked[1], name
+
+
 @pytest.mark.parametrize("place", ["memory", "file"])
 def test_by_threads(place: str, url: str) -> None:
     clock = ManualClock(START)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from desk import Desk, MakeDesk, ok, refused
 from test_credits import CHARGE, HOLD, cancel, commit
 
@@ -58,6 +59,22 @@ def test_a_task_that_was_only_charged(desk: Desk) -> None:
     task = ok(desk.get("tasks/t1"))
     assert (task["status"], task["progress"]) == (None, 0)
     assert ok(desk.get("tasks/t1/events"))["events"] == []
+
+
+@pytest.mark.parametrize("payer", ["user", "tenant"])
+def test_a_user_reaches_the_tasks_that_were_charged_to_that_user(make_desk: MakeDesk, payer: str) -> None:
+    desk = make_desk(policy={"payer": payer})
+    for owner in ("user:u1", "user:u2", "pool"):
+        desk.grant(100, owner=owner)
+    ok(desk.post("credits/charge", CHARGE | {"task_id": "t1"}))
+    ok(desk.post("credits/charge", CHARGE | {"task_id": "t2", "user_id": "u2"}))
+    assert ok(desk.get("tasks/t1", by="u1"))["status"] is None
+    assert ok(desk.get("tasks/t1/events", by="u1"))["events"] == []
+    refused(desk.get("tasks/t2", by="u1"), 404, "40401", "task_not_found")
+    refused(desk.get("tasks/t2/events", by="u1"), 404, "40401", "task_not_found")
+    # Whoever paid reaches it, whether or not the command named the user.
+    desk.do("charge", payer="user:u1", amount=1, task_id="t3")
+    assert ok(desk.get("tasks/t3", by="u1"))["task_id"] == "t3"
 
 
 def test_a_task_id_may_have_any_characters(desk: Desk) -> None:

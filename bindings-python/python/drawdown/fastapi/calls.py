@@ -38,12 +38,10 @@ class Calls:
         tenant = reach_tenant(caller.identity, tenant_id, missing=missing)
         return caller, tenant, reach_user(caller.identity, user_id, missing=missing)
 
-    async def reach_hold(self, identity: Identity, tenant_id: str, hold_id: str | None, refusal: Problem) -> None:
+    async def reach_hold(self, identity: Identity, tenant_id: str, hold_id: str, refusal: Problem) -> None:
         """Refuses a caller who is bound to another user than the one whose hold this is."""
         if identity.user_id is None:
             return
-        if hold_id is None:
-            raise refusal
         with absent("hold_id", refusal):
             hold = await self.engine.hold(tenant_id=tenant_id, hold_id=hold_id)
         if identity.user_id != hold.user_id and hold.owner != user(identity.user_id):

@@ -9,6 +9,8 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from drawdown import user
+
 from .._generated.types import TaskStep, TaskView
 from .auth import Identity
 from .calls import Calls, answer
@@ -82,4 +84,15 @@ class Tasks(Calls):
     async def _reach(self, identity: Identity, tenant_id: str, task: TaskView) -> None:
         """Refuses a task of another user than the only one that the caller reaches."""
         refusal = Problem.named(MISSING, f"there is no task `{task.task_id}`", details={"given": task.task_id})
-        await self.reach_hold(identity, tenant_id, task.hold_id, refusal)
+        if task.hold_id is not None:
+            await self.reach_hold(identity, tenant_id, task.hold_id, refusal)
+        elif identity.user_id is not None and not await self._is_charged(tenant_id, task.task_id, identity.user_id):
+            raise refusal
+
+    async def _is_charged(self, tenant_id: str, task_id: str, user_id: str) -> bool:
+        """Says whether anything was booked for a task by this user, or in the user's own account."""
+        for whose in ({"user_id": user_id}, {"owner": user(user_id)}):
+            page = await self.engine.entries(tenant_id=tenant_id, task_id=task_id, limit=1, **whose)
+            if page.entries:
+                return True
+        return False
