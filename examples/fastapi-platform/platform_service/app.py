@@ -11,6 +11,7 @@ import yaml
 from drawdown import AsyncEngine, DrawdownError
 from drawdown.fastapi import router
 from fastapi import Depends, FastAPI, Response
+from fastapi_offline import FastAPIOffline
 
 from .auth import Tokens, read_tokens
 from .console import mount_console
@@ -39,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
             yield
 
-    app = FastAPI(title="Platform", version="0.1.0", lifespan=lifespan)
+    app = FastAPIOffline(title="Platform", version="0.1.0", lifespan=lifespan)
     answer_problems(app)
     app.add_api_route("/healthz", health, include_in_schema=False)
     app.include_router(demo)

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import drawdown
 import pytest
 from conftest import TOKENS, Desk, desk_in
 
@@ -242,6 +243,29 @@ def test_verify_reports_faults(tmp_path: Path) -> None:
         desk.log_in()
         faults = post(desk, "verify")["report"]["faults"]
         assert faults and {"kind", "account", "seq", "ledger_id", "message"} <= set(faults[0])
+
+
+def test_verify_tells_nothing_of_other_tenants_but_that_they_have_faults(tmp_path: Path) -> None:
+    with desk_in(tmp_path) as desk:
+        desk.engine("grant_credit", tenant_id="other", owner="user:stranger", type="purchased", amount=1)
+    with sqlite3.connect(tmp_path / "credits.db") as books:
+        of_stranger = "SELECT account_id FROM accounts WHERE owner_id = 'stranger'"
+        books.execute(f"UPDATE entries SET balance_after = balance_after + 1 WHERE account_id = ({of_stranger})")
+    with desk_in(tmp_path) as desk:
+        desk.log_in()
+        answer = desk.ask("POST", "/console/api/verify")
+        report = answer.json()["report"]
+        assert (report["faults"], report["faults_elsewhere"] > 0) == ([], True)
+        assert "stranger" not in answer.text
+
+
+def test_owners_are_found_behind_the_accounts_of_other_tenants(console: Desk) -> None:
+    many = [
+        drawdown.commands.grant_credit(tenant_id="aaa", owner=f"user:u{number}", type="purchased", amount=1)
+        for number in range(1_001)
+    ]
+    console.engine("execute_many", commands=many)
+    assert "user:alice" in get(console, "names")["owners"]
 
 
 def test_another_tenants_books_are_not_shown(console: Desk) -> None:

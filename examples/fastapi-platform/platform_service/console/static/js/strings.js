@@ -267,6 +267,7 @@ export const strings = {
   "verify.working": ["Recomputing…", "核对中…"],
   "verify.good": ["The books are right: nothing parts from the ledger.", "账目正确，与账本完全一致。"],
   "verify.bad": ["{count} faults", "{count} 处不一致"],
+  "verify.elsewhere": ["{count} faults in books of other tenants", "其他租户的账目有 {count} 处不一致"],
   "verify.accounts": ["Accounts", "账户"],
   "verify.entries": ["Entries", "分录"],
   "verify.tasks": ["Tasks", "任务"],

@@ -22,11 +22,11 @@ export default function verify(root) {
 }
 
 function show({ report, seconds, at }) {
-  const { faults } = report;
+  const { faults, faults_elsewhere: elsewhere } = report;
   return [
-    faults.length
-      ? h("p", { class: "state error", role: "alert" }, t("verify.bad", { count: faults.length }))
-      : h("p", { class: "state good" }, t("verify.good")),
+    faults.length > 0 && h("p", { class: "state error", role: "alert" }, t("verify.bad", { count: faults.length })),
+    elsewhere > 0 && h("p", { class: "state error", role: "alert" }, t("verify.elsewhere", { count: elsewhere })),
+    faults.length + elsewhere === 0 && h("p", { class: "state good" }, t("verify.good")),
     tiles(
       [t("verify.accounts"), report.accounts],
       [t("verify.entries"), report.entries],
