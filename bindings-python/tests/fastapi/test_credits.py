@@ -78,6 +78,7 @@ def test_estimate_answers_every_field(desk: Desk) -> None:
         ],
     }
     assert sum(line["amount"] for line in lines) == Decimal("44.25")
+    assert answer["extras"]["no_watermark"] is not True  # which would equal 1
     record = desk.audited(audit_id)
     assert (record.kind, record.actor, record.policy_tag) == ("estimate", "web", "brand")
 
@@ -111,6 +112,14 @@ def test_pre_deduct_answers_every_field(desk: Desk) -> None:
         "idempotent_replay": False,
     }
     assert desk.audited(audit_id).kind == "hold"
+
+
+def test_pre_deduct_is_in_the_currency_and_for_the_scene_that_are_named(desk: Desk) -> None:
+    desk.grant(100, unit="UC")
+    refused(desk.post("credits/pre-deduct", HOLD), 403, "40302", "insufficient_balance")
+    held = ok(desk.post("credits/pre-deduct", {**HOLD, "currency": "UC"}))
+    hold = desk.do("hold", hold_id=held["pre_deduct_id"])
+    assert (hold.unit, hold.scene, hold.template_id, hold.user_id) == ("UC", "launch", "poster", "u1")
 
 
 def test_pre_deduct_lasts_15_minutes_and_takes_0(desk: Desk) -> None:
@@ -173,6 +182,20 @@ def test_cancel_answers_the_balance_as_text(desk: Desk) -> None:
         "idempotent_replay": False,
     }
     assert desk.audited(audit_id).kind == "release"
+
+
+def test_cancel_names_the_user_whose_pre_deduct_it_is(desk: Desk) -> None:
+    desk.grant(100)
+    held = ok(desk.post("credits/pre-deduct", HOLD))
+    answer = refused(desk.post("credits/cancel", cancel(held, user_id="u9")), 422, "42201", "payload_invalid")
+    assert answer["details"]["field"] == "user_id"
+
+
+def test_the_name_of_the_priority_is_kept(desk: Desk) -> None:
+    desk.grant(100)
+    taken = {**CHARGE, "metadata": {"$priority": "soon"}}
+    answer = refused(desk.post("credits/charge", taken), 422, "42201", "payload_invalid")
+    assert answer["details"]["field"] == "metadata.$priority"
 
 
 def test_charge_answers_every_field(desk: Desk) -> None:

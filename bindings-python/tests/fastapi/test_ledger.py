@@ -98,7 +98,20 @@ def test_filters(desk: Desk) -> None:
     assert kinds(user_id="u1", kind="charge", limit=3) == ["charge"] * 3
     assert kinds(user_id="u1", **{"from": "2026-03-10T12:00:01.000000Z"}) == ["release", "charge"]
     assert kinds(user_id="u1", kind="refund", to="2026-03-10T12:00:01.000000Z") == ["refund"]
+    assert kinds(user_id="u1", kind="charge", to="2026-03-10T12:00:01.000000Z") == ["charge"] * 7
     assert kinds(user_id="u1", task_id="nothing") == []
+    desk.grant(1, unit="UC")
+    assert kinds(user_id="u1", currency="UC") == ["grant"]
+
+
+def test_a_page_has_50_entries_the_latest_first_unless_more_is_said(desk: Desk) -> None:
+    for number in range(51):
+        desk.grant(number + 1)
+    page = ok(desk.get("credits/ledger", tenant_id="acme", user_id="u1"))
+    assert [entry["change"] for entry in page["entries"]] == list(range(51, 1, -1))
+    assert page["next_cursor"] == page["entries"][-1]["ledger_id"]
+    whole = ok(desk.get("credits/ledger", tenant_id="acme", user_id="u1", limit=1_000))
+    assert (len(whole["entries"]), whole["next_cursor"]) == (51, None)
 
 
 def test_policy_tags_pass_through(make_desk: MakeDesk) -> None:

@@ -34,6 +34,14 @@ def test_valid(desk: Desk) -> None:
     }
     record = desk.audited(audit_id)
     assert (record.kind, record.actor, record.policy_tag) == ("licence_check", "web", "tag")
+    assert record.details["session_id"] == "s-1"
+
+
+def test_a_licence_of_one_user_is_no_other_users(desk: Desk) -> None:
+    licence(desk, user_id="u1")
+    assert ok(desk.post("licenses/check", CHECK))["is_authorized"] is True
+    other = ok(desk.post("licenses/check", CHECK | {"user_id": "u2"}))
+    assert (other["is_authorized"], other["requirements"]) == (False, ["license"])
 
 
 def test_without_limits(desk: Desk) -> None:

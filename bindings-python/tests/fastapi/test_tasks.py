@@ -103,5 +103,7 @@ def test_what_a_client_needs_to_follow(make_desk: MakeDesk) -> None:
     assert answer["cadence"][0] == {"event": "task.accepted", "delay_seconds": 0, "stage": "queued"}
     assert answer["cadence"][-1] == {"event": "system.heartbeat", "delay_seconds": 7, "stage": None}
     assert answer["token"].startswith("dst1_")
+    as_it_is = ok(make_desk().get("tasks/stream/mock"))
+    assert as_it_is["cadence"][-1] == {"event": "system.heartbeat", "delay_seconds": 25, "stage": None}
     parts_of_seconds = make_desk(heartbeat_seconds=0.25)
     assert ok(parts_of_seconds.get("tasks/stream/mock"))["cadence"][-1]["delay_seconds"] == Decimal("0.25")
