@@ -130,9 +130,39 @@ def test_a_stream_is_of_its_tenant_and_user(serve: Serve) -> None:
         next(events)
         server.do("grant_credit", tenant_id="other", owner="user:u1", **GRANT)
         server.do("grant_credit", owner="user:u2", **GRANT)
-        server.do("grant_credit", owner="user:u1", **GRANT)
+        server.do("grant_credit", owner="user:u1", type="purchased", amount=7)
         [event] = until(events, "credits.updated")
-        assert json.loads(event["data"])["data"]["owner"] == "user:u1"
+        told = json.loads(event["data"])
+        assert (told["tenant_id"], told["data"]["owner"], told["data"]["change"]) == ("acme", "user:u1", 7)
+
+
+def test_a_stream_of_a_tenant_tells_nothing_of_others(serve: Serve) -> None:
+    server, base = serve(heartbeat_seconds=0.2)
+    with listen(base) as events:
+        begin = next(events)["id"]
+        for number in range(3):
+            server.do("grant_credit", tenant_id="other", owner="pool", **GRANT)
+            server.do("grant_credit", owner="pool", type="purchased", amount=number + 1)
+            [event] = until(events, "credits.updated")
+            assert json.loads(event["data"])["data"]["change"] == number + 1
+    with listen(base, last_event_id=begin) as events:
+        changes = [json.loads(until(events, "credits.updated")[0]["data"])["data"]["change"] for _ in range(3)]
+    assert changes == [1, 2, 3]
+
+
+def test_a_stream_tells_no_bands_of_balances(serve: Serve) -> None:
+    server, base = serve()
+    server.do("grant_credit", owner="user:u1", **GRANT)
+    below = {"below": "99", "recovered_from": "99"}
+    server.do("set_low_balance", owner="user:u1", low_balance=below, operator="ops", reason="tell me")
+    with listen(base) as events:
+        next(events)
+        crossed = server.do("charge", user_id="u1", amount=4)
+        assert [event.kind for event in server.do("events").events][-1] == "balance.low"
+        server.do("charge", user_id="u1", amount=5)
+        told = [until(events, "credits.updated") for _ in range(2)]
+    assert [[event["event"] for event in some] for some in told] == [["credits.updated"]] * 2
+    assert json.loads(told[0][0]["data"])["data"]["entries"][0]["ledger_id"] == crossed.ledger_id
 
 
 def test_a_user_is_not_told_of_others_in_the_same_account(serve: Serve) -> None:
