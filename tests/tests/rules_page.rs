@@ -13,11 +13,17 @@ fn page() -> String {
 
 /// Every `file::function` of a text.
 fn named(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split('`').filter_map(|quoted| quoted.split_once("::").filter(|(file, _)| file.ends_with(".rs")))
+    let is_source = |file: &str| [".rs", ".py"].iter().any(|ending| file.ends_with(ending));
+    text.split('`').filter_map(move |quoted| quoted.split_once("::").filter(|(file, _)| is_source(file)))
 }
 
-/// Whether this source has a test of this name: one of its own, one among properties, or a case of the suite for stores.
+/// Whether this source has a test of this name: one of its own, one among properties, a case of the suite for stores, or a function
+/// that pytest takes for a test.
 fn has_test(file: &str, source: &str, suite: &str, name: &str) -> bool {
+    if file.ends_with(".py") {
+        let is_collected = file.rsplit('/').next().is_some_and(|file| file.starts_with("test_")) && name.starts_with("test_");
+        return is_collected && source.lines().any(|line| line.starts_with(&format!("def {name}(")));
+    }
     if file.starts_with("core/src/testing/conformance/") {
         let is_listed = suite.lines().any(|line| line.trim() == format!("{name},"));
         return is_listed && source.contains(&format!("pub fn {name}("));
@@ -39,7 +45,10 @@ fn every_test_that_the_page_names_is_there() {
         }
     }
     assert!(missing.is_empty(), "docs/rules.md names tests that are not there:\n{}", missing.join("\n"));
-    assert!(named(&page).count() > 200, "the search for tests is broken");
+    for (ending, least) in [(".rs", 200), (".py", 50)] {
+        let found = named(&page).filter(|(file, _)| file.ends_with(ending)).count();
+        assert!(found > least, "the search for tests in `{ending}` is broken: {found}");
+    }
 }
 
 #[test]
@@ -60,8 +69,11 @@ fn every_rule_names_a_test() {
 fn every_table_of_rules_is_on_the_page() {
     let page = page();
     let files: BTreeSet<&str> = named(&page).map(|(file, _)| file).collect();
-    let tables = fs::read_dir(root().join("tests/tests")).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap());
-    let tables = tables.filter(|name| name.starts_with("rules_") && name != "rules_page.rs");
-    let absent: Vec<String> = tables.filter(|name| !files.contains(format!("tests/tests/{name}").as_str())).collect();
+    let mut absent = Vec::new();
+    for (folder, prefix, ending) in [("tests/tests", "rules_", ".rs"), ("bindings-python/tests/fastapi", "test_", ".py")] {
+        let names = fs::read_dir(root().join(folder)).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap());
+        let tables = names.filter(|name| name.starts_with(prefix) && name.ends_with(ending) && name != "rules_page.rs");
+        absent.extend(tables.map(|name| format!("{folder}/{name}")).filter(|path| !files.contains(path.as_str())));
+    }
     assert!(absent.is_empty(), "docs/rules.md leads to no test of {absent:?}");
 }

@@ -244,7 +244,7 @@ def test_processes_share_a_secret(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["x", "evc1_00000000000000ffffff", "1"])
-def test_a_cursor_that_is_none(serve: Serve, cursor: str) -> None:
+def test_a_cursor_that_is_none_of_a_stream(serve: Serve, cursor: str) -> None:
     _, base = serve()
     response = httpx.get(f"http://{base}/tasks/stream", headers={**WEB, "last-event-id": cursor})
     assert refused(response, 422, "42201", "payload_invalid")["details"]["field"] == "last_event_id"

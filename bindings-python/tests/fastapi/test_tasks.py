@@ -86,7 +86,7 @@ def test_a_task_id_may_have_any_characters(desk: Desk) -> None:
     refused(desk.get("tasks/" + "x" * 256), 422, "42201", "payload_invalid")
 
 
-def test_a_cursor_that_is_none(desk: Desk) -> None:
+def test_a_cursor_that_is_none_of_a_task(desk: Desk) -> None:
     desk.grant(100)
     ok(desk.post("credits/pre-deduct", HOLD))
     assert (
