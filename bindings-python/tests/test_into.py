@@ -195,6 +195,20 @@ def test_what_contains_itself_ends(engine: Engine) -> None:
         deep = deep.pop()
 
 
+def test_what_contains_the_same_many_times_is_bounded(engine: Engine) -> None:
+    grant(engine)
+    laughs: Any = "ha" * 1_000
+    for _ in range(60):
+        laughs = [laughs, laughs]
+    for given in (laughs, {"much": [laughs] * 2}, ["x" * 1_000_000] * 100):
+        refused = refusal(engine, "charge", payer="user:u1", amount=1, metadata={"laughs": given})
+        assert (refused.name, refused.details["field"]) == ("payload_too_large", "metadata")
+    # What is read whole is refused by the engine itself.
+    fields = {f"field {number}": number for number in range(50_000)}
+    refused = refusal(engine, "charge", payer="user:u1", amount=1, metadata=fields)
+    assert (refused.name, "more than 65536" in str(refused)) == ("payload_too_large", True)
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()

@@ -1,5 +1,6 @@
 //! From Python's values to JSON, exactly: what could lose a digit, or mean two things, is refused with the path of its field.
 
+use std::cell::Cell;
 use std::fmt;
 
 use drawdown::{Command, Denial, DenialKind, Timestamp};
@@ -17,6 +18,13 @@ const MAX_DEPTH: usize = 80;
 
 /// The most bits of an integer: more than any field takes, and few enough to be written as digits by any Python.
 const MAX_INT_BITS: usize = 4_096;
+
+/// How many bytes the value of one field can take, about: more than the core takes of anything. What contains the same value many
+/// times is read as often as it stands there.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a value takes beside its text.
+const VALUE_BYTES: usize = 64;
 
 const INSTANT: &str = "an aware datetime, or an ISO 8601 instant with an offset and at most 6 digits after the second";
 
@@ -40,7 +48,7 @@ pub(crate) fn fields(names: &Bound<'_, PyTuple>, values: &Bound<'_, PyTuple>) ->
 /// The value of one field.
 fn field(library: &Library, name: &str, value: &Bound<'_, PyAny>) -> Result<Value, Unread> {
     let path = Path { above: None, part: Part::Field(name), depth: 1 };
-    Reader { library, takes_floats: name == "metadata" }.value(value, &path)
+    Reader { library, takes_floats: name == "metadata", left: Cell::new(MAX_BYTES) }.value(value, &path)
 }
 
 /// A whole object.
@@ -101,10 +109,13 @@ struct Reader<'a> {
     /// Of what the host notes for itself a float is kept as its shortest digits; anywhere else it could be an amount. A set has no
     /// order to be kept, so there it is refused.
     takes_floats: bool,
+    /// How many bytes more it may take.
+    left: Cell<usize>,
 }
 
 impl Reader<'_> {
     fn value(&self, value: &Bound<'_, PyAny>, path: &Path<'_>) -> Result<Value, Unread> {
+        self.take(VALUE_BYTES, path)?;
         if let Ok(string) = value.cast::<PyString>() {
             return self.string(string, path).map(Value::String);
         }
@@ -165,7 +176,10 @@ impl Reader<'_> {
 
     fn string(&self, string: &Bound<'_, PyString>, path: &Path<'_>) -> Result<String, Unread> {
         match text(string) {
-            Some(text) => Ok(text.into_owned()),
+            Some(text) => {
+                self.take(text.len(), path)?;
+                Ok(text.into_owned())
+            }
             None => Err(lone_surrogates(&path.to_string(), string)?),
         }
     }
@@ -233,6 +247,15 @@ impl Reader<'_> {
         };
         debug_assert!(in_utc.is_instance(self.library.datetime.bind(py))?);
         Ok(Value::String(in_utc.call_method0("isoformat")?.extract()?))
+    }
+
+    fn take(&self, bytes: usize, path: &Path<'_>) -> Result<(), Unread> {
+        let left = self.left.get().checked_sub(bytes).ok_or_else(|| {
+            let top = self.top(path);
+            Denial::new(DenialKind::PayloadTooLarge, format!("`{top}` is too large")).at(&top).with("allowed", MAX_BYTES)
+        })?;
+        self.left.set(left);
+        Ok(())
     }
 
     /// The field at the top: of what contains itself, the path has no end.
