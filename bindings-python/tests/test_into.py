@@ -200,8 +200,8 @@ def test_what_contains_the_same_many_times_is_bounded(engine: Engine) -> None:
     laughs: Any = "ha" * 1_000
     for _ in range(60):
         laughs = [laughs, laughs]
-    for given in (laughs, {"much": [laughs] * 2}, ["x" * 1_000_000] * 100):
-        refused = refusal(engine, "charge", payer="user:u1", amount=1, metadata={"laughs": given})
+    for much in (laughs, {"much": [laughs] * 2}, ["x" * 1_000_000] * 100):
+        refused = refusal(engine, "charge", payer="user:u1", amount=1, metadata={"laughs": much})
         assert (refused.name, refused.details["field"]) == ("payload_too_large", "metadata")
     # What is read whole is refused by the engine itself.
     fields = {f"field {number}": number for number in range(50_000)}
