@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
@@ -91,8 +92,5 @@ class Tasks(Calls):
 
     async def _is_charged(self, tenant_id: str, task_id: str, user_id: str) -> bool:
         """Says whether anything was booked for a task by this user, or in the user's own account."""
-        for whose in ({"user_id": user_id}, {"owner": user(user_id)}):
-            page = await self.engine.entries(tenant_id=tenant_id, task_id=task_id, limit=1, **whose)
-            if page.entries:
-                return True
-        return False
+        entries = partial(self.engine.entries, tenant_id=tenant_id, task_id=task_id, limit=1)
+        return bool((await entries(user_id=user_id)).entries or (await entries(owner=user(user_id))).entries)
