@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use siphasher::sip::SipHasher13;
 use uuid::Uuid;
 
 use crate::denial::Denial;
@@ -116,15 +117,16 @@ const fn random_half(random: u64) -> u64 {
     (random << 16) & 0x3fff_ffff_ffff_0000 | 0x8000_0000_0000_0000
 }
 
-/// The 12 bits that let one tenant's owners be spread later.
+/// The 12 bits that let one tenant's owners be spread later: SipHash-1-3 without a key over the tenant and, of an owner, a 0, its kind
+/// and its id.
 fn shard_bits(tenant: &TenantId, owner: Option<&Owner>) -> u16 {
-    let mut bytes = Vec::with_capacity(64);
-    bytes.extend_from_slice(tenant.as_str().as_bytes());
+    let mut hasher = SipHasher13::new();
+    hasher.write(tenant.as_str().as_bytes());
     if let Some(owner) = owner {
-        bytes.extend_from_slice(&[0, owner.kind_code()]);
-        bytes.extend_from_slice(owner.id().unwrap_or_default().as_bytes());
+        hasher.write(&[0, owner.kind_code()]);
+        hasher.write(owner.id().unwrap_or_default().as_bytes());
     }
-    let [first, second, ..] = *blake3::hash(&bytes).as_bytes();
+    let [first, second, ..] = hasher.finish().to_be_bytes();
     u16::from_be_bytes([first, second]) & 0x0fff
 }
 

@@ -39,8 +39,8 @@
 //!
 //! # The way through
 //! 1. A [`Command`] is checked as it stands, and gets the id that it takes effect under, however often it is tried.
-//! 2. It runs in place when nobody else is writing; else it queues, and what has queued is committed together, up to 256 at
-//!    a time. [`Engine::submit`] answers with a [`Ticket`], to wait for or to await.
+//! 2. It runs in place when nobody else is writing; else it queues, and what has queued by the commit is committed together, up to
+//!    256 at a time. [`Engine::submit`] answers with a [`Ticket`], to wait for or to await.
 //! 3. A [`store`] locks what the commands need and loads the [`facts`].
 //! 4. [`decide`] is a pure function from a command and facts to [`changes`] or a [`Denial`]: no clock, no randomness, no I/O.
 //! 5. The store commits the changes of the batch, all or nothing.

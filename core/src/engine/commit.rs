@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
+use tracing::Span;
+
 use super::health::micros_after;
 use super::job::{Job, panic_text};
+use super::lane::MAX_BATCH;
 use super::pause::Pause;
 use super::refusals::{Kept, Outbox, Refusals};
 use super::stats::{Decided, Work};
@@ -21,6 +24,9 @@ use crate::ledger::StoredOperation;
 use crate::map::Map;
 use crate::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
 use crate::time::{Clock, Timestamp};
+
+/// Takes the jobs that have come meanwhile, of so many commands at the most; none when there are none.
+pub(super) type More<'a> = &'a dyn Fn(usize) -> Vec<Job>;
 
 /// What a batch is run with.
 pub(super) struct Bench {
@@ -37,9 +43,9 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Runs these jobs as one batch and answers each of them.
-    pub(super) fn run(&self, jobs: Vec<Job>) {
-        self.run_in_doubt(self.drop_unbegun(jobs), false);
+    /// Runs these jobs as one batch and answers each of them. `more`: whence it grows until it is committed.
+    pub(super) fn run(&self, jobs: Vec<Job>, more: Option<More<'_>>) {
+        self.run_in_doubt(self.drop_unbegun(jobs), false, more);
     }
 
     /// Answers those that had to begin before now.
@@ -61,15 +67,15 @@ impl Bench {
         rest
     }
 
-    /// `in_doubt`: an earlier try may have been committed, or may yet be.
-    fn run_in_doubt(&self, mut jobs: Vec<Job>, mut in_doubt: bool) {
+    /// `in_doubt`: an earlier try may have been committed, or may yet be. Only the first try takes in others.
+    fn run_in_doubt(&self, mut jobs: Vec<Job>, mut in_doubt: bool, mut more: Option<More<'_>>) {
         let mut tries = 0;
         let span = trace::batch(jobs.iter().map(Job::commands).sum());
         jobs.iter().for_each(|job| job.lead_to(&span));
         let _entered = span.enter();
         while !jobs.is_empty() {
             trace::tried(&span, tries + 1);
-            let failed = match self.try_once(&mut jobs, in_doubt) {
+            let failed = match self.try_once(&mut jobs, in_doubt, more.take(), &span) {
                 Ok(kept) if in_doubt => return self.confirm(jobs, kept),
                 Ok(kept) => {
                     self.keep(kept);
@@ -109,9 +115,9 @@ impl Bench {
     }
 
     /// One call of the store. A panic in it is a failure whose effect is not known.
-    fn try_once(&self, jobs: &mut [Job], in_doubt: bool) -> Result<Kept, Failed> {
+    fn try_once(&self, jobs: &mut Vec<Job>, in_doubt: bool, more: Option<More<'_>>, span: &Span) -> Result<Kept, Failed> {
         let asked = self.pause.now();
-        let mut batch = DecideBatch::new(jobs, self, in_doubt);
+        let mut batch = DecideBatch::new(jobs, self, in_doubt).growing(more, span);
         match catch_unwind(AssertUnwindSafe(|| self.store.run(&mut batch))) {
             Ok(Ok(())) => {
                 let commands = batch.jobs.iter().map(Job::commands).sum();
@@ -165,7 +171,7 @@ impl Bench {
     /// Runs each job of a failed batch alone, once, so that only the culprit is answered with the error.
     fn isolate(&self, jobs: Vec<Job>, error: StoreError, in_doubt: bool) {
         if jobs.len() > 1 {
-            return jobs.into_iter().for_each(|job| self.run_in_doubt(vec![job], in_doubt));
+            return jobs.into_iter().for_each(|job| self.run_in_doubt(vec![job], in_doubt, None));
         }
         let error = settled_error(error, in_doubt);
         self.work.note_given_up(&error);
@@ -247,7 +253,7 @@ impl Failed {
     }
 }
 
-fn answer_all(jobs: Vec<Job>, error: &Error) {
+pub(super) fn answer_all(jobs: Vec<Job>, error: &Error) {
     jobs.into_iter().for_each(|job| job.answer_error(error.clone()));
 }
 
@@ -259,20 +265,23 @@ fn settled_error(mut error: StoreError, in_doubt: bool) -> Error {
 
 /// The jobs as a store sees them.
 pub(super) struct DecideBatch<'a> {
-    jobs: &'a mut [Job],
+    jobs: &'a mut Vec<Job>,
+    /// The jobs before this one are decided, and written in the same transaction.
+    begun: usize,
     needs: Needs,
     looks: Looks,
-    pause: &'a Pause,
+    bench: &'a Bench,
     clock: SeenClock<'a>,
     /// An earlier try may have been committed: whatever their deadlines, the jobs may have begun.
     in_doubt: bool,
     /// How far the last try came.
     decided: Option<Decided>,
-    refusals: &'a Refusals,
     /// The refusals of the last try.
     pub(super) kept: Kept,
     /// It is decided in a transaction of the host.
     is_staged: bool,
+    more: Option<More<'a>>,
+    span: Span,
 }
 
 /// The clock, and what it last said: the facts may be later.
@@ -290,53 +299,46 @@ impl Clock for SeenClock<'_> {
 }
 
 impl<'a> DecideBatch<'a> {
-    pub(super) fn new(jobs: &'a mut [Job], bench: &'a Bench, in_doubt: bool) -> DecideBatch<'a> {
-        let mut needs = None;
-        for job in &mut *jobs {
-            job.begin_try();
-            job.add_needs(&mut needs);
-        }
-        let mut needs = needs.unwrap_or_default();
-        let keys = needs.keys.len();
-        unique(&mut needs.keys);
-        unique(&mut needs.accounts);
-        unique(&mut needs.tasks);
-        unique(&mut needs.holds);
-        unique(&mut needs.task_holds);
-        unique(&mut needs.grants);
-        unique(&mut needs.charges);
-        unique(&mut needs.task_charges);
-        unique(&mut needs.rules);
-        unique(&mut needs.texts);
-        unique(&mut needs.subjects);
-        unique(&mut needs.members);
-        unique(&mut needs.licences);
-        unique(&mut needs.templates);
-        unique(&mut needs.risk);
-        unique(&mut needs.quotes);
+    pub(super) fn new(jobs: &'a mut Vec<Job>, bench: &'a Bench, in_doubt: bool) -> DecideBatch<'a> {
+        jobs.iter_mut().for_each(Job::begin_try);
+        let (needs, looks) = needs_of(jobs);
         let clock = SeenClock { clock: &*bench.clock, last_micros: AtomicI64::new(i64::MAX) };
-        let looks = Looks::of(&needs, needs.keys.len() < keys);
         DecideBatch {
             jobs,
+            begun: 0,
             needs,
             looks,
-            pause: &bench.pause,
+            bench,
             clock,
             in_doubt,
             decided: None,
-            refusals: &bench.refusals,
             kept: Kept::default(),
             is_staged: false,
+            more: None,
+            span: Span::none(),
         }
     }
-}
 
-impl DecideBatch<'_> {
     /// The same, in a transaction of the host, which it may roll back.
     #[cfg(feature = "sqlite")]
     pub(super) const fn staged(mut self) -> Self {
         self.is_staged = true;
         self
+    }
+
+    /// The same, which takes in others until it is committed.
+    fn growing(self, more: Option<More<'a>>, span: &Span) -> Self {
+        DecideBatch { more, span: span.clone(), ..self }
+    }
+
+    fn commands(&self) -> usize {
+        self.jobs.iter().map(Job::commands).sum()
+    }
+
+    /// The jobs from this one on are to be decided next.
+    fn go_on_with(&mut self, begun: usize) {
+        self.begun = begun;
+        (self.needs, self.looks) = needs_of(self.jobs.get_mut(begun..).unwrap_or_default());
     }
 }
 
@@ -350,22 +352,72 @@ impl Batch for DecideBatch<'_> {
     }
 
     fn decide(&mut self, mut facts: Facts) -> Vec<Changes> {
-        let began = self.pause.now();
+        let pause = &self.bench.pause;
+        let before = self.decided.filter(|_| self.begun > 0);
+        let kept = if self.begun > 0 { std::mem::take(&mut self.kept) } else { Kept::default() };
+        let began = before.map_or_else(|| pause.now(), |before| before.began);
         let skew_micros = facts.now.micros().saturating_sub(self.clock.last_micros.load(Ordering::Relaxed));
-        let mut outbox = Outbox::new(self.refusals, self.is_staged, self.jobs.len());
-        let must_begin = !self.in_doubt && self.jobs.iter().any(Job::has_deadline);
+        let skew_micros = u64::try_from(skew_micros).unwrap_or(0).max(before.map_or(0, |before| before.skew_micros));
+        let jobs = self.jobs.get_mut(self.begun..).unwrap_or_default();
+        let mut outbox = Outbox::new(&self.bench.refusals, self.is_staged, jobs.len(), kept);
+        let must_begin = !self.in_doubt && jobs.iter().any(Job::has_deadline);
         let present = must_begin.then(|| self.clock.clock.now());
-        for job in &mut *self.jobs {
+        for job in jobs {
             if present.is_some_and(|now| job.is_late(now)) {
                 job.refuse_late();
             } else {
                 job.decide(&mut facts, self.looks, &mut outbox);
             }
         }
-        self.decided = Some(Decided { began, ended: self.pause.now(), skew_micros: u64::try_from(skew_micros).unwrap_or(0) });
+        self.decided = Some(Decided { began, ended: pause.now(), skew_micros });
         self.kept = outbox.kept;
         outbox.changes
     }
+
+    fn grow(&mut self) -> bool {
+        let Some(more) = self.more else { return false };
+        let taken = more(MAX_BATCH.saturating_sub(self.commands()));
+        if taken.is_empty() {
+            return false;
+        }
+        // None is answered here, however late it is: its waker may call the engine, and the store is in the midst of a transaction.
+        taken.iter().for_each(|job| job.lead_to(&self.span));
+        let begun = self.jobs.len();
+        self.jobs.extend(taken);
+        trace::grown(&self.span, self.commands());
+        self.go_on_with(begun);
+        true
+    }
+
+    fn restart(&mut self) {
+        self.go_on_with(0);
+    }
+}
+
+/// The handles of these jobs, and how they are looked at.
+fn needs_of(jobs: &mut [Job]) -> (Needs, Looks) {
+    let mut needs = None;
+    jobs.iter_mut().for_each(|job| job.add_needs(&mut needs));
+    let mut needs = needs.unwrap_or_default();
+    let keys = needs.keys.len();
+    unique(&mut needs.keys);
+    unique(&mut needs.accounts);
+    unique(&mut needs.tasks);
+    unique(&mut needs.holds);
+    unique(&mut needs.task_holds);
+    unique(&mut needs.grants);
+    unique(&mut needs.charges);
+    unique(&mut needs.task_charges);
+    unique(&mut needs.rules);
+    unique(&mut needs.texts);
+    unique(&mut needs.subjects);
+    unique(&mut needs.members);
+    unique(&mut needs.licences);
+    unique(&mut needs.templates);
+    unique(&mut needs.risk);
+    unique(&mut needs.quotes);
+    let looks = Looks::of(&needs, needs.keys.len() < keys);
+    (needs, looks)
 }
 
 /// Many commands of a batch name the same account; a store is asked for it once.

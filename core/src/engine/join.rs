@@ -1,11 +1,11 @@
 //! The second door: commands that are committed, or rolled back, with the host's own rows.
 
-use std::slice;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::commit::DecideBatch;
+use super::commit::{DecideBatch, answer_all};
+use super::job::Job;
 use super::{Engine, typed};
 use crate::command::{Operate, Request};
 use crate::error::{Error, Failure};
@@ -100,24 +100,27 @@ impl Joined<'_> {
             return Err(Error::Closed.into());
         }
         let bench = &lane.bench;
-        let (mut job, ticket) = self.engine.job(request.into_command(), &self.engine.inner.staged)?;
+        let (job, ticket) = self.engine.job(request.into_command(), &self.engine.inner.staged)?;
+        let mut jobs = vec![job];
         let mut ids = 1;
         let ran = loop {
-            let mut batch = DecideBatch::new(slice::from_mut(&mut job), bench, false).staged();
+            let mut batch = DecideBatch::new(&mut jobs, bench, false).staged();
             let ran = self.store.run_joined(self.connection, &mut batch);
             if ran.is_ok() {
                 bench.keep(std::mem::take(&mut batch.kept));
             }
             match ran {
                 // Keys and places are read under the lock, so what is taken is the id of the operation; nothing is written yet.
-                Err(failed) if failed.kind == StoreErrorKind::Conflict && ids < MAX_IDS => job.draw_ids(|| bench.pause.random()),
+                Err(failed) if failed.kind == StoreErrorKind::Conflict && ids < MAX_IDS => {
+                    jobs.iter_mut().for_each(|job| job.draw_ids(|| bench.pause.random()));
+                }
                 ran => break ran,
             }
             ids += 1;
         };
         match ran {
-            Ok(()) => job.answer_decided(),
-            Err(failed) => job.answer_error(failed.into()),
+            Ok(()) => jobs.into_iter().for_each(Job::answer_decided),
+            Err(failed) => answer_all(jobs, &failed.into()),
         }
         typed::<B>(&ticket.wait()?).map(Pending)
     }

@@ -3,13 +3,14 @@
 //! The lane orders nothing that the store does not order: correctness rests on locked anchors and unique keys. It makes
 //! batches. A caller that finds the lane idle runs its command in place, on its own thread.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Instant;
 
-use super::commit::Bench;
+use super::commit::{Bench, More};
 use super::job::Job;
 use crate::error::Error;
 
@@ -19,6 +20,8 @@ pub(super) const MAX_BATCH: usize = 256;
 pub(super) const MAX_QUEUED: usize = 8_192;
 /// So many looks at a queue that does not grow are enough.
 const MAX_STILL: u32 = 48;
+/// So many are enough at all, of one that does.
+const MAX_LOOKS: usize = 8 * MAX_BATCH;
 /// About the most bytes that wait.
 pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
@@ -94,13 +97,14 @@ impl Lane {
         if state.is_own_thread() && !state.closed {
             // What a ticket woke asks for an answer: the lane, which waits for it, could never give it.
             drop(state);
-            self.bench.run(jobs);
+            self.bench.run(jobs, None);
             return Ok(());
         }
         if !state.closed && !state.running && state.queue.is_empty() {
             state.running = true;
             drop(state);
-            self.run_batch(jobs);
+            // It takes in no others: their wakers would be called on the caller's thread, whatever that has locked.
+            self.run_batch(jobs, None);
             return Ok(());
         }
         if let Some(deadline) = wait_until {
@@ -195,7 +199,7 @@ impl Lane {
     /// The thread of the lane: takes what has queued, runs it, answers, repeats; parked when there is nothing.
     fn serve(&self) {
         let mut state = self.lock();
-        let mut last = 0;
+        let mut last = Turn::default();
         loop {
             if state.running || state.queue.is_empty() {
                 if state.closed && state.queue.is_empty() {
@@ -206,26 +210,42 @@ impl Lane {
                 state.is_parked = false;
                 continue;
             }
-            state = self.gather(state, last);
-            if state.running || state.queue.is_empty() {
-                continue; // Somebody has run it in place meanwhile.
+            if !last.grew.get() {
+                state = self.gather(state, last.commands.get());
             }
-            let jobs = state.take_batch();
-            last = jobs.iter().map(Job::commands).sum();
+            let jobs = state.take_batch(MAX_BATCH);
             state.running = true;
             self.tell_moved(state);
-            self.run_batch(self.bench.drop_late(jobs));
+            let turn = Turn::of(&jobs);
+            let more = |room: usize| self.take_more(room, &last, &turn);
+            self.run_batch(self.bench.drop_late(jobs), Some(&more));
+            last = turn;
             state = self.lock();
         }
     }
 
-    /// Waits for a moment, while commands come in, until there are as many as in the last batch: those who were just answered
+    /// Takes what has queued while a batch of the thread's runs, which has room for so many commands.
+    fn take_more(&self, room: usize, last: &Turn, turn: &Turn) -> Vec<Job> {
+        turn.grew.set(true);
+        let mut state = self.lock();
+        if state.queue.is_empty() && turn.commands.get() < last.commands.get() {
+            state = self.gather(state, 1);
+        }
+        let jobs = state.take_batch(room);
+        if !jobs.is_empty() {
+            turn.note(&jobs);
+            self.tell_moved(state);
+        }
+        jobs
+    }
+
+    /// Waits for a moment, while commands come in, until so many wait: those who were answered with the last batch
     /// ask again at once, and a commit for a few of them would have the others wait for another. A queue that does not grow is
     /// looked at only so often, and a caller alone is never waited for.
-    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>, last: usize) -> MutexGuard<'a, State> {
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>, wanted: usize) -> MutexGuard<'a, State> {
         let (mut seen, mut still) = (state.commands, 0);
-        for _ in 0..8 * last {
-            if state.closed || state.running || state.commands >= last || still > MAX_STILL {
+        for _ in 0..MAX_LOOKS {
+            if state.closed || state.commands >= wanted || still > MAX_STILL {
                 break;
             }
             drop(state);
@@ -239,8 +259,8 @@ impl Lane {
 
     /// Runs a batch in the turn that the caller has taken, and ends the turn. A job that a panic drops is answered by its
     /// ticket.
-    fn run_batch(&self, jobs: Vec<Job>) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.bench.run(jobs)));
+    fn run_batch(&self, jobs: Vec<Job>, more: Option<More<'_>>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.bench.run(jobs, more)));
         let mut state = self.lock();
         state.running = false;
         let more = state.is_parked && !state.queue.is_empty();
@@ -270,6 +290,27 @@ pub(super) fn forked() -> Error {
     Error::Store("the engine was opened by another process; after a fork, open it anew in the child".to_owned())
 }
 
+/// A turn of the thread.
+#[derive(Default)]
+struct Turn {
+    commands: Cell<usize>,
+    /// The store has asked for more before it committed: then nothing is waited for before it begins.
+    grew: Cell<bool>,
+}
+
+impl Turn {
+    fn of(jobs: &[Job]) -> Turn {
+        let turn = Turn::default();
+        turn.note(jobs);
+        turn
+    }
+
+    fn note(&self, jobs: &[Job]) {
+        let commands: usize = jobs.iter().map(Job::commands).sum();
+        self.commands.set(self.commands.get() + commands);
+    }
+}
+
 impl State {
     /// Whether the lane's own thread asks.
     fn is_own_thread(&self) -> bool {
@@ -283,11 +324,11 @@ impl State {
         self.queue.is_empty() || (self.commands + commands <= MAX_QUEUED && self.bytes.saturating_add(bytes) <= MAX_QUEUED_BYTES)
     }
 
-    /// The jobs that waited longest, as many as fit into a batch.
-    fn take_batch(&mut self) -> Vec<Job> {
-        let mut jobs = Vec::with_capacity(self.queue.len().min(MAX_BATCH));
+    /// The jobs that waited longest, of so many commands at the most.
+    fn take_batch(&mut self, room: usize) -> Vec<Job> {
+        let mut jobs = Vec::with_capacity(self.queue.len().min(room));
         let mut commands = 0;
-        while self.queue.front().is_some_and(|job| commands == 0 || commands + job.commands() <= MAX_BATCH) {
+        while self.queue.front().is_some_and(|job| commands + job.commands() <= room) {
             let Some(job) = self.queue.pop_front() else { break };
             commands += job.commands();
             self.commands -= job.commands();

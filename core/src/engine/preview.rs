@@ -1,7 +1,7 @@
 //! What a command would do.
 
 use super::job::late;
-use super::refusals::{Outbox, Refusals};
+use super::refusals::{Kept, Outbox, Refusals};
 use super::{Engine, typed};
 use crate::changes::Looks;
 use crate::command::{Operate, Request};
@@ -37,7 +37,7 @@ impl Engine {
         }
         let mut facts = self.facts_of(&prepared)?;
         let refusals = Refusals::default();
-        let mut outbox = Outbox::new(&refusals, false, 1);
+        let mut outbox = Outbox::new(&refusals, false, 1, Kept::default());
         typed::<B>(&prepared.decide(&mut facts, Looks::of(&Needs::default(), false), &mut outbox, true)?)
     }
 }

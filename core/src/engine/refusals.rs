@@ -77,8 +77,9 @@ pub(super) struct Kept {
 
 impl<'a> Outbox<'a> {
     /// For about so many commands.
-    pub(super) fn new(known: &'a Refusals, is_staged: bool, commands: usize) -> Outbox<'a> {
-        Outbox { changes: Vec::with_capacity(commands), kept: Kept { first: Vec::new(), later: Vec::new() }, known, is_staged }
+    /// `kept`: the refusals before them in the same transaction.
+    pub(super) fn new(known: &'a Refusals, is_staged: bool, commands: usize, kept: Kept) -> Outbox<'a> {
+        Outbox { changes: Vec::with_capacity(commands), kept, known, is_staged }
     }
 
     /// Keeps what a denial leaves behind. `remembered`: what keeps the denial under its key.

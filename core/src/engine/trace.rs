@@ -27,6 +27,11 @@ pub(super) fn batch(size: usize) -> Span {
     debug_span!(target: TARGET, "batch", size, tries = Empty)
 }
 
+/// The batch has taken in others, and is of this size now.
+pub(super) fn grown(batch: &Span, size: usize) {
+    batch.record("size", size);
+}
+
 /// A try of a batch begins.
 pub(super) fn tried(batch: &Span, tries: u32) {
     batch.record("tries", tries);

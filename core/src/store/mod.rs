@@ -22,15 +22,26 @@ use crate::time::{Clock, Timestamp};
 
 /// A batch of commands as a store sees it: what it needs, and a pure function from facts to changes.
 pub trait Batch {
-    /// Handles to what decides the batch.
+    /// Handles to what decides the commands that are to be decided next: all of them, until the batch grows.
     fn needs(&self) -> &Needs;
 
     /// Where the present is read, once the anchors are locked.
     fn clock(&self) -> &dyn Clock;
 
-    /// Decides all commands of the batch in order. A store calls it once a try, with everything locked and loaded; a later
-    /// call, after a rolled back try, starts afresh. Returns what is to be written, in order; nothing may be left out.
+    /// Decides these commands in order. A store calls it once a try and once more whenever the batch has grown, with everything locked
+    /// and loaded; a later call, after a rolled back try, starts afresh. Returns what is to be written, in order; nothing may be left
+    /// out.
     fn decide(&mut self, facts: Facts) -> Vec<Changes>;
+
+    /// Takes in commands that have come since the batch began, and answers whether there are any: then the needs are theirs, and they
+    /// are loaded, decided and written behind the others in the same transaction. A store that can lock more anchors so late asks once it has
+    /// written what was decided, until there are none; one that cannot never asks.
+    fn grow(&mut self) -> bool {
+        false
+    }
+
+    /// The store has rolled back, and tries once more by itself: all commands, those taken in too, are to be decided next.
+    fn restart(&mut self) {}
 }
 
 /// Keeps the books.
@@ -38,7 +49,7 @@ pub trait Batch {
 /// # Laws
 /// The conformance suite (feature `testing`) proves them for any store.
 /// 1. **Atomic.** After `run` answers `Ok`, every change of the batch is durable; after `Err`, none is, unless
-///    [`StoreError::may_have_applied`] says that this is not known.
+///    [`StoreError::may_have_applied`] says that this is not known. A batch that has grown is one batch.
 /// 2. **Serial.** Two batches that lock a common anchor (account, task, a tenant or user that can be blocked, member, licence, the
 ///    count of a spender) are decided one after the other, each on what the one before it committed. Operations by key are looked up
 ///    after the locks are held.

@@ -256,6 +256,10 @@ impl Batch for RolledBack<'_> {
         self.decided = self.batch.decide(facts);
         Vec::new()
     }
+
+    fn restart(&mut self) {
+        self.batch.restart();
+    }
 }
 
 /// A failure that trying again can mend. A conflict is known before the commit, so its reply is never lost.

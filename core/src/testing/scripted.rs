@@ -24,6 +24,10 @@ use crate::time::{Clock, Timestamp};
 /// A batch that a closure decides.
 pub struct ScriptedBatch<'a> {
     needs: Needs,
+    /// Those of all that it has taken in.
+    all: Needs,
+    /// What it will take in, the first last.
+    to_come: Vec<Needs>,
     clock: &'a dyn Clock,
     decide: Box<dyn FnMut(Facts) -> Vec<Changes> + 'a>,
 }
@@ -32,7 +36,14 @@ impl<'a> ScriptedBatch<'a> {
     /// A batch with these needs; the closure is called once a try.
     #[must_use]
     pub fn new(needs: Needs, clock: &'a dyn Clock, decide: impl FnMut(Facts) -> Vec<Changes> + 'a) -> ScriptedBatch<'a> {
-        ScriptedBatch { needs, clock, decide: Box::new(decide) }
+        ScriptedBatch { all: needs.clone(), needs, to_come: Vec::new(), clock, decide: Box::new(decide) }
+    }
+
+    /// The same, which grows by these, one after the other, if the store asks; the closure is called once more for each, and in a
+    /// further try once for all that it has taken in until then.
+    #[must_use]
+    pub fn growing(self, by: impl IntoIterator<Item = Needs, IntoIter: DoubleEndedIterator>) -> ScriptedBatch<'a> {
+        ScriptedBatch { to_come: by.into_iter().rev().collect(), ..self }
     }
 }
 
@@ -47,6 +58,17 @@ impl Batch for ScriptedBatch<'_> {
 
     fn decide(&mut self, facts: Facts) -> Vec<Changes> {
         (self.decide)(facts)
+    }
+
+    fn grow(&mut self) -> bool {
+        let Some(needs) = self.to_come.pop() else { return false };
+        self.all.append(needs.clone());
+        self.needs = needs;
+        true
+    }
+
+    fn restart(&mut self) {
+        self.needs = self.all.clone();
     }
 }
 

@@ -134,6 +134,14 @@ impl Batch for SlowBatch<'_> {
         }
         changes
     }
+
+    fn grow(&mut self) -> bool {
+        self.batch.grow()
+    }
+
+    fn restart(&mut self) {
+        self.batch.restart();
+    }
 }
 
 /// What an engine's clock says, given the common time and how far it is set before it.

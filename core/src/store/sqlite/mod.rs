@@ -158,7 +158,12 @@ impl SqliteStore {
         let write = |transaction: &Connection, version: u32| {
             let mut remembered = self.remembered().take().unwrap_or_default();
             remembered.forget_unless(version);
-            decide_and_write(transaction, batch, remembered)
+            loop {
+                remembered = decide_and_write(transaction, batch, remembered)?;
+                if !batch.grow() {
+                    return Ok(remembered);
+                }
+            }
         };
         self.write(write, |remembered| *self.remembered() = Some(remembered))
     }
@@ -195,7 +200,10 @@ impl Store for SqliteStore {
     fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
         match self.try_batch(batch) {
             // Perhaps a key that was presumed to be new is not. Nothing is remembered now, so keys are looked up first.
-            Err(failed) if failed.kind == StoreErrorKind::Conflict => self.try_batch(batch),
+            Err(failed) if failed.kind == StoreErrorKind::Conflict => {
+                batch.restart();
+                self.try_batch(batch)
+            }
             outcome => outcome,
         }
     }

@@ -9,7 +9,7 @@ use crate::facts::{Facts, Needs};
 use crate::ledger::OperationKind;
 use crate::owner::AccountKey;
 use crate::store::{Answer, Query, StoreErrorKind};
-use crate::testing::scripted::Draft;
+use crate::testing::scripted::{Draft, ScriptedBatch};
 
 fn grant_in(facts: &Facts, key: &AccountKey, amount: i64) -> Changes {
     Draft::of(facts, key, OperationKind::Grant).grant(units(amount), None).done()
@@ -110,4 +110,64 @@ pub fn a_later_command_of_a_batch_may_use_what_an_earlier_one_made(subject: &Sub
     let facts = desk.account(&key, second(0)).unwrap();
     assert_eq!((facts.account.available, facts.account.seq), (units(0), 3));
     assert!(facts.grants.is_empty(), "the grant is used up");
+}
+
+pub fn a_batch_that_grows_is_written_as_one(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let (first, other, _) = two_accounts();
+    let mut written = Vec::new();
+    let mut batch = ScriptedBatch::new(needs_account(&first), &desk.clock, |facts| {
+        // A reader sees nothing of what was decided before, and who is decided next sees all of it.
+        assert!(desk.account(&first, second(0)).is_none());
+        let known = facts.accounts.get(&first).map_or(0, |loaded| loaded.account.seq);
+        let expected = [0, 1, 0].get(written.len()).copied();
+        assert_eq!(Some(known), expected);
+        let key = if written.len() == 2 { &other } else { &first };
+        written.push(grant_in(&facts, key, 1));
+        written.last().cloned().into_iter().collect()
+    })
+    .growing([needs_account(&first), needs_account(&other)]);
+    desk.store.run(&mut batch).unwrap();
+    drop(batch);
+    // A store that never asks has decided the first alone.
+    assert!(matches!(written.len(), 1 | 3), "{} of 3 were asked for", written.len());
+    let operations: Vec<_> = desk.feed(None, 0, 10).iter().map(|stored| stored.operation.clone()).collect();
+    assert_eq!(operations, written.iter().map(|changes| changes.operation().clone()).collect::<Vec<_>>());
+    desk.grant(&first, 1);
+    let known = u64::try_from(written.len().min(2)).unwrap() + 1;
+    assert_eq!(desk.account(&first, second(0)).unwrap().account.seq, known);
+}
+
+pub fn a_batch_that_fails_when_it_has_grown_leaves_nothing(subject: &Subject) {
+    let desk = Desk::new(subject);
+    let (first, other, _) = two_accounts();
+    desk.grant(&other, 1);
+    let taken = desk.feed(None, 0, 1)[0].operation.op_id;
+    let mut asked = 0;
+    let mut batch = ScriptedBatch::new(needs_account(&first), &desk.clock, |facts| {
+        asked += 1;
+        let mut decided = Vec::new();
+        if facts.accounts.contains_key(&first) || asked == 1 {
+            decided.push(grant_in(&facts, &first, 5));
+        }
+        if facts.accounts.contains_key(&other) {
+            let mut bad = grant_in(&facts, &other, 5);
+            bad.stored_mut().operation.op_id = taken;
+            bad.stored_mut().entries[0].op_id = taken;
+            decided.push(bad);
+        }
+        decided
+    })
+    .growing([needs_account(&other)]);
+    let outcome = desk.store.run(&mut batch);
+    drop(batch);
+    if asked == 1 {
+        assert_eq!((outcome, desk.feed(None, 0, 10).len()), (Ok(()), 2), "a store that never asks");
+        return;
+    }
+    assert_eq!(outcome.unwrap_err().kind, StoreErrorKind::Conflict);
+    assert_eq!(desk.feed(None, 0, 10).len(), 1);
+    assert!(desk.account(&first, second(0)).is_none());
+    desk.grant(&first, 3);
+    assert_eq!(desk.account(&first, second(0)).unwrap().account.available, units(3));
 }

@@ -71,6 +71,8 @@ macro_rules! store_conformance {
                 a_batch_that_panics_leaves_nothing,
                 an_operation_that_booked_nothing_is_written_only_under_a_key,
                 a_later_command_of_a_batch_may_use_what_an_earlier_one_made,
+                a_batch_that_grows_is_written_as_one,
+                a_batch_that_fails_when_it_has_grown_leaves_nothing,
             }
             serial {
                 batches_of_one_account_are_decided_one_after_the_other,
