@@ -47,6 +47,15 @@ lint() {
     local config
     config=$(ls -t "$TARGET"/maturin/pyo3-config-*.txt | head -n 1)
     PYO3_BUILD_EXTENSION_MODULE=1 PYO3_CONFIG_FILE=$config cargo clippy --quiet --package drawdown-python -- -D warnings
+    check_free_threaded
+}
+
+# Whether it compiles for an interpreter without the global lock, whether or not there is one: with a description of it in its place.
+check_free_threaded() {
+    local config="$TARGET/python/free-threaded.txt"
+    printf '%s\n' implementation=CPython version=3.14 shared=true abi3=false lib_name=python3.14t pointer_width=64 \
+        build_flags=Py_GIL_DISABLED suppress_build_script_link_lines=true >"$config"
+    PYO3_CONFIG_FILE=$config cargo check --quiet --package drawdown-python --target-dir "$TARGET/python/free-threaded"
 }
 
 run_tests() {
