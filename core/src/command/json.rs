@@ -13,14 +13,14 @@ use crate::denial::{Denial, DenialKind, shown};
 use crate::owner::Owner;
 
 /// The fields that every command has.
-const CONTEXT_FIELDS: [&str; 8] =
+pub(super) const CONTEXT_FIELDS: [&str; 8] =
     ["tenant_id", "idempotency_key", "actor", "request_id", "expected_version", "deadline", "remember_denials", "verified"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
 const AMOUNT_FIELDS: [&str; 4] = ["amount", "actual_cost", "rollover_cap", "credit_limit"];
 
 /// The fields of `low_balance`, which hold amounts too.
-const AMOUNTS_WITHIN: [(&str, &str, &str); 3] = [
+pub(super) const AMOUNTS_WITHIN: [(&str, &str, &str); 3] = [
     ("limit", "amount", "limit.amount"),
     ("low_balance", "below", "low_balance.below"),
     ("low_balance", "recovered_from", "low_balance.recovered_from"),
@@ -86,38 +86,10 @@ impl Request<Body> {
             *balance = Value::String(legacy_balance(balance)?.to_string());
         }
         check_owners(&fields)?;
-        let fields = Value::Object(fields);
-        let body = match kind.as_str() {
-            "grant" => Body::Grant(read(fields)?),
-            "void" => Body::Void(read(fields)?),
-            "amend" => Body::Amend(read(fields)?),
-            "adjust" => Body::Adjust(read(fields)?),
-            "hold" => Body::Hold(read(fields)?),
-            "extend" => Body::Extend(read(fields)?),
-            "capture" => Body::Capture(read(fields)?),
-            "release" => Body::Release(read(fields)?),
-            "charge" => Body::Charge(read(fields)?),
-            "refund" => Body::Refund(read(fields)?),
-            "settle" => Body::Settle(read(fields)?),
-            "recur" => Body::Recur(read(fields)?),
-            "stop_rule" => Body::StopRule(read(fields)?),
-            "erase_text" => Body::EraseText(read(fields)?),
-            "block" => Body::Block(read(fields)?),
-            "unblock" => Body::Unblock(read(fields)?),
-            "set_member" => Body::SetMember(read(fields)?),
-            "remove_member" => Body::RemoveMember(read(fields)?),
-            "set_credit_limit" => Body::SetCreditLimit(read(fields)?),
-            "set_low_balance" => Body::SetLowBalance(read(fields)?),
-            "import" => Body::Import(read(fields)?),
-            "set_licence" => Body::SetLicence(read(fields)?),
-            "revoke_licence" => Body::RevokeLicence(read(fields)?),
-            "submit_documents" => Body::SubmitDocuments(read(fields)?),
-            "advance_task" => Body::AdvanceTask(read(fields)?),
-            "complete_task" => Body::CompleteTask(read(fields)?),
-            "fail_task" => Body::FailTask(read(fields)?),
-            other => return Err(Denial::invalid("command", other, KINDS)),
+        let Some(body) = body_of(&kind, Whole(Value::Object(fields))) else {
+            return Err(Denial::invalid("command", kind, KINDS));
         };
-        Ok(Request { context, body })
+        Ok(Request { context, body: body? })
     }
 
     /// The denial of a value that no field takes and JSON has no form for, where a host's language has it: a binary float, say.
@@ -187,6 +159,58 @@ impl Request<Body> {
             }
         }
         fields
+    }
+}
+
+/// Where the fields of a command's body stand.
+pub(super) trait BodyOf {
+    type Error;
+
+    fn read<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
+}
+
+/// The body of a command of this kind; none if there is no such kind.
+pub(super) fn body_of<F: BodyOf>(kind: &str, fields: F) -> Option<Result<Body, F::Error>> {
+    Some(match kind {
+        "grant" => fields.read().map(Body::Grant),
+        "void" => fields.read().map(Body::Void),
+        "amend" => fields.read().map(Body::Amend),
+        "adjust" => fields.read().map(Body::Adjust),
+        "hold" => fields.read().map(Body::Hold),
+        "extend" => fields.read().map(Body::Extend),
+        "capture" => fields.read().map(Body::Capture),
+        "release" => fields.read().map(Body::Release),
+        "charge" => fields.read().map(Body::Charge),
+        "refund" => fields.read().map(Body::Refund),
+        "settle" => fields.read().map(Body::Settle),
+        "recur" => fields.read().map(Body::Recur),
+        "stop_rule" => fields.read().map(Body::StopRule),
+        "erase_text" => fields.read().map(Body::EraseText),
+        "block" => fields.read().map(Body::Block),
+        "unblock" => fields.read().map(Body::Unblock),
+        "set_member" => fields.read().map(Body::SetMember),
+        "remove_member" => fields.read().map(Body::RemoveMember),
+        "set_credit_limit" => fields.read().map(Body::SetCreditLimit),
+        "set_low_balance" => fields.read().map(Body::SetLowBalance),
+        "import" => fields.read().map(Body::Import),
+        "set_licence" => fields.read().map(Body::SetLicence),
+        "revoke_licence" => fields.read().map(Body::RevokeLicence),
+        "submit_documents" => fields.read().map(Body::SubmitDocuments),
+        "advance_task" => fields.read().map(Body::AdvanceTask),
+        "complete_task" => fields.read().map(Body::CompleteTask),
+        "fail_task" => fields.read().map(Body::FailTask),
+        _ => return None,
+    })
+}
+
+/// All the fields of a JSON object.
+struct Whole(Value);
+
+impl BodyOf for Whole {
+    type Error = Denial;
+
+    fn read<T: DeserializeOwned>(self) -> Result<T, Denial> {
+        read(self.0)
     }
 }
 
