@@ -23,7 +23,7 @@ impl ManualClock {
 
     /// The instant at which it stands.
     fn now<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        to_python::time(py, &self.clock.now().to_string())
+        to_python::time(py, self.clock.now())
     }
 
     /// Sets it, forward or back.

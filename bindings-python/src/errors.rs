@@ -58,7 +58,7 @@ impl Refusal {
         let (name, details, retryable, retry_at, policy_tag, audit_id) = match &self.failure {
             Failure::Denied(denial) => {
                 let details = to_python::json(py, denial.details())?;
-                let retry_at = denial.when_to_retry().map(|at| to_python::time(py, &at.to_string())).transpose()?;
+                let retry_at = denial.when_to_retry().map(|at| to_python::time(py, at)).transpose()?;
                 let policy_tag = text(denial.policy_tag().map(|tag| tag.as_str().to_owned()))?;
                 let audit_id = text(denial.audit_id().map(|id| id.to_string()))?;
                 (denial.name(), details, denial.retryable(), retry_at.unwrap_or_else(nothing), policy_tag, audit_id)
@@ -66,8 +66,8 @@ impl Refusal {
             Failure::Failed(error) => {
                 let details = PyDict::new(py);
                 if let Error::ClockBehind { now, last_at } = error {
-                    details.set_item("now", to_python::time(py, &now.to_string())?)?;
-                    details.set_item("last_at", to_python::time(py, &last_at.to_string())?)?;
+                    details.set_item("now", to_python::time(py, *now)?)?;
+                    details.set_item("last_at", to_python::time(py, *last_at)?)?;
                 }
                 (name_of_error(error), details.into_any(), error.retryable(), nothing(), nothing(), nothing())
             }

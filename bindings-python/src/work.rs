@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use serde_json::Value;
 
+use crate::convert::given::Reading;
 use crate::convert::{from_python, to_python};
 use crate::errors::{Refusal, Unread, guarded};
 
@@ -32,13 +33,19 @@ pub(crate) enum Answer {
 
 pub(crate) type Outcome = Result<Answer, Refusal>;
 
-/// A command from its kind and fields.
+/// A command from its kind and fields. What is wrong with one is said by its JSON, which is made for that.
 pub(crate) fn command(
     kind: &Bound<'_, PyString>,
     names: &Bound<'_, PyTuple>,
     values: &Bound<'_, PyTuple>,
 ) -> Result<Command, Unread> {
-    let mut fields = from_python::fields(names, values)?;
+    let reading = Reading::new(names, values)?;
+    if let (Ok(kind), Some(fields)) = (kind.to_str(), reading.fields())
+        && let Some(command) = Command::from_given(kind, &fields)
+    {
+        return Ok(command);
+    }
+    let mut fields = reading.json()?;
     let kind = kind.to_cow().map_err(|_| lone("command", kind))?;
     fields.insert("command".to_owned(), Value::String(kind.into_owned()));
     Ok(Command::from_fields(fields)?)
@@ -59,7 +66,13 @@ pub(crate) fn commands(commands: &Bound<'_, PyList>) -> PyResult<Vec<Result<Comm
 
 /// A question or errand from its name and fields.
 pub(crate) fn call(name: &Bound<'_, PyString>, names: &Bound<'_, PyTuple>, values: &Bound<'_, PyTuple>) -> Result<Call, Unread> {
-    let fields = from_python::fields(names, values)?;
+    let reading = Reading::new(names, values)?;
+    if let (Ok(name), Some(fields)) = (name.to_str(), reading.fields())
+        && let Some(call) = Call::from_given(name, &fields)
+    {
+        return Ok(call);
+    }
+    let fields = reading.json()?;
     let name = name.to_cow().map_err(|_| lone("call", name))?;
     Ok(Call::from_fields(&name, fields).map_err(|denial| Refusal::new(denial, UsedBy::Read))?)
 }

@@ -13,7 +13,7 @@ from conftest import Refused, ask, charge, grant, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawdown import POOL, Engine, organization, user, write_json
+from drawdown import POOL, Engine, ManualClock, _native, organization, user, write_json
 
 MAX = 2**63 - 1
 
@@ -76,6 +76,116 @@ def test_subclasses_and_enumerations_are_what_they_hold(engine: Engine) -> None:
     given_types: list[object] = [Text("purchased"), Kind.PURCHASED, Plain.PURCHASED]
     for given_type in given_types:
         assert grant(engine, Plain.TEN, type=given_type).change == 10
+
+
+class Money(Decimal):
+    """An amount that is read as JSON, and the whole command with it."""
+
+
+FULL: list[tuple[str, dict[str, Any]]] = [
+    (
+        "charge",
+        {
+            "payer": "user:u1",
+            "user_id": "u1",
+            "unit": "credit",
+            "task_id": "t1",
+            "app_id": "a1",
+            "reason": "é",
+            "metadata": {"a": [1, None]},
+        },
+    ),
+    (
+        "hold",
+        {"payer": "organization:o1", "expire_in": 60, "over_capture": "draw", "late_commit": "reject", "scene": "s"},
+    ),
+    (
+        "grant",
+        {
+            "owner": POOL,
+            "type": Kind.PURCHASED,
+            "priority": -1,
+            "expires_at": datetime(2030, 1, 1, tzinfo=timezone.utc),
+            "scope": {"app_id": "a1"},
+        },
+    ),
+    ("refund", {"payer": "user:u1", "task_id": "t1", "operator": "ops", "reason": "why"}),
+    (
+        "recur",
+        {"owner": "user:u1", "type": "plan", "every": {"months": 1}, "zone": "Asia/Shanghai", "rollover_cap": "2.5"},
+    ),
+    (
+        "adjust",
+        {
+            "owner": "user:u1",
+            "operator": "ops",
+            "reason": "",
+            "expected_version": 3,
+            "remember_denials": True,
+            "idempotency_key": "k",
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields"), FULL)
+@pytest.mark.parametrize("amount", ["2.5", "1E+2", "-0", "0.000001", "-9223372036854.775808"])
+def test_a_command_is_the_same_by_both_ways(kind: str, fields: dict[str, Any], amount: str) -> None:
+    fields = {"tenant_id": "acme"} | fields
+    ways = [
+        _native.fingerprint(kind, (*fields, "amount"), (*fields.values(), of(amount))) for of in (str, Decimal, Money)
+    ]
+    assert ways[0] == ways[1] == ways[2]
+
+
+def test_what_looks_like_a_number_of_json_is_none(engine: Engine) -> None:
+    digits = {"$serde_json::private::Number": "5"}
+    assert refusal(engine, "charge", payer="user:u1", amount=digits).name == "amount_invalid"
+    for limit in (digits, {"amount": digits, "per": "day"}):
+        fields = {"organization_id": "o1", "user_id": "u1", "role": "member", "operator": "ops", "limit": limit}
+        assert refusal(engine, "set_member", **fields).details["field"].startswith("limit.")
+    assert refusal(engine, "charge", payer="user:u1", amount=Decimal(1), reason=Decimal(1)).details["field"] == "reason"
+
+
+def test_an_estimate_is_the_same_by_both_ways() -> None:
+    extras = {"seconds": {"per_unit": 1}, "style": {"options": {"oil": {"flat": 2}}}, "review": {"flat": 1}}
+    book = {
+        "version": "a",
+        "effective_at": "2020-01-01T00:00:00Z",
+        "unit": "credit",
+        "templates": {"p": {"base": 1}},
+        "extras": extras,
+    }
+    asked: dict[str, Any] = {"seconds": 5, "style": "oil", "review": True}
+    with Engine("memory://", price_books=[book], clock=ManualClock("2026-01-01T00:00:00Z")) as engine:
+
+        def cost(**fields: object) -> Decimal:
+            return ask(engine, "estimate", owner="user:u1", template_id="p", **fields).selected_cost  # type: ignore[no-any-return]
+
+        def refused(**fields: object) -> Any:
+            with pytest.raises(Refused) as caught:
+                cost(**fields)
+            return caught.value.details["field"], caught.value.details["given"]
+
+        assert (
+            cost(extras=asked)
+            == cost(extras=asked | {"seconds": Decimal(5)})
+            == cost(extras=asked | {"seconds": Money("5.0")})
+            == 9
+        )
+        assert cost(extras={"seconds": None, "review": False, "style": None}) == 1
+        assert cost(quantity=Decimal("2.5")) == cost(quantity="2.5") == cost(quantity=Money("2.5")) == Decimal("2.5")
+        assert cost(usage=None, user_id="u1", priority="standard", resolution=Text("hd")) == 1
+        digits = {"$serde_json::private::Number": "5"}
+        assert refused(extras={"seconds": digits}) == ("extras.seconds", "an object of 1")
+        assert refused(extras=digits)[0] == "extras.$serde_json::private::Number"
+        assert refused(priority={"standard": None}) == ("priority", "an object of 1")
+        assert refused(extras={"seconds": -1}) == ("extras.seconds", "-1")
+        assert refused(extras={"seconds": 10**9 + 1}) == ("extras.seconds", "1000000001")
+        assert refused(quantity=0) == ("quantity", "0")
+        assert refused(quantity=True) == ("quantity", "true")
+        assert refused(template_ids="p")[0] == "template_ids"
+        assert refused(extras={str(index): 1 for index in range(65)}) == ("extras", "an object of 65")
 
 
 def test_owners_are_text(engine: Engine) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import Refused, ask, charge, grant, run
 from hypothesis import given
+from hypothesis import strategies as st
 from test_into import JSON
 
 from drawdown import Closed, Engine, InsufficientBalance, ManualClock, read_json, write_json
@@ -88,6 +89,55 @@ def test_a_clock_is_set_and_moved() -> None:
         assert repr(clock) == "ManualClock('2026-01-01T12:00:00.000000Z')"
     with pytest.raises(Refused):
         ManualClock(datetime(2026, 1, 1))
+
+
+@given(st.datetimes(timezones=st.just(timezone.utc)))
+def test_every_instant_is_built(at: datetime) -> None:
+    now = ManualClock(at).now()
+    assert (now, now.tzinfo, now.fold, repr(now)) == (at, timezone.utc, 0, repr(at.replace(fold=0)))
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00Z", "2024-02-29T23:59:59.999999Z", "1900-03-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
+)
+def test_the_edges_of_the_calendar_are_built(at: str) -> None:
+    assert ManualClock(at).now() == datetime.fromisoformat(at.replace("Z", "+00:00"))
+
+
+@given(st.integers(min_value=1, max_value=2**62 - 1))
+def test_every_amount_has_its_digits_alone(micros: int) -> None:
+    amount = Decimal(micros).scaleb(-6)
+    digits = f"{amount:f}".rstrip("0").rstrip(".")
+    with Engine("memory://") as engine:
+        for _ in range(2):  # the second time they are remembered
+            assert str(grant(engine, amount).change) == digits
+            charged = charge(engine, amount)
+            assert (str(charged.change), str(charged.balance_after)) == (f"-{digits}", "0")
+
+
+@pytest.mark.parametrize("rate", ["0.000000000000000001", "1000000000000", "0.1", "12.340", "0"])
+def test_every_rate_has_its_digits_alone(rate: str) -> None:
+    book = {
+        "version": "a",
+        "effective_at": "2020-01-01T00:00:00Z",
+        "unit": "credit",
+        "templates": {"p": {"base": rate}},
+    }
+    digits = rate.rstrip("0").rstrip(".") if "." in rate else rate
+    with Engine("memory://", price_books=[book], clock=ManualClock("2026-01-01T00:00:00Z")) as engine:
+        estimate = ask(engine, "estimate", owner="user:u1", template_id="p", quantity="0.000001")
+        [line, *_] = estimate.line_items
+        assert (f"{line.rate:f}", line.quantity) == (digits, Decimal("0.000001"))
+
+
+def test_more_amounts_than_are_remembered_stay_apart(engine: Engine) -> None:
+    grant(engine)
+    amounts = [Decimal(index).scaleb(-6) for index in range(1, 5_001)]
+    names = ("tenant_id", "payer", "amount")
+    commands: list[tuple[str, tuple[str, ...], tuple[object, ...]]]
+    commands = [("charge", names, ("acme", "user:u1", amount)) for amount in amounts]
+    for _ in range(2):
+        assert [-receipt.change for receipt in engine._native.run_many(commands)] == amounts
 
 
 @given(JSON)

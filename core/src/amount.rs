@@ -243,8 +243,12 @@ impl fmt::Debug for Amount {
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A name that a binding can tell from other text; JSON shows the text alone.
-        serializer.serialize_newtype_struct("Amount", &AsText(self))
+        // A name that a binding can tell from other values; JSON shows the text alone.
+        if serializer.is_human_readable() {
+            serializer.serialize_newtype_struct("Amount", &AsText(self))
+        } else {
+            serializer.serialize_newtype_struct("Amount", &self.micros())
+        }
     }
 }
 
@@ -259,7 +263,7 @@ impl<T: fmt::Display> Serialize for AsText<'_, T> {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
-        deserializer.deserialize_any(AmountVisitor)
+        deserializer.deserialize_newtype_struct("Amount", AmountVisitor)
     }
 }
 
@@ -270,6 +274,14 @@ impl<'de> Visitor<'de> for AmountVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an amount as a JSON number or a decimal string")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Amount, D::Error> {
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(self)
+        } else {
+            i64::deserialize(deserializer).map(Amount::from_micros)
+        }
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {

@@ -281,6 +281,21 @@ fn check_text_id(field: &'static str, text: &str) -> Result<(), Denial> {
     Ok(())
 }
 
+/// Reads a value from text that is not kept.
+pub(crate) struct TextVisitor<F>(pub(crate) F);
+
+impl<T, F: FnOnce(&str) -> Result<T, String>> de::Visitor<'_> for TextVisitor<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
 macro_rules! text_ids {
     ($($(#[$doc:meta])* $name:ident = $field:literal),+ $(,)?) => {$(
         $(#[$doc])*
@@ -358,8 +373,7 @@ macro_rules! text_ids {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
-                let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-                $name::new(&text).map_err(|denial| de::Error::custom(denial.message()))
+                deserializer.deserialize_str(TextVisitor(|text: &str| $name::new(text).map_err(|denial| denial.message().to_owned())))
             }
         }
     )+};

@@ -99,9 +99,9 @@ pub use audit::{Caller, Quote};
 pub use command::{
     Adjust, AdjustReceipt, AdvanceTask, AmendGrant, AmendReceipt, Block, BlockReceipt, BlockTarget, BlockedAccount, Body,
     CaptureHold, CaptureReceipt, Charge, ChargeReceipt, Command, CompleteTask, Context, CreditLimitReceipt, EraseText,
-    EraseTextReceipt, ExtendHold, ExtendReceipt, FailTask, Fingerprint, GrantCredit, GrantReceipt, HoldReceipt, ImportBalance,
-    ImportReceipt, LicenceReceipt, LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt, RecurGrant,
-    RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, RevokeLicence,
+    EraseTextReceipt, ExtendHold, ExtendReceipt, FailTask, Fingerprint, Given, GrantCredit, GrantReceipt, HoldReceipt,
+    ImportBalance, ImportReceipt, LicenceReceipt, LowBalanceReceipt, MemberReceipt, Metadata, Operate, PlaceHold, Receipt,
+    RecurGrant, RecurReceipt, Refund, RefundOf, RefundReceipt, ReleaseHold, ReleaseReceipt, RemoveMember, Request, RevokeLicence,
     SetCreditLimit, SetLicence, SetLowBalance, SetMember, Settle, SettleReceipt, StopRule, StopRuleReceipt, SubmitDocuments,
     TaskReceipt, Unblock, VoidGrant, VoidReceipt, legacy_balance,
 };

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::denial::{Denial, DenialKind};
-use crate::id::{LicenceId, OrganizationId, TaskId, TenantId, Unit, UserId};
+use crate::id::{LicenceId, OrganizationId, TaskId, TenantId, TextVisitor, Unit, UserId};
 
 /// Who owns an account: exactly one of the tenant's pool, a user, an organization.
 ///
@@ -20,8 +20,7 @@ use crate::id::{LicenceId, OrganizationId, TaskId, TenantId, Unit, UserId};
 /// assert_eq!(Owner::from_parts(Some("u1"), Some("o1")).unwrap_err().name(), "owner_invalid");
 /// # Ok::<(), drawdown::Denial>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// The tenant's own account, shared by all its users.
     Pool,
@@ -112,17 +111,15 @@ impl FromStr for Owner {
     }
 }
 
-impl TryFrom<String> for Owner {
-    type Error = Denial;
-
-    fn try_from(text: String) -> Result<Owner, Denial> {
-        text.parse()
+impl Serialize for Owner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<Owner> for String {
-    fn from(owner: Owner) -> String {
-        owner.to_string()
+impl<'de> Deserialize<'de> for Owner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Owner, D::Error> {
+        deserializer.deserialize_str(TextVisitor(|text: &str| text.parse().map_err(|denial: Denial| denial.to_string())))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::amount::AsText;
@@ -92,7 +92,23 @@ impl FromStr for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&DateTime::<Utc>::from(*self).to_rfc3339_opts(SecondsFormat::Micros, true))
+        let instant = DateTime::<Utc>::from(*self);
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        // Where a number ends, and how many digits it has.
+        let mut put = |end: usize, digits: usize, mut number: u32| {
+            for digit in text.iter_mut().take(end).rev().take(digits) {
+                *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+                number /= 10;
+            }
+        };
+        put(4, 4, instant.year().unsigned_abs());
+        put(7, 2, instant.month());
+        put(10, 2, instant.day());
+        put(13, 2, instant.hour());
+        put(16, 2, instant.minute());
+        put(19, 2, instant.second());
+        put(26, 6, instant.timestamp_subsec_micros());
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -104,12 +120,20 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct("Timestamp", &AsText(self))
+        if serializer.is_human_readable() {
+            serializer.serialize_newtype_struct("Timestamp", &AsText(self))
+        } else {
+            serializer.serialize_newtype_struct("Timestamp", &self.0)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        if !deserializer.is_human_readable() {
+            let micros = i64::deserialize(deserializer)?;
+            return Timestamp::from_micros(micros).ok_or_else(|| de::Error::custom("an instant lies in the years 1 to 9999"));
+        }
         let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
         text.parse().map_err(|denial: Denial| de::Error::custom(denial.message()))
     }

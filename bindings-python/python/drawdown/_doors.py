@@ -3,8 +3,8 @@
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
 
 from . import _native
 
@@ -16,7 +16,10 @@ _SLICE_SECONDS = 0.25
 
 
 class BridgeDoor:
-    """The bridge of one event loop, and who waits on it. All of it runs on the loop's thread."""
+    """The bridge of one event loop, and who waits on it. All of it runs on the loop's thread.
+
+    What is asked is sent at once, and one coroutine awaits the answer: each further one would cost as much again.
+    """
 
     def __init__(self, native: _native.Engine, loop: asyncio.AbstractEventLoop) -> None:
         """Watch the bridge's socket on the loop; NotImplementedError where the loop cannot."""
@@ -25,25 +28,25 @@ class BridgeDoor:
         self._futures: dict[int, asyncio.Future[Any]] = {}
         loop.add_reader(self._bridge.fileno(), self._drain)
 
-    async def run(self, kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
+    def run(self, kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> Awaitable[Any]:
         """Submit a command."""
-        return await self._answer(self._bridge.run(self._native, kind, names, values))
+        return self._answer(self._bridge.run(self._native, kind, names, values))
 
-    async def preview(self, kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
+    def preview(self, kind: str, names: tuple[str, ...], values: tuple[object, ...]) -> Awaitable[Any]:
         """Decide a command without committing it."""
-        return await self._answer(self._bridge.preview(self._native, kind, names, values))
+        return self._answer(self._bridge.preview(self._native, kind, names, values))
 
-    async def run_many(self, commands: list[Taken]) -> Any:
+    def run_many(self, commands: list[Taken]) -> Awaitable[Any]:
         """Run commands in order, each by itself."""
-        return await self._answer(self._bridge.run_many(self._native, commands))
+        return self._answer(self._bridge.run_many(self._native, commands))
 
-    async def run_all(self, commands: list[Taken]) -> Any:
+    def run_all(self, commands: list[Taken]) -> Awaitable[Any]:
         """Run commands as one."""
-        return await self._answer(self._bridge.run_all(self._native, commands))
+        return self._answer(self._bridge.run_all(self._native, commands))
 
-    async def call(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
+    def call(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Awaitable[Any]:
         """Ask a question."""
-        return await self._answer(self._bridge.call(self._native, name, names, values))
+        return self._answer(self._bridge.call(self._native, name, names, values))
 
     async def wait_for_events(self, names: tuple[str, ...], values: tuple[object, ...], seconds: float) -> Any:
         """Wait for the next page that has an event, or for so long."""
@@ -79,8 +82,9 @@ class BridgeDoor:
         future = self._expect(number)
         try:
             return await future
-        finally:
+        except BaseException:
             self._forget(number, future)
+            raise
 
     def _expect(self, number: int) -> asyncio.Future[Any]:
         # At once: the answer may be there before the loop comes to anything else.
@@ -157,6 +161,13 @@ class ThreadDoor:
 Door: TypeAlias = BridgeDoor | ThreadDoor
 
 
+def _nobody() -> None:
+    return None
+
+
+_NOBODY: Final = (_nobody, _nobody)
+
+
 class Doors:
     """The door of each event loop that asks one engine."""
 
@@ -165,11 +176,17 @@ class Doors:
         self._native = native
         self._lock = threading.Lock()
         self._doors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Door] = weakref.WeakKeyDictionary()
+        # The loop that asked last, which mostly is the only one, and its door: neither lives longer for it.
+        self._last: tuple[Callable[[], object], Callable[[], Door | None]] = _NOBODY
 
     def of(self, loop: asyncio.AbstractEventLoop) -> Door:
         """Answer the door of this running loop."""
-        door = self._doors.get(loop)
-        return self._open(loop) if door is None else door
+        known, kept = self._last
+        if known() is loop and (last := kept()) is not None:
+            return last
+        door = self._doors.get(loop) or self._open(loop)
+        self._last = weakref.ref(loop), weakref.ref(door)
+        return door
 
     async def close(self) -> None:
         """Close the engine, once whatever it has taken is answered, and every door."""

@@ -3,7 +3,7 @@
 import asyncio
 import atexit
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -318,11 +318,11 @@ class AsyncEngine(AsyncCommands, AsyncCalls):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._sync._url!r}{', closed' if self.closed else ''})"
 
-    async def _run_here(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
-        return await self._door().run(name, names, values)
+    def _run_here(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Awaitable[Any]:
+        return self._door().run(name, names, values)
 
-    async def _call_here(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Any:
-        return await self._door().call(name, names, values)
+    def _call_here(self, name: str, names: tuple[str, ...], values: tuple[object, ...]) -> Awaitable[Any]:
+        return self._door().call(name, names, values)
 
     def _door(self) -> Door:
         return self._doors.of(asyncio.get_running_loop())

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::fmt;
 
 use drawdown::{Command, Denial, DenialKind, Timestamp};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
@@ -28,25 +27,18 @@ const VALUE_BYTES: usize = 64;
 
 const INSTANT: &str = "an aware datetime, or an ISO 8601 instant with an offset and at most 6 digits after the second";
 
-/// The fields of a command or call. None means that the field is not given.
-pub(crate) fn fields(names: &Bound<'_, PyTuple>, values: &Bound<'_, PyTuple>) -> Result<Map<String, Value>, Unread> {
-    if names.len() != values.len() {
-        return Err(PyTypeError::new_err("there is not one value for each name").into());
-    }
-    let library = Library::get(names.py())?;
+/// The fields of a command or call that are given.
+pub(crate) fn fields(given: &[(Bound<'_, PyString>, Bound<'_, PyAny>)]) -> Result<Map<String, Value>, Unread> {
     let mut fields = Map::new();
-    for (name, value) in names.iter_borrowed().zip(values.iter_borrowed()) {
-        if !value.is_none() {
-            let name = name.cast::<PyString>().map_err(PyErr::from)?;
-            let name = name.to_str()?;
-            fields.insert(name.to_owned(), field(library, name, &value)?);
-        }
+    for (name, value) in given {
+        let name = name.to_str()?;
+        fields.insert(name.to_owned(), field(Library::get(value.py())?, name, value)?);
     }
     Ok(fields)
 }
 
 /// The value of one field.
-fn field(library: &Library, name: &str, value: &Bound<'_, PyAny>) -> Result<Value, Unread> {
+pub(super) fn field(library: &Library, name: &str, value: &Bound<'_, PyAny>) -> Result<Value, Unread> {
     let path = Path { above: None, part: Part::Field(name), depth: 1 };
     Reader { library, takes_floats: name == "metadata", left: Cell::new(MAX_BYTES) }.value(value, &path)
 }

@@ -1,9 +1,11 @@
 //! Between Python's values and the core's: JSON is the form in which both can say everything.
 
 pub(crate) mod from_python;
+pub(crate) mod given;
 pub(crate) mod json;
 pub(crate) mod shapes;
 pub(crate) mod to_python;
+mod values;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -14,16 +16,12 @@ pub(crate) struct Library {
     pub(crate) decimal: Py<PyType>,
     pub(crate) date: Py<PyType>,
     pub(crate) datetime: Py<PyType>,
-    /// `datetime.fromisoformat`
-    pub(crate) from_iso: Py<PyAny>,
     pub(crate) utc: Py<PyAny>,
     pub(crate) enumeration: Py<PyType>,
-    /// `Decimal(0)`: most of what is frozen.
-    pub(crate) zero: Py<PyAny>,
 }
 
 impl Library {
-    pub(crate) fn get(py: Python<'_>) -> PyResult<&Library> {
+    pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Library> {
         static LIBRARY: PyOnceLock<Library> = PyOnceLock::new();
         LIBRARY.get_or_try_init(py, || Library::load(py))
     }
@@ -32,15 +30,12 @@ impl Library {
         let class = |module: &str, name: &str| -> PyResult<Py<PyType>> {
             Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind())
         };
-        let (datetime, decimal) = (class("datetime", "datetime")?, class("decimal", "Decimal")?);
         Ok(Library {
-            zero: decimal.call1(py, ("0",))?,
-            decimal,
+            decimal: class("decimal", "Decimal")?,
             date: class("datetime", "date")?,
-            from_iso: datetime.getattr(py, "fromisoformat")?,
+            datetime: class("datetime", "datetime")?,
             utc: py.import("datetime")?.getattr("timezone")?.getattr("utc")?.unbind(),
             enumeration: class("enum", "Enum")?,
-            datetime,
         })
     }
 }

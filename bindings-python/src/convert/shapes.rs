@@ -1,14 +1,13 @@
 //! How results look in Python: which class answers which struct of the core, and what each of its fields is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 /// What a value is, beyond what JSON says of it. None is always allowed.
-#[derive(Debug)]
 pub(crate) enum Shape {
     /// As JSON says; a struct whose class is defined becomes one of it.
     Json,
@@ -19,18 +18,30 @@ pub(crate) enum Shape {
     Bool,
     List(Box<Shape>),
     Map(Box<Shape>),
-    Struct(String),
+    Struct(Link),
+    /// A number of millionths: an amount as the core hands it on.
+    Millionths,
+    /// A number of 10^-18: a rate.
+    Rate,
+    /// A number of microseconds since 1970: an instant.
+    Micros,
 }
 
-/// The class of a struct.
+/// The class of a struct, looked up by its name once: it can be defined after those that contain it.
+pub(crate) struct Link {
+    name: String,
+    made: OnceLock<&'static Made>,
+}
+
+/// The class of a struct. Classes are defined once, at import, so they are never let go.
 pub(crate) struct Made {
     pub(crate) class: Py<PyType>,
     /// The same, but that it can be written: its instances become those of `class` once they are whole. To write into a frozen one by
     /// `object.__setattr__` takes four times as long.
     pub(crate) draft: Py<PyType>,
-    /// `class.__new__`
-    pub(crate) new: Py<PyAny>,
     pub(crate) fields: Vec<Field>,
+    /// That it is this struct.
+    pub(crate) shape: Shape,
 }
 
 /// A field of a struct.
@@ -47,45 +58,53 @@ static DEFINED: RwLock<Option<Defined>> = RwLock::new(None);
 
 #[derive(Default)]
 struct Defined {
-    by_name: HashMap<String, Arc<Made>>,
-    by_class: HashMap<usize, Arc<Made>>,
+    by_name: HashMap<String, &'static Made>,
+    by_class: HashMap<usize, &'static Made>,
 }
 
 /// Says which class answers the struct `name`, and what its fields are.
 #[pyfunction]
 pub(crate) fn define(py: Python<'_>, name: String, class: Bound<'_, PyType>, fields: Vec<Bound<'_, PyTuple>>) -> PyResult<()> {
     let fields = fields.into_iter().map(|field| Field::read(&field)).collect::<PyResult<Vec<Field>>>()?;
-    let (new, draft) = (class.getattr("__new__")?.unbind(), draft(&class)?.unbind());
-    let made = Arc::new(Made { class: class.unbind(), draft, new, fields });
+    let shape = Shape::Struct(Link { name: name.clone(), made: OnceLock::new() });
+    let draft = draft(&class)?.unbind();
+    let made: &'static Made = Box::leak(Box::new(Made { class: class.unbind(), draft, fields, shape }));
     let address = made.class.bind(py).as_ptr().addr();
     let mut defined = DEFINED.write().unwrap_or_else(PoisonError::into_inner);
     let defined = defined.get_or_insert_default();
-    defined.by_class.insert(address, Arc::clone(&made));
+    defined.by_class.insert(address, made);
     defined.by_name.insert(name, made);
     Ok(())
 }
 
-/// A class with the same fields that is not frozen.
+/// A class with the same fields that is not frozen, and whose instances begin without any.
 fn draft<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyType>> {
     let py = class.py();
     let (object, of_draft) = (py.get_type::<PyAny>(), PyDict::new(py));
     of_draft.set_item("__slots__", PyTuple::empty(py))?;
-    for name in ["__setattr__", "__delattr__"] {
+    for name in ["__init__", "__setattr__", "__delattr__"] {
         of_draft.set_item(name, object.getattr(name)?)?;
     }
     Ok(py.get_type::<PyType>().call1((class.name()?, (class,), of_draft))?.cast_into()?)
 }
 
 /// The class of this struct, if one is defined.
-pub(crate) fn of_struct(name: &str) -> Option<Arc<Made>> {
+pub(crate) fn of_struct(name: &str) -> Option<&'static Made> {
     let defined = DEFINED.read().unwrap_or_else(PoisonError::into_inner);
-    defined.as_ref().and_then(|defined| defined.by_name.get(name).cloned())
+    defined.as_ref().and_then(|defined| defined.by_name.get(name).copied())
 }
 
 /// What a value of this class is made of, if it is a result.
-pub(crate) fn of_class(class: &Bound<'_, PyType>) -> Option<Arc<Made>> {
+pub(crate) fn of_class(class: &Bound<'_, PyType>) -> Option<&'static Made> {
     let defined = DEFINED.read().unwrap_or_else(PoisonError::into_inner);
-    defined.as_ref().and_then(|defined| defined.by_class.get(&class.as_ptr().addr()).cloned())
+    defined.as_ref().and_then(|defined| defined.by_class.get(&class.as_ptr().addr()).copied())
+}
+
+impl Link {
+    /// The class, if it is defined.
+    pub(crate) fn made(&self) -> Option<&'static Made> {
+        self.made.get().copied().or_else(|| of_struct(&self.name).map(|made| *self.made.get_or_init(|| made)))
+    }
 }
 
 impl Field {
@@ -115,7 +134,7 @@ impl Shape {
         match word.as_str() {
             "list" => Ok(Shape::List(Box::new(Shape::read(&of)?))),
             "map" => Ok(Shape::Map(Box::new(Shape::read(&of)?))),
-            "struct" => Ok(Shape::Struct(of.extract()?)),
+            "struct" => Ok(Shape::Struct(Link { name: of.extract()?, made: OnceLock::new() })),
             other => Err(PyTypeError::new_err(format!("no shape is called `{other}`"))),
         }
     }

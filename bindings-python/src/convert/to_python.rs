@@ -1,16 +1,16 @@
 //! From the core's values to Python's, straight: a serializer that is led by the shapes builds the results.
 
 use std::fmt::{self, Display};
-use std::sync::Arc;
 
+use drawdown::{Denial, Timestamp};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
-use super::Library;
 use super::shapes::{self, Made, Shape};
+use super::{Library, values};
 
 /// The name under which `serde_json` hands on a number with its own digits.
 const NUMBER: &str = "$serde_json::private::Number";
@@ -25,19 +25,9 @@ pub(crate) fn json<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bou
     build(py, value, &Shape::Json)
 }
 
-/// An aware datetime in UTC from text as the core writes it: `2026-03-01T12:00:00.000000Z`.
-pub(crate) fn time<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    // Python 3.10 knows no `Z`.
-    let mut buffer = [0_u8; 40];
-    let offset = b"+00:00";
-    let local = text.strip_suffix('Z').unwrap_or(text).as_bytes();
-    let written = local.len() + offset.len();
-    let room = buffer.get_mut(..written).ok_or_else(|| PyValueError::new_err("no instant is that long"))?;
-    let (head, tail) = room.split_at_mut(local.len());
-    head.copy_from_slice(local);
-    tail.copy_from_slice(offset);
-    let text = std::str::from_utf8(room).map_err(|_| PyValueError::new_err("no instant"))?;
-    Library::get(py)?.from_iso.bind(py).call1((text,))
+/// An aware datetime in UTC.
+pub(crate) fn time(py: Python<'_>, at: Timestamp) -> PyResult<Bound<'_, PyAny>> {
+    values::instant(py, at.micros())
 }
 
 /// A number from its digits: an integer as such, what has a point or an exponent as a Decimal.
@@ -52,11 +42,7 @@ pub(crate) fn number<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, 
 }
 
 fn decimal<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, PyAny>> {
-    let library = Library::get(py)?;
-    if digits == "0" {
-        return Ok(library.zero.bind(py).clone());
-    }
-    library.decimal.bind(py).call1((digits,))
+    Library::get(py)?.decimal.bind(py).call1((digits,))
 }
 
 fn build<'py>(py: Python<'py>, value: &impl Serialize, shape: &Shape) -> PyResult<Bound<'py, PyAny>> {
@@ -111,9 +97,9 @@ impl<'a, 'py> Builder<'a, 'py> {
     }
 
     /// The struct that is to be built, if its class is defined.
-    fn made(self, name: &str) -> Option<Arc<Made>> {
+    fn made(self, name: &str) -> Option<&'static Made> {
         match self.shape {
-            Shape::Struct(shape) => shapes::of_struct(shape),
+            Shape::Struct(link) => link.made(),
             Shape::Json => shapes::of_struct(name),
             _ => None,
         }
@@ -138,6 +124,11 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     type SerializeStruct = Fields<'a, 'py>;
     type SerializeStructVariant = VariantFields<'py>;
 
+    /// Nobody reads it on the way: amounts and instants come as numbers.
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
     fn serialize_bool(self, value: bool) -> Built<'py> {
         Ok(value.into_pyobject(self.py).map_err(PyErr::from)?.to_owned().into_any())
     }
@@ -155,7 +146,19 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     }
 
     fn serialize_i64(self, value: i64) -> Built<'py> {
+        match self.shape {
+            Shape::Millionths => return Ok(values::amount(self.py, value)?),
+            Shape::Micros => return Ok(values::instant(self.py, value)?),
+            _ => {}
+        }
         Ok(value.into_pyobject(self.py).map_err(PyErr::from)?.into_any())
+    }
+
+    fn serialize_i128(self, value: i128) -> Built<'py> {
+        match self.shape {
+            Shape::Rate => Ok(values::rate(self.py, value)?),
+            _ => Ok(number(self.py, &value.to_string())?),
+        }
     }
 
     fn serialize_u8(self, value: u8) -> Built<'py> {
@@ -190,7 +193,10 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     fn serialize_str(self, value: &str) -> Built<'py> {
         match self.shape {
             Shape::Amount => Ok(decimal(self.py, value)?),
-            Shape::Time => Ok(time(self.py, value)?),
+            Shape::Time => {
+                let at = value.parse().map_err(|denial: Denial| PyValueError::new_err(denial.to_string()))?;
+                Ok(time(self.py, at)?)
+            }
             _ => Ok(PyString::new(self.py, value).into_any()),
         }
     }
@@ -198,6 +204,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Built<'py> {
         let mut short = Short::default();
         match fmt::write(&mut short, format_args!("{value}")) {
+            Ok(()) if matches!(self.shape, Shape::Text) => Ok(PyString::from_bytes(self.py, short.as_bytes())?.into_any()),
             Ok(()) => self.serialize_str(short.as_str()),
             Err(_) => self.serialize_str(&value.to_string()),
         }
@@ -224,17 +231,19 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Built<'py> {
-        Ok(PyString::intern(self.py, variant).into_any())
+        Ok(values::word(self.py, variant)?)
     }
 
     /// Amounts and instants say their names so, and a struct that writes itself as a map.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Built<'py> {
         match name {
-            "Amount" | "Rate" => value.serialize(Builder { py: self.py, shape: &Shape::Amount }),
-            "Timestamp" => value.serialize(Builder { py: self.py, shape: &Shape::Time }),
-            _ if matches!(self.shape, Shape::Json) && shapes::of_struct(name).is_some() => {
-                value.serialize(Builder { py: self.py, shape: &Shape::Struct(name.to_owned()) })
-            }
+            "Amount" => value.serialize(Builder { py: self.py, shape: &Shape::Millionths }),
+            "Rate" => value.serialize(Builder { py: self.py, shape: &Shape::Rate }),
+            "Timestamp" => value.serialize(Builder { py: self.py, shape: &Shape::Micros }),
+            _ if matches!(self.shape, Shape::Json) => match shapes::of_struct(name) {
+                Some(made) => value.serialize(Builder { py: self.py, shape: &made.shape }),
+                None => value.serialize(self),
+            },
             _ => value.serialize(self),
         }
     }
@@ -278,7 +287,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
 
     fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a, 'py>, Unbuilt> {
         let into = match self.shape {
-            Shape::Struct(name) => match shapes::of_struct(name) {
+            Shape::Struct(link) => match link.made() {
                 Some(made) => Into::Class(Object::begin(self.py, made)?),
                 None => Into::Dict(PyDict::new(self.py)),
             },
@@ -311,7 +320,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
 /// An instance of a frozen dataclass in the making.
 struct Object<'py> {
     py: Python<'py>,
-    made: Arc<Made>,
+    made: &'static Made,
     object: Bound<'py, PyAny>,
     /// Which fields are there.
     given: u64,
@@ -320,16 +329,16 @@ struct Object<'py> {
 }
 
 impl<'py> Object<'py> {
-    fn begin(py: Python<'py>, made: Arc<Made>) -> PyResult<Object<'py>> {
+    fn begin(py: Python<'py>, made: &'static Made) -> PyResult<Object<'py>> {
         if made.fields.len() > 64 {
             return Err(PyRuntimeError::new_err("no class has more than 64 fields"));
         }
-        let object = made.new.bind(py).call1((made.draft.bind(py),))?;
+        let object = made.draft.bind(py).call0()?;
         Ok(Object { py, made, object, given: 0, next: 0 })
     }
 
     fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Unbuilt> {
-        let made = Arc::clone(&self.made);
+        let made = self.made;
         let is_next = |field: &shapes::Field| field.name == name;
         let at = match made.fields.get(self.next) {
             Some(field) if is_next(field) => Some(self.next),
@@ -352,7 +361,7 @@ impl<'py> Object<'py> {
 
     /// What was left out is none.
     fn end(self) -> Built<'py> {
-        let made = Arc::clone(&self.made);
+        let made = self.made;
         for (at, field) in made.fields.iter().enumerate() {
             if self.given & (1 << at) == 0 {
                 self.write(field, self.py.None().into_bound(self.py))?;
@@ -521,8 +530,12 @@ impl Default for Short {
 }
 
 impl Short {
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
     fn as_str(&self) -> &str {
-        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

@@ -30,7 +30,7 @@ pub use price::{PriceBookText, PriceBookView, PriceFor};
 pub use task::{StepsOf, TaskOf};
 pub use upkeep::{FailedAccount, NoFields, OfTenant, SweepView, UpTo, UpToFrom, VerifyFrom};
 
-use crate::command::read_fields;
+use crate::command::{Given, read_fields, read_given};
 use crate::credit::{Blocked, Explanation};
 use crate::denial::Denial;
 use crate::engine::{Balance, Engine, EngineStats, ForgetReport, Health, LicencePage, MemberPage, MemberUse, TaskPage};
@@ -97,6 +97,16 @@ macro_rules! calls {
                 }
             }
 
+            /// Reads a call from a host's own values. None where something is wrong with one, or with the name:
+            /// [`Call::from_fields`], given the same, says what.
+            #[must_use]
+            pub fn from_given<G: Given>(name: &str, fields: &[(&str, G)]) -> Option<Call> {
+                match name {
+                    $( $name => <$asked>::read_given(fields).map(Call::$variant), )+
+                    _ => None,
+                }
+            }
+
             /// Its name.
             #[must_use]
             pub const fn name(&self) -> &'static str {
@@ -139,11 +149,18 @@ macro_rules! calls {
 /// What is asked, read from the fields of a JSON object.
 trait Asked: Sized {
     fn read(fields: Map<String, Value>) -> Result<Self, Denial>;
+
+    /// The same, from a host's own values; none where something is wrong with one.
+    fn read_given<G: Given>(fields: &[(&str, G)]) -> Option<Self>;
 }
 
 impl<T: serde::de::DeserializeOwned> Asked for T {
     fn read(fields: Map<String, Value>) -> Result<T, Denial> {
         read_fields(fields)
+    }
+
+    fn read_given<G: Given>(fields: &[(&str, G)]) -> Option<T> {
+        read_given(fields, |_| true)
     }
 }
 

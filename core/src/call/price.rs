@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::declare::{answered, asked};
 use crate::audit::Caller;
-use crate::command::{paying_account, read_fields};
+use crate::command::{Given, paying_account, read_fields, read_given};
 use crate::denial::Denial;
 use crate::engine::Engine;
 use crate::id::{Actor, PriceBasis, RequestId, SessionId, TenantId, Unit};
@@ -70,17 +70,28 @@ pub(crate) struct PricedFor {
     session_id: Option<SessionId>,
 }
 
+/// The fields of [`PricedFor`].
+const BESIDE: [&str; 6] = ["tenant_id", "owner", "unit", "actor", "request_id", "session_id"];
+
 impl super::Asked for PriceFor {
     fn read(mut fields: Map<String, Value>) -> Result<PriceFor, Denial> {
-        const BESIDE: [&str; 6] = ["tenant_id", "owner", "unit", "actor", "request_id", "session_id"];
         let beside = BESIDE.iter().filter_map(|name| fields.remove_entry(*name)).collect();
-        let PricedFor { tenant_id, owner, unit, actor, request_id, session_id } = read_fields(beside)?;
-        let request = EstimateRequest::from_fields(fields)?;
-        Ok(PriceFor { tenant_id, owner, unit, caller: Caller { actor, request_id, session_id }, request })
+        Ok(PriceFor::of(read_fields(beside)?, EstimateRequest::from_fields(fields)?))
+    }
+
+    fn read_given<G: Given>(fields: &[(&str, G)]) -> Option<PriceFor> {
+        let beside = read_given(fields, |name| BESIDE.contains(&name))?;
+        let request = fields.iter().copied().filter(|(name, _)| !BESIDE.contains(name));
+        Some(PriceFor::of(beside, EstimateRequest::from_given(request)?))
     }
 }
 
 impl PriceFor {
+    fn of(beside: PricedFor, request: EstimateRequest) -> PriceFor {
+        let PricedFor { tenant_id, owner, unit, actor, request_id, session_id } = beside;
+        PriceFor { tenant_id, owner, unit, caller: Caller { actor, request_id, session_id }, request }
+    }
+
     pub(super) fn account(&self, engine: &Engine) -> Result<AccountKey, Denial> {
         let policy = engine.policy(&self.tenant_id);
         paying_account(&self.tenant_id, policy, self.owner.as_ref(), self.request.user_id.as_ref(), self.unit.as_ref())

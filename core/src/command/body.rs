@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::fingerprint::Fields;
-use super::json::read;
+use super::json::BodyOf;
 use super::*;
 
 /// A kind of command, and the receipt that answers it.
@@ -67,11 +67,11 @@ macro_rules! commands {
                 match self { $(Body::$variant(_) => OperationKind::$variant),+ }
             }
 
-            /// Reads what a command of this kind asks for.
-            pub(super) fn read(kind: OperationKind, fields: Value) -> Result<Body, Denial> {
+            /// Reads what a command of this kind asks for; none of a kind that is no command.
+            pub(super) fn read<F: BodyOf>(kind: OperationKind, fields: F) -> Option<Result<Body, F::Error>> {
                 match kind {
-                    $(OperationKind::$variant => read(fields).map(Body::$variant),)+
-                    OperationKind::Alert => Err(Body::no_kind(kind)),
+                    $(OperationKind::$variant => Some(fields.read().map(Body::$variant)),)+
+                    OperationKind::Alert => None,
                 }
             }
 

@@ -14,14 +14,14 @@ use crate::ledger::OperationKind;
 use crate::owner::Owner;
 
 /// The fields that every command has.
-const CONTEXT_FIELDS: [&str; 8] =
+pub(super) const CONTEXT_FIELDS: [&str; 8] =
     ["tenant_id", "idempotency_key", "actor", "request_id", "expected_version", "deadline", "remember_denials", "verified"];
 
 /// The fields that hold amounts: their mistakes are `amount_invalid`.
 const AMOUNT_FIELDS: [&str; 4] = ["amount", "actual_cost", "rollover_cap", "credit_limit"];
 
 /// The fields of `low_balance`, which hold amounts too.
-const AMOUNTS_WITHIN: [(&str, &str, &str); 3] = [
+pub(super) const AMOUNTS_WITHIN: [(&str, &str, &str); 3] = [
     ("limit", "amount", "limit.amount"),
     ("low_balance", "below", "low_balance.below"),
     ("low_balance", "recovered_from", "low_balance.recovered_from"),
@@ -83,9 +83,8 @@ impl Request<Body> {
             *balance = Value::String(legacy_balance(balance)?.to_string());
         }
         check_owners(&fields)?;
-        let known = OperationKind::from_name(&kind).ok_or_else(|| Body::no_kind(&kind))?;
-        let body = Body::read(known, Value::Object(fields))?;
-        Ok(Request { context, body })
+        let known = OperationKind::from_name(&kind).and_then(|known| Body::read(known, Whole(Value::Object(fields))));
+        Ok(Request { context, body: known.ok_or_else(|| Body::no_kind(&kind))?? })
     }
 
     /// The denial of a value that no field takes and JSON has no form for, where a host's language has it: a binary float, say.
@@ -126,6 +125,24 @@ impl Request<Body> {
             }
         }
         fields
+    }
+}
+
+/// Where the fields of a command's body stand.
+pub(super) trait BodyOf {
+    type Error;
+
+    fn read<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
+}
+
+/// All the fields of a JSON object.
+struct Whole(Value);
+
+impl BodyOf for Whole {
+    type Error = Denial;
+
+    fn read<T: DeserializeOwned>(self) -> Result<T, Denial> {
+        read(self.0)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::book::{PriceBook, Priority, Resolution};
 use super::exact::{Exact, Rate};
@@ -108,11 +109,11 @@ pub struct Estimate {
 }
 
 /// An estimate beside what there is to pay it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FundedEstimate {
     /// The estimate.
-    #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schemars(flatten))]
     pub estimate: Estimate,
     /// What is available now.
     pub current_balance: Amount,
@@ -122,6 +123,49 @@ pub struct FundedEstimate {
     pub suggest_topup: Amount,
     /// The record of the audit: a hold or charge can name it if it is a quote's. None where no engine has answered.
     pub audit_id: Option<AuditId>,
+}
+
+impl Serialize for FundedEstimate {
+    /// Writes the fields of the estimate beside the others, as a struct with a name: what is flattened has none, and takes longer.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        macro_rules! write_all {
+            ($from:expr, $name:ident { $($field:ident),+ }, $to:ident) => {
+                let $name { $($field),+ } = $from;
+                $( $to.serialize_field(stringify!($field), $field)?; )+
+            };
+        }
+        let FundedEstimate { estimate, current_balance, balance_after, suggest_topup, audit_id } = self;
+        let mut fields = serializer.serialize_struct("FundedEstimate", 22)?;
+        write_all!(
+            estimate,
+            Estimate {
+                currency,
+                template_id,
+                scene,
+                model,
+                app_id,
+                usage_unit,
+                quantity,
+                resolution,
+                priority,
+                selected_cost,
+                estimated_cost,
+                min_cost,
+                max_cost,
+                calculation_basis,
+                policy_tag,
+                extras,
+                options,
+                line_items
+            },
+            fields
+        );
+        fields.serialize_field("current_balance", current_balance)?;
+        fields.serialize_field("balance_after", balance_after)?;
+        fields.serialize_field("suggest_topup", suggest_topup)?;
+        fields.serialize_field("audit_id", audit_id)?;
+        fields.end()
+    }
 }
 
 impl Estimate {

@@ -94,12 +94,19 @@ impl fmt::Debug for Rate {
 
 impl Serialize for Rate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct("Rate", &AsText(self))
+        match self.0.scaled(RATE_SCALE).filter(|_| !serializer.is_human_readable()) {
+            Some(digits) => serializer.serialize_newtype_struct("Rate", &digits),
+            None => serializer.serialize_newtype_struct("Rate", &AsText(self)),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
+        if !deserializer.is_human_readable() {
+            let number = Exact { digits: i128::deserialize(deserializer)?, scale: RATE_SCALE };
+            return Rate::from_exact(number).ok_or_else(|| de::Error::custom(Rate::ALLOWED));
+        }
         let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
         text.parse().map_err(|denial: Denial| de::Error::custom(denial.message()))
     }

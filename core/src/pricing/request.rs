@@ -1,8 +1,11 @@
 //! What is to be priced.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::book::{Priority, Resolution};
@@ -10,8 +13,9 @@ use super::document::{Fields, Node, Path, Reader};
 use super::extra::ExtraAsked;
 use super::model::{MAX_COUNT, Usage};
 use crate::amount::Amount;
+use crate::command::Given;
 use crate::denial::{Denial, DenialKind};
-use crate::id::{AppId, ExtraName, ModelId, Scene, TemplateId, UsageUnit, UserId};
+use crate::id::{AppId, ExtraName, ModelId, Scene, TemplateId, TextVisitor, UsageUnit, UserId};
 
 /// The most extras of a request.
 pub const MAX_EXTRAS: usize = 64;
@@ -121,6 +125,34 @@ impl EstimateRequest {
         EstimateRequest::from_document(&Node::from_value(Value::Object(fields)))
     }
 
+    /// Reads a request from a host's own values; none where something is wrong with one, or only [`EstimateRequest::from_fields`] reads
+    /// it.
+    pub(crate) fn from_given<'f, G: Given>(fields: impl Iterator<Item = (&'f str, G)>) -> Option<EstimateRequest> {
+        fn read<T: DeserializeOwned>(value: impl Given) -> Option<Option<T>> {
+            Option::deserialize(value).ok()
+        }
+        fn word<T>(value: impl Given, named: impl Fn(&str) -> Option<T>) -> Option<T> {
+            value.deserialize_str(TextVisitor(|text: &str| named(text).ok_or_else(String::new))).ok()
+        }
+        let mut request = EstimateRequest::default();
+        for (name, value) in fields {
+            match name {
+                "template_id" => request.template_id = read(value)?,
+                "scene" => request.scene = read(value)?,
+                "model" => request.model = read(value)?,
+                "app_id" => request.app_id = read(value)?,
+                "usage_unit" => request.usage_unit = read(value)?,
+                "user_id" => request.user_id = read(value)?,
+                "quantity" => request.quantity = Amount::deserialize(value).ok().filter(is_quantity)?,
+                "resolution" => request.resolution = word(value, Resolution::from_name)?,
+                "priority" => request.priority = word(value, Priority::from_name)?,
+                "extras" => request.extras = ExtrasGiven.deserialize(value).ok()?,
+                _ => return None,
+            }
+        }
+        Some(request)
+    }
+
     fn from_document(document: &Node) -> Result<EstimateRequest, Denial> {
         let mut reader = Reader::default();
         let read = request(&mut reader, document);
@@ -163,7 +195,7 @@ impl EstimateRequest {
 
     /// The shape of what was not read from JSON.
     pub(super) fn check(&self) -> Result<(), Denial> {
-        if !self.quantity.is_positive() || self.quantity > MAX_QUANTITY {
+        if !is_quantity(&self.quantity) {
             return Err(Denial::invalid("quantity", self.quantity, "a number above 0, at most 1000000000"));
         }
         if self.extras.len() > MAX_EXTRAS {
@@ -189,6 +221,11 @@ impl EstimateRequest {
     }
 }
 
+/// Whether there can be so much of it.
+fn is_quantity(quantity: &Amount) -> bool {
+    quantity.is_positive() && *quantity <= MAX_QUANTITY
+}
+
 fn request(reader: &mut Reader, document: &Node) -> Option<EstimateRequest> {
     let root = Path::Root;
     let fields = reader.fields(document, root, &FIELDS)?;
@@ -197,7 +234,7 @@ fn request(reader: &mut Reader, document: &Node) -> Option<EstimateRequest> {
     }
     let default = EstimateRequest::default();
     let quantity = fields.get("quantity").map_or(Some(default.quantity), |node| {
-        let fits = |quantity: Amount| quantity.is_positive() && quantity <= MAX_QUANTITY;
+        let fits = |quantity| is_quantity(&quantity);
         reader.amount(node, root.field("quantity"), "a number above 0, at most 1000000000, with at most 6 decimal places", fits)
     });
     let resolution = fields
@@ -219,6 +256,72 @@ fn request(reader: &mut Reader, document: &Node) -> Option<EstimateRequest> {
         resolution: resolution?,
         priority: priority?,
     })
+}
+
+/// Extras as a host gives them, so many as they may be.
+struct ExtrasGiven;
+
+impl<'de> DeserializeSeed<'de> for ExtrasGiven {
+    type Value = BTreeMap<ExtraName, ExtraAsked>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ExtrasGiven {
+    type Value = BTreeMap<ExtraName, ExtraAsked>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("extras by their names")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut given: A) -> Result<Self::Value, A::Error> {
+        let mut extras = BTreeMap::new();
+        while let Some(name) = given.next_key()? {
+            extras.insert(name, given.next_value_seed(ExtraGiven)?);
+            if extras.len() > MAX_EXTRAS {
+                return Err(de::Error::custom("at most 64 extras"));
+            }
+        }
+        Ok(extras)
+    }
+}
+
+/// How much of an extra a host asks for.
+struct ExtraGiven;
+
+impl<'de> DeserializeSeed<'de> for ExtraGiven {
+    type Value = ExtraAsked;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ExtraAsked, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for ExtraGiven {
+    type Value = ExtraAsked;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole quantity, true, false, or the name of an option")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<ExtraAsked, E> {
+        self.visit_bool(false)
+    }
+
+    fn visit_bool<E: de::Error>(self, is_asked: bool) -> Result<ExtraAsked, E> {
+        Ok(if is_asked { ExtraAsked::YES } else { ExtraAsked::Quantity(Amount::ZERO) })
+    }
+
+    fn visit_str<E>(self, option: &str) -> Result<ExtraAsked, E> {
+        Ok(ExtraAsked::Option(Arc::from(option)))
+    }
+
+    fn visit_u64<E: de::Error>(self, units: u64) -> Result<ExtraAsked, E> {
+        let quantity = i64::try_from(units).ok().and_then(Amount::from_units).filter(|quantity| *quantity <= MAX_QUANTITY);
+        quantity.map(ExtraAsked::Quantity).ok_or_else(|| E::custom("a quantity from 0 to 1000000000"))
+    }
 }
 
 fn word<T: Copy>(reader: &mut Reader, node: &Node, at: Path<'_>, all: &[T], name: impl Fn(T) -> &'static str) -> Option<T> {

@@ -136,10 +136,15 @@ impl Reader {
             self.wrong(at, node, allowed);
             return None;
         };
-        let mut seen = HashSet::with_capacity(fields.len());
-        let mut entries = Vec::with_capacity(fields.len());
+        let mut seen = HashSet::new();
+        let mut entries: Vec<(&str, &Node)> = Vec::with_capacity(fields.len());
         for (name, value) in fields {
-            if seen.insert(name.as_str()) {
+            // Among few, to look at each is the shortest way.
+            let is_new = match fields.len() {
+                0..=16 => entries.iter().all(|(known, _)| known != name),
+                _ => seen.insert(name.as_str()),
+            };
+            if is_new {
                 entries.push((name.as_str(), value));
             } else {
                 self.wrong(at.field(name), value, "its place once: the field stands twice");

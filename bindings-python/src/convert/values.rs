@@ -1,0 +1,160 @@
+//! What results are full of, Decimals, instants and words, made fast.
+
+use std::sync::Mutex;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use super::Library;
+
+/// So many of 10^-18, the finest that anything is, make one.
+const ONE: u128 = 1_000_000_000_000_000_000;
+/// So many of 10^-18 are a millionth.
+const MILLIONTH: i128 = 1_000_000_000_000;
+
+const MICROS_A_DAY: i64 = 86_400_000_000;
+/// From the first of March of year 0, where leap days come last, to 1970.
+const DAYS_BEFORE_1970: i64 = 719_468;
+
+/// The Decimal of so many millionths.
+pub(super) fn amount(py: Python<'_>, millionths: i64) -> PyResult<Bound<'_, PyAny>> {
+    rate(py, i128::from(millionths) * MILLIONTH)
+}
+
+/// The Decimal of so many of 10^-18: without trailing zeros, as the core writes its numbers.
+///
+/// Prices, factors, zeros and what one thing costs come again and again, and to make a Decimal takes as long as ten fields.
+pub(super) fn rate(py: Python<'_>, number: i128) -> PyResult<Bound<'_, PyAny>> {
+    static MADE: Recent<i128, 1024> = Recent::new();
+    MADE.get(py, number, spread(number.cast_unsigned() as u64 ^ (number >> 64) as u64), || {
+        let mut buffer = [b'0'; 64];
+        Library::get(py)?.decimal.bind(py).call1((digits(&mut buffer, number),))
+    })
+}
+
+/// A word that stands in the program.
+pub(super) fn word<'py>(py: Python<'py>, word: &'static str) -> PyResult<Bound<'py, PyAny>> {
+    static MADE: Recent<(usize, usize), 512> = Recent::new();
+    // What stands there never changes, so its place says what it is.
+    let place = (word.as_ptr().addr(), word.len());
+    MADE.get(py, place, spread(place.0 as u64), || Ok(PyString::intern(py, word).into_any()))
+}
+
+/// An aware datetime in UTC, of an instant in the years 1 to 9999.
+pub(super) fn instant(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
+    let (days, micros) = (micros.div_euclid(MICROS_A_DAY), micros.rem_euclid(MICROS_A_DAY));
+    let (year, month, day) = date(days);
+    let seconds = micros / 1_000_000;
+    let byte = |number: i64| (number & 0xff) as u8;
+    let fraction = micros % 1_000_000;
+    // How a datetime is pickled: two bytes for the year, three for the microseconds. No other way to make one is as short.
+    let state = [
+        byte(year >> 8),
+        byte(year),
+        byte(month),
+        byte(day),
+        byte(seconds / 3_600),
+        byte(seconds / 60 % 60),
+        byte(seconds % 60),
+        byte(fraction >> 16),
+        byte(fraction >> 8),
+        byte(fraction),
+    ];
+    let library = Library::get(py)?;
+    library.datetime.bind(py).call1((PyBytes::new(py, &state), library.utc.bind(py)))
+}
+
+/// The date so many days after 1970 began. Counted from March of year 0 on: the leap day is the last of its year, and 400 years are a
+/// whole number of days.
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + DAYS_BEFORE_1970;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let (month, years) = if month_from_march < 10 { (month_from_march + 3, 0) } else { (month_from_march - 9, 1) };
+    (era * 400 + year_of_era + years, month, day)
+}
+
+/// The digits of a number of 10^-18, written from the last to the first.
+fn digits(buffer: &mut [u8; 64], number: i128) -> &str {
+    // 18 places hold the fraction, and 39 digits are the most.
+    let (whole, mut fraction) = (number.unsigned_abs() / ONE, (number.unsigned_abs() % ONE) as u64);
+    let mut first = buffer.len();
+    let mut put = |byte: u8| {
+        first -= 1;
+        if let Some(place) = buffer.get_mut(first) {
+            *place = byte;
+        }
+    };
+    let mut places = 18;
+    while fraction != 0 && fraction % 10 == 0 {
+        (fraction, places) = (fraction / 10, places - 1);
+    }
+    if fraction != 0 {
+        for _ in 0..places {
+            put(b'0' + (fraction % 10) as u8);
+            fraction /= 10;
+        }
+        put(b'.');
+    }
+    match u64::try_from(whole) {
+        Ok(mut small) => loop {
+            put(b'0' + (small % 10) as u8);
+            small /= 10;
+            if small == 0 {
+                break;
+            }
+        },
+        Err(_) => whole.to_string().bytes().rev().for_each(&mut put),
+    }
+    if number.is_negative() {
+        put(b'-');
+    }
+    buffer.get(first..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default()
+}
+
+/// Spreads what differs little over the highest bits.
+const fn spread(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+}
+
+/// The last values that were made: where two have the same place, the newer one stays.
+///
+/// The lock is held for no call of Python, which could let go of the interpreter; who finds it taken does without.
+struct Recent<K, const PLACES: usize>(Mutex<[Kept<K>; PLACES]>);
+
+/// A value, and what it was made of.
+type Kept<K> = Option<(K, Py<PyAny>)>;
+
+impl<K: Copy + PartialEq, const PLACES: usize> Recent<K, PLACES> {
+    const fn new() -> Recent<K, PLACES> {
+        Recent(Mutex::new([const { None }; PLACES]))
+    }
+
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: K,
+        spread: usize,
+        make: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let place = spread % PLACES;
+        if let Ok(kept) = self.0.try_lock()
+            && let Some(Some((made, value))) = kept.get(place)
+            && *made == key
+        {
+            return Ok(value.bind(py).clone());
+        }
+        let value = make()?;
+        let mut older = Some((key, value.clone().unbind()));
+        if let Ok(mut kept) = self.0.try_lock()
+            && let Some(place) = kept.get_mut(place)
+        {
+            std::mem::swap(place, &mut older);
+        }
+        drop(older); // Once the lock is let go.
+        Ok(value)
+    }
+}
