@@ -180,7 +180,7 @@ fn a_request_is_written_as_it_is_read() {
     for json in [
         "{}",
         r#"{"template_id": "a", "scene": "film", "app_id": "x", "usage_unit": "minute", "quantity": 2.5, "priority": "accelerated"}"#,
-        r#"{"model": "m", "usage": {"images": 2, "seconds": "1.5"}, "resolution": "4k"}"#,
+        r#"{"model": "m", "user_id": "u", "usage": {"images": 2, "seconds": "1.5"}, "resolution": "4k"}"#,
         r#"{"template_id": "a", "extras": {"voices": 2, "style": "2", "subtitles": true}}"#,
     ] {
         let request = EstimateRequest::from_json(json).unwrap();

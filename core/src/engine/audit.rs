@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Engine;
 use super::reads::ask;
@@ -26,7 +26,8 @@ pub(super) struct Asked<'a> {
     pub(super) caller: &'a Caller,
     pub(super) policy_tag: Option<&'a PolicyTag>,
     pub(super) reason_code: Option<&'a str>,
-    pub(super) details: Map<String, Value>,
+    /// A JSON object.
+    pub(super) details: String,
 }
 
 impl Engine {
@@ -95,12 +96,16 @@ impl Engine {
         answer
     }
 
+    /// A name for the record of a question about this owner.
+    pub(super) fn new_audit_id(&self, tenant_id: &TenantId, owner: Option<&Owner>, now: Timestamp) -> AuditId {
+        AuditId::derive(self.new_op_id(tenant_id, owner, now), 0)
+    }
+
     /// The record of a question that was answered.
-    pub(super) fn answered(&self, asked: Asked<'_>, owner: Option<&Owner>, now: Timestamp) -> AuditRecord {
-        let Asked { kind, tenant_id, subject, template_id, caller, policy_tag, reason_code, mut details } = asked;
-        details.extend(caller.session_id.as_ref().map(|session_id| ("session_id".to_owned(), session_id.as_str().into())));
+    pub(super) fn answered(&self, asked: Asked<'_>, audit_id: AuditId, now: Timestamp) -> AuditRecord {
+        let Asked { kind, tenant_id, subject, template_id, caller, policy_tag, reason_code, details } = asked;
         AuditRecord {
-            audit_id: AuditId::derive(self.new_op_id(tenant_id, owner, now), 0),
+            audit_id,
             tenant_id: tenant_id.clone(),
             kind,
             subject,
@@ -113,7 +118,7 @@ impl Engine {
             created_at: now,
             op_id: None,
             count: 1,
-            details: Arc::from(Value::Object(details).to_string()),
+            details: Arc::from(details),
             hash: ChainHash::default(),
         }
         .sealed()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Engine;
@@ -12,11 +13,20 @@ use crate::credit::{self, Explanation, Standing};
 use crate::denial::{Denial, DenialKind};
 use crate::error::Failure;
 use crate::facts::{AccountFacts, Needs};
-use crate::id::PolicyTag;
+use crate::id::{PolicyTag, SessionId};
 use crate::licence::{self, TemplateKey};
 use crate::owner::{AccountKey, Owner, Subject};
 use crate::pricing::{EstimateRequest, FundedEstimate, PriceBooks};
 use crate::time::Timestamp;
+
+/// What the audit has of an estimate: what was asked, and the answer as it was given.
+#[derive(Serialize)]
+struct Details<'a> {
+    request: &'a EstimateRequest,
+    estimate: &'a FundedEstimate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<&'a SessionId>,
+}
 
 impl Engine {
     /// Estimates what work costs by the price book in force, and says what the account lacks to pay it. Nothing is held; the audit has
@@ -63,9 +73,7 @@ impl Engine {
             return self.quote(account, request, caller);
         }
         let (mut funded, now) = self.funded(account, request, caller)?;
-        let record = self.estimated(AuditKind::Estimate, account, request, caller, &funded, now);
-        funded.audit_id = Some(record.audit_id);
-        self.record_later(record);
+        self.record_later(self.estimated(AuditKind::Estimate, account, request, caller, &mut funded, now));
         Ok(funded)
     }
 
@@ -97,9 +105,7 @@ impl Engine {
     /// ```
     pub fn quote(&self, account: &AccountKey, request: &EstimateRequest, caller: &Caller) -> Result<FundedEstimate, Failure> {
         let (mut funded, now) = self.funded(account, request, caller)?;
-        let record = self.estimated(AuditKind::Quote, account, request, caller, &funded, now);
-        self.record_now(&record)?;
-        funded.audit_id = Some(record.audit_id);
+        self.record_now(&self.estimated(AuditKind::Quote, account, request, caller, &mut funded, now))?;
         Ok(funded)
     }
 
@@ -131,18 +137,20 @@ impl Engine {
         Ok((funded, now))
     }
 
+    /// The record of an estimate, which is named by it from here on.
     fn estimated(
         &self,
         kind: AuditKind,
         account: &AccountKey,
         request: &EstimateRequest,
         caller: &Caller,
-        funded: &FundedEstimate,
+        funded: &mut FundedEstimate,
         now: Timestamp,
     ) -> AuditRecord {
-        let mut details = Map::new();
-        details.insert("request".to_owned(), request.to_json());
-        details.insert("estimate".to_owned(), Engine::told(funded));
+        let audit_id = self.new_audit_id(&account.tenant_id, Some(&account.owner), now);
+        funded.audit_id = Some(audit_id);
+        let details = Details { request, estimate: funded, session_id: caller.session_id.as_ref() };
+        let details = serde_json::to_string(&details).unwrap_or_default();
         let asked = Asked {
             kind,
             tenant_id: &account.tenant_id,
@@ -153,7 +161,7 @@ impl Engine {
             reason_code: None,
             details,
         };
-        self.answered(asked, Some(&account.owner), now)
+        self.answered(asked, audit_id, now)
     }
 
     /// The label of compliance of work that may be used: the licence's, else this one. A refusal is kept before it is answered.

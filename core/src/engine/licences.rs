@@ -1,7 +1,7 @@
 //! Questions about licences.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::Engine;
 use super::audit::Asked;
@@ -96,10 +96,11 @@ impl Engine {
         details.insert("check".to_owned(), Engine::told(check));
         if check.is_authorized {
             let (kind, reason_code) = (AuditKind::LicenceCheck, Some(reason));
+            details.extend(caller.session_id.as_ref().map(|session_id| ("session_id".to_owned(), session_id.as_str().into())));
+            let details = Value::Object(details).to_string();
             let asked = Asked { kind, tenant_id, subject, template_id, caller, policy_tag, reason_code, details };
-            let record = self.answered(asked, owner.as_ref(), now);
-            let audit_id = record.audit_id;
-            self.record_later(record);
+            let audit_id = self.new_audit_id(tenant_id, owner.as_ref(), now);
+            self.record_later(self.answered(asked, audit_id, now));
             return Ok(audit_id);
         }
         let refused = Refused { tenant_id, subject, template_id, reason, caller, policy_tag, details };

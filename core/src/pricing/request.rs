@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::ser::{self, Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Number, Value};
 
 use super::book::{Priority, Resolution};
 use super::document::{Fields, Node, Path, Reader};
@@ -102,6 +103,64 @@ impl Default for EstimateRequest {
     }
 }
 
+impl Serialize for EstimateRequest {
+    /// Writes what is said; in JSON it is what [`EstimateRequest::from_json`] reads.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Each field is named, so that none is forgotten.
+        let EstimateRequest {
+            template_id,
+            scene,
+            model,
+            app_id,
+            usage_unit,
+            user_id,
+            usage,
+            quantity,
+            resolution,
+            priority,
+            extras,
+        } = self;
+        let mut fields = serializer.serialize_map(None)?;
+        macro_rules! write_those_said {
+            ($($field:ident),+) => {
+                $( if let Some(said) = $field { fields.serialize_entry(stringify!($field), said)?; } )+
+            };
+        }
+        write_those_said!(template_id, scene, model, app_id, usage_unit, user_id, usage);
+        fields.serialize_entry("quantity", &Digits(*quantity))?;
+        fields.serialize_entry("resolution", resolution.as_str())?;
+        fields.serialize_entry("priority", priority.as_str())?;
+        if !extras.is_empty() {
+            fields.serialize_entry("extras", &Extras(extras))?;
+        }
+        fields.end()
+    }
+}
+
+/// An amount as a number: as text it would be the name of an option.
+struct Digits(Amount);
+
+impl Serialize for Digits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.to_string().parse::<Number>().map_err(ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+struct Extras<'a>(&'a BTreeMap<ExtraName, ExtraAsked>);
+
+impl Serialize for Extras<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, asked) in self.0 {
+            match asked {
+                ExtraAsked::Quantity(quantity) => fields.serialize_entry(name.as_str(), &Digits(*quantity))?,
+                ExtraAsked::Option(option) => fields.serialize_entry(name.as_str(), &**option)?,
+            }
+        }
+        fields.end()
+    }
+}
+
 impl EstimateRequest {
     /// Reads a request from JSON. An extra is a quantity, `true` for 1, or the name of one of its options; `false`, `null` and 0
     /// say that it is not asked for.
@@ -166,25 +225,7 @@ impl EstimateRequest {
     /// The request as JSON: what [`EstimateRequest::from_json`] reads.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        // An amount reads as a number; as text it would be the name of an option.
-        let number = |amount: Amount| serde_json::from_str(&amount.to_string()).unwrap_or(Value::Null);
-        let mut fields = Map::new();
-        let mut put = |name: &str, value: Option<Value>| fields.extend(value.map(|value| (name.to_owned(), value)));
-        put("template_id", self.template_id.as_ref().map(|id| id.as_str().into()));
-        put("scene", self.scene.as_ref().map(|id| id.as_str().into()));
-        put("model", self.model.as_ref().map(|id| id.as_str().into()));
-        put("app_id", self.app_id.as_ref().map(|id| id.as_str().into()));
-        put("usage_unit", self.usage_unit.as_ref().map(|id| id.as_str().into()));
-        put("usage", self.usage.as_ref().map(|usage| serde_json::to_value(usage).unwrap_or_default()));
-        put("quantity", Some(number(self.quantity)));
-        put("resolution", Some(self.resolution.as_str().into()));
-        put("priority", Some(self.priority.as_str().into()));
-        let extras = self.extras.iter().map(|(name, asked)| match asked {
-            ExtraAsked::Quantity(quantity) => (name.as_str().to_owned(), number(*quantity)),
-            ExtraAsked::Option(option) => (name.as_str().to_owned(), (&**option).into()),
-        });
-        put("extras", (!self.extras.is_empty()).then(|| extras.collect::<Map<_, _>>().into()));
-        Value::Object(fields)
+        serde_json::to_value(self).unwrap_or_default()
     }
 
     /// Asks for the default model, or another, without saying more.
