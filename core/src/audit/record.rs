@@ -95,9 +95,11 @@ impl AuditRecord {
             hash: _,
         } = self;
         let names = (HASHED_VERSION, audit_id, tenant_id, kind, subject, template_id);
-        let asked = (actor, request_id, policy_tag, outcome, reason_code.as_deref(), created_at, op_id, &**details);
-        let json = serde_json::to_vec(&(names, asked)).unwrap_or_default();
-        ChainHash(*blake3::hash(&json).as_bytes())
+        let asked = (actor, request_id, policy_tag, outcome, reason_code.as_deref(), created_at, op_id);
+        let mut said = serde_json::to_vec(&(names, asked)).unwrap_or_default();
+        // Behind the bracket that ends the others, as they stand: to write them as a JSON text would take longer than all the rest.
+        said.extend_from_slice(details.as_bytes());
+        ChainHash(*blake3::hash(&said).as_bytes())
     }
 
     /// The same, with the hash of what it says.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::commit::{Bench, More};
 use super::job::Job;
@@ -22,6 +22,8 @@ pub(super) const MAX_QUEUED: usize = 8_192;
 const MAX_STILL: u32 = 48;
 /// So many are enough at all, of one that does.
 const MAX_LOOKS: usize = 8 * MAX_BATCH;
+/// A wait for work that took no longer was a short one.
+const SHORT_WAIT: Duration = Duration::from_micros(100);
 /// About the most bytes that wait.
 pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
@@ -200,14 +202,13 @@ impl Lane {
     fn serve(&self) {
         let mut state = self.lock();
         let mut last = Turn::default();
+        let mut lingers = false;
         loop {
             if state.running || state.queue.is_empty() {
                 if state.closed && state.queue.is_empty() {
                     return;
                 }
-                state.is_parked = true;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.is_parked = false;
+                state = self.wait_for_work(state, &mut lingers);
                 continue;
             }
             if !last.grew.get() {
@@ -222,6 +223,25 @@ impl Lane {
             last = turn;
             state = self.lock();
         }
+    }
+
+    /// Waits until there may be something to do. To park and be woken takes both sides longer than a command does: if the last wait was
+    /// a short one, it looks a few times before it parks.
+    fn wait_for_work<'a>(&'a self, mut state: MutexGuard<'a, State>, lingers: &mut bool) -> MutexGuard<'a, State> {
+        for _ in 0..if *lingers { MAX_STILL } else { 0 } {
+            drop(state);
+            thread::yield_now();
+            state = self.lock();
+            if state.closed || !(state.running || state.queue.is_empty()) {
+                return state;
+            }
+        }
+        let parked = self.bench.pause.now();
+        state.is_parked = true;
+        state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.is_parked = false;
+        *lingers = self.bench.pause.now().saturating_duration_since(parked) < SHORT_WAIT;
+        state
     }
 
     /// Takes what has queued while a batch of the thread's runs, which has room for so many commands.
