@@ -123,6 +123,28 @@ class Caller:
 
         self.loop.run_until_complete(estimates())
 
+    def bare_gathered(self, count: int) -> None:
+        """Await bare futures 64 at a time: what an event loop costs that asks nobody."""
+        futures: list[asyncio.Future[None]] = []
+
+        async def bare() -> None:
+            future: asyncio.Future[None] = self.loop.create_future()
+            futures.append(future)
+            await future
+
+        def answer() -> None:
+            for future in futures:
+                future.set_result(None)
+            futures.clear()
+
+        async def all_of_them() -> None:
+            for _ in range(count // 64):
+                gathered = asyncio.gather(*[bare() for _ in range(64)])
+                self.loop.call_soon(answer)
+                await gathered
+
+        self.loop.run_until_complete(all_of_them())
+
     def balance(self, count: int) -> None:
         """Ask for the balance."""
         for _ in range(count):
@@ -166,21 +188,35 @@ def rows(program: Path, seconds: float, table: Table) -> None:
     ]
     for name, call, called, a_second in measured:
         count = max(1, round(a_second * seconds / TURNS / 2 / 16_000)) * 16_000  # whole lists and whole gathers
-        _row(table, name, count, call, rust, called)
+        bare = caller.bare_gathered if "gather" in name else None
+        _row(table, name, count, call, rust, called, bare)
     rust.close()
     caller.loop.run_until_complete(caller.asynchronous.close())
     caller.loop.close()
 
 
-def _row(table: Table, name: str, count: int, call: Callable[[int], None], rust: Rust, called: str) -> None:
-    def in_python() -> float:
+def _row(
+    table: Table,
+    name: str,
+    count: int,
+    call: Callable[[int], None],
+    rust: Rust,
+    called: str,
+    bare: Callable[[int], None] | None,
+) -> None:
+    def timed(call: Callable[[int], None]) -> float:
         began = time.perf_counter_ns()
         call(count)
         return (time.perf_counter_ns() - began) / count
 
-    results = take_turns({"python": in_python, "rust": lambda: rust.nanos(called, count)})
-    ours, theirs = median(results["python"]), median(results["rust"])
-    goal = f"{GOAL_MICROSECONDS} us" if name.startswith("Engine.") or "gather" in name else ""
-    table.row(
-        name, f"{ours / 1000:.2f} us", f"{theirs / 1000:.2f} us in Rust", f"+{(ours - theirs) / 1000:.2f} us", goal
-    )
+    contenders = {"python": lambda: timed(call), "rust": lambda: rust.nanos(called, count)}
+    if bare is not None:
+        contenders["bare"] = lambda: timed(bare)
+    micros = {who: median(results) / 1000 for who, results in take_turns(contenders).items()}
+    border = micros["python"] - micros["rust"]
+    against, of_it = f"{micros['rust']:.2f} us in Rust", f"+{border:.2f} us"
+    if bare is not None:
+        against += f", {micros['bare']:.2f} us of asyncio"
+        of_it = f"{of_it}, +{border - micros['bare']:.2f} us"
+    goal = f"{GOAL_MICROSECONDS} us" if name.startswith("Engine.") or bare is not None else ""
+    table.row(name, f"{micros['python']:.2f} us", against, of_it, goal)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use drawdown::Error;
 
@@ -11,6 +12,10 @@ use drawdown::Error;
 const MAX_THREADS: usize = 4;
 /// The most jobs that wait.
 const MAX_QUEUED: usize = 8_192;
+/// A wait for work that took no longer was a short one: after it a thread looks before it parks.
+const SHORT_WAIT: Duration = Duration::from_micros(100);
+/// So many looks are enough.
+const MAX_LOOKS: u32 = 48;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -28,7 +33,10 @@ struct Shared {
 struct State {
     queue: VecDeque<Job>,
     threads: usize,
+    /// Threads that are parked.
     idle: usize,
+    /// A thread looks for work before it parks.
+    looks: bool,
     closed: bool,
 }
 
@@ -49,7 +57,7 @@ impl Pool {
         if state.queue.len() >= MAX_QUEUED {
             return Err(Error::Busy(format!("{MAX_QUEUED} questions are waiting")));
         }
-        if state.idle <= state.queue.len() && state.threads < MAX_THREADS {
+        if state.idle + usize::from(state.looks) <= state.queue.len() && state.threads < MAX_THREADS {
             let shared = Arc::clone(&self.0);
             let name = format!("drawdown-ask-{}", state.threads);
             match thread::Builder::new().name(name).spawn(move || shared.serve()) {
@@ -58,9 +66,13 @@ impl Pool {
                 Err(_) => {}
             }
         }
+        // To wake a thread is a call of the system: not for what one that looks will see.
+        let is_seen = state.idle == 0 || (state.looks && state.queue.is_empty());
         state.queue.push_back(job);
         drop(state);
-        self.0.work.notify_one();
+        if !is_seen {
+            self.0.work.notify_one();
+        }
         Ok(())
     }
 
@@ -97,6 +109,7 @@ impl Shared {
 
     fn serve(&self) {
         let mut state = self.lock();
+        let mut was_short = false;
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
@@ -106,11 +119,31 @@ impl Shared {
                 state.threads -= 1;
                 self.work.notify_all();
                 return;
+            } else if was_short && !state.looks {
+                state = self.look(state);
+                was_short = !state.queue.is_empty();
             } else {
+                let parked = Instant::now();
                 state.idle += 1;
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.idle -= 1;
+                was_short = parked.elapsed() < SHORT_WAIT;
             }
         }
+    }
+
+    /// Looks a few times for work. To park and be woken takes longer than most questions do.
+    fn look<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.looks = true;
+        for _ in 0..MAX_LOOKS {
+            drop(state);
+            thread::yield_now();
+            state = self.lock();
+            if state.closed || !state.queue.is_empty() {
+                break;
+            }
+        }
+        state.looks = false;
+        state
     }
 }
