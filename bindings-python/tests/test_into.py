@@ -147,6 +147,19 @@ def test_what_looks_like_a_number_of_json_is_none(engine: Engine) -> None:
     assert refusal(engine, "charge", payer="user:u1", amount=Decimal(1), reason=Decimal(1)).details["field"] == "reason"
 
 
+@pytest.mark.parametrize("number", [2**128, 10**400, Decimal("1.10"), Decimal("1e400"), Plain.TEN])
+def test_a_number_is_no_metadata(engine: Engine, number: object) -> None:
+    assert (
+        refusal(engine, "grant", owner="user:u1", type="purchased", amount=1, metadata=number).details["field"]
+        == "metadata"
+    )
+
+
+def test_a_count_has_no_sign(engine: Engine) -> None:
+    assert grant(engine, expected_version=Decimal(0)).change == 100
+    assert refusal(engine, "charge", payer="user:u1", amount=1, expected_version=Decimal("-0")).details["given"] == "-0"
+
+
 def test_an_estimate_is_the_same_by_both_ways() -> None:
     extras = {"seconds": {"per_unit": 1}, "style": {"options": {"oil": {"flat": 2}}}, "review": {"flat": 1}}
     book = {

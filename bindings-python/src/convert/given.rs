@@ -146,7 +146,11 @@ impl<'de> Deserializer<'de> for Field<'_, '_> {
                 Err(_) => visitor.visit_i64(small),
             };
         }
-        self.to_json()?.deserialize_any(visitor).map_err(|_| NotHere)
+        match self.to_json()? {
+            // To whoever takes a map, a large one would show itself as such.
+            Value::Number(_) => Err(NotHere),
+            read => read.deserialize_any(visitor).map_err(|_| NotHere),
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotHere> {

@@ -380,10 +380,11 @@ impl Batch for DecideBatch<'_> {
         if taken.is_empty() {
             return false;
         }
-        // None is answered here, however late it is: its waker may call the engine, and the store is in the midst of a transaction.
-        taken.iter().for_each(|job| job.lead_to(&self.span));
+        // None is answered here, however late it is, nor dropped when a subscriber panics, which answers too: its waker may call the
+        // engine, and the store is in the midst of a transaction.
         let begun = self.jobs.len();
         self.jobs.extend(taken);
+        self.jobs.iter().skip(begun).for_each(|job| job.lead_to(&self.span));
         trace::grown(&self.span, self.commands());
         self.go_on_with(begun);
         true
