@@ -154,6 +154,8 @@ impl Batch for AlertBatch<'_> {
     fn decide(&mut self, _facts: Facts) -> Vec<Changes> {
         vec![self.changes.clone()]
     }
+
+    fn restart(&mut self) {}
 }
 
 /// Whether it is one of those whose count can be raised.

@@ -40,8 +40,9 @@ pub trait Batch {
         false
     }
 
-    /// The store has rolled back, and tries once more by itself: all commands, those taken in too, are to be decided next.
-    fn restart(&mut self) {}
+    /// The store has rolled back, and tries once more by itself: all commands, those taken in too, are to be decided next. Who hands
+    /// on [`Batch::grow`] hands this on too, or what was taken in before is lost.
+    fn restart(&mut self);
 }
 
 /// Keeps the books.

@@ -197,6 +197,10 @@ impl Batch for Foreign<'_> {
         }
         changes
     }
+
+    fn restart(&mut self) {
+        self.0.restart();
+    }
 }
 
 struct Counted<'a> {
@@ -217,6 +221,10 @@ impl Batch for Counted<'_> {
         let changes = self.inner.decide(facts);
         self.changes = changes.len();
         changes
+    }
+
+    fn restart(&mut self) {
+        self.inner.restart();
     }
 }
 

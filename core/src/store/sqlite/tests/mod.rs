@@ -67,6 +67,8 @@ impl Batch for One<'_> {
             other => panic!("not accepted: {other:?}"),
         }
     }
+
+    fn restart(&mut self) {}
 }
 
 /// Runs one command at noon, and may change what is written.
