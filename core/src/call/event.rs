@@ -111,7 +111,7 @@ answered! {
 }
 
 impl EventsOf {
-    /// The same for [`Engine::events`] and [`Engine::await_events`].
+    /// The same for [`Engine::events`](crate::Engine::events) and [`Engine::await_events`](crate::Engine::await_events).
     #[must_use]
     pub fn query(self) -> EventQuery {
         let EventsOf { tenant_id, after, from, kinds, owner, user_id, task_id, limit } = self;
