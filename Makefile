@@ -37,6 +37,7 @@ lint:
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --quiet --workspace --exclude drawdown-python --all-targets -- -D warnings
 	cargo clippy --quiet --package drawdown --no-default-features -- -D warnings
+	cargo check --quiet --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package drawdown
 	PYTHON=$(PYTHON) bindings-python/test.sh lint
 

@@ -25,7 +25,8 @@ fuzz_target!(|data: &[u8]| {
 
     let query = EntryQuery { limit: 2, order: PageOrder::Asc, ..EntryQuery::new(EntryScope::Account(account)) };
     let page = engine.entries(EntryQuery { limit: 100, ..query.clone() }).unwrap();
-    let lines: Vec<Value> = page.entries.iter().map(|entry| serde_json::to_value(StatementLine::from(entry)).unwrap()).collect();
+    let lines: Vec<Value> =
+        page.entries.iter().map(|entry| serde_json::to_value(StatementLine::new(entry, None)).unwrap()).collect();
     let exported = |format| {
         let mut out = Vec::new();
         assert_eq!(engine.export(query.clone(), format, &mut out).unwrap(), lines.len() as u64);
