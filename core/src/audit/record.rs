@@ -68,7 +68,8 @@ pub struct AuditRecord {
     pub count: u64,
     /// All else, as a JSON object.
     pub details: Arc<str>,
-    /// BLAKE3 over JSON: two arrays in one, the version and the fields above up to the template, then those after it without the count.
+    /// BLAKE3 over JSON, two arrays in one, the version and the fields above up to the template, then those after it without the count
+    /// and the details; and over the details, as they stand, behind it.
     pub hash: ChainHash,
 }
 
