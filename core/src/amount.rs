@@ -8,6 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use crate::denial::{Denial, DenialKind, shown};
+use crate::digits::Digits;
 
 pub use exact::Amount;
 
@@ -216,22 +217,15 @@ impl TryFrom<Decimal> for Amount {
     }
 }
 
+impl Amount {
+    fn digits(self) -> Digits {
+        Digits::of(self.is_negative(), self.micros().unsigned_abs().into(), AMOUNT_SCALE)
+    }
+}
+
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The largest has 13 digits before the point and 6 after it. They are written from the last to the first.
-        const POINT: usize = 13;
-        let mut digits = [b'.'; 20];
-        let (mut rest, mut first) = (self.micros().unsigned_abs(), digits.len());
-        for (place, digit) in digits.iter_mut().enumerate().rev().filter(|(place, _)| *place != POINT) {
-            if rest == 0 && place < POINT - 1 {
-                break;
-            }
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-            (rest, first) = (rest / 10, place);
-        }
-        let text = digits.get(first..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default();
-        // Width and sign are the caller's; a precision is not, it would cut digits off.
-        f.pad_integral(self.micros() >= 0, "", text.trim_end_matches('0').trim_end_matches('.'))
+        self.digits().show(f)
     }
 }
 
@@ -245,19 +239,10 @@ impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // A name that a binding can tell from other values; JSON shows the text alone.
         if serializer.is_human_readable() {
-            serializer.serialize_newtype_struct("Amount", &AsText(self))
+            serializer.serialize_newtype_struct("Amount", self.digits().as_str())
         } else {
             serializer.serialize_newtype_struct("Amount", &self.micros())
         }
-    }
-}
-
-/// What is written as the text that it displays.
-pub(crate) struct AsText<'a, T>(pub(crate) &'a T);
-
-impl<T: fmt::Display> Serialize for AsText<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self.0)
     }
 }
 

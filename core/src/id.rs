@@ -75,7 +75,7 @@ impl OpId {
 
 impl fmt::Display for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "op_{}", self.0)
+        with_prefix("op_", self.0, |text| f.write_str(text))
     }
 }
 
@@ -91,7 +91,7 @@ impl FromStr for OpId {
 
 impl Serialize for OpId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        with_prefix("op_", self.0, |text| serializer.serialize_str(text))
     }
 }
 
@@ -106,6 +106,15 @@ impl fmt::Debug for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+}
+
+/// Hands on an id as text. Answers are full of ids, so they are written at one stroke.
+fn with_prefix<T>(prefix: &str, uuid: Uuid, then: impl FnOnce(&str) -> T) -> T {
+    let mut text = [0; 48];
+    let (start, rest) = text.split_at_mut(prefix.len());
+    start.copy_from_slice(prefix.as_bytes());
+    let length = prefix.len() + uuid.hyphenated().encode_lower(rest).len();
+    then(text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default())
 }
 
 fn millis(at: Timestamp) -> u64 {
@@ -164,7 +173,7 @@ macro_rules! derived_ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "_{}"), self.0)
+                with_prefix(concat!($prefix, "_"), self.0, |text| f.write_str(text))
             }
         }
 
@@ -188,7 +197,7 @@ macro_rules! derived_ids {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                with_prefix(concat!($prefix, "_"), self.0, |text| serializer.serialize_str(text))
             }
         }
 

@@ -71,6 +71,7 @@ mod command;
 mod credit;
 pub mod decide;
 mod denial;
+mod digits;
 mod engine;
 mod error;
 pub mod event;

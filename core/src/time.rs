@@ -6,7 +6,6 @@ use std::str::FromStr;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::amount::AsText;
 use crate::denial::Denial;
 
 /// An instant in UTC, in whole microseconds since 1970-01-01T00:00:00Z.
@@ -90,9 +89,10 @@ impl FromStr for Timestamp {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = DateTime::<Utc>::from(*self);
+impl Timestamp {
+    /// As RFC 3339 has it in UTC, with microseconds: of ASCII alone.
+    fn text(self) -> [u8; 27] {
+        let instant = DateTime::<Utc>::from(self);
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         // Where a number ends, and how many digits it has.
         let mut put = |end: usize, digits: usize, mut number: u32| {
@@ -108,7 +108,13 @@ impl fmt::Display for Timestamp {
         put(16, 2, instant.minute());
         put(19, 2, instant.second());
         put(26, 6, instant.timestamp_subsec_micros());
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -121,7 +127,7 @@ impl fmt::Debug for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_newtype_struct("Timestamp", &AsText(self))
+            serializer.serialize_newtype_struct("Timestamp", std::str::from_utf8(&self.text()).unwrap_or_default())
         } else {
             serializer.serialize_newtype_struct("Timestamp", &self.0)
         }

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::rounding::Rounding;
-use crate::amount::{AMOUNT_SCALE, Amount, AsText};
+use crate::amount::{AMOUNT_SCALE, Amount};
 use crate::denial::{Denial, DenialKind, shown};
+use crate::digits::Digits;
 
 /// Decimal places a rate can have.
 pub const RATE_SCALE: u32 = 18;
@@ -77,12 +78,15 @@ impl FromStr for Rate {
     }
 }
 
+impl Rate {
+    fn digits(self) -> Digits {
+        Digits::of(false, self.0.digits.unsigned_abs(), self.0.scale)
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:0width$}", self.0.digits, width = self.0.scale as usize + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - self.0.scale as usize);
-        let point = if fraction.is_empty() { "" } else { "." };
-        f.pad_integral(true, "", &format!("{whole}{point}{fraction}"))
+        self.digits().show(f)
     }
 }
 
@@ -96,7 +100,7 @@ impl Serialize for Rate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.scaled(RATE_SCALE).filter(|_| !serializer.is_human_readable()) {
             Some(digits) => serializer.serialize_newtype_struct("Rate", &digits),
-            None => serializer.serialize_newtype_struct("Rate", &AsText(self)),
+            None => serializer.serialize_newtype_struct("Rate", self.digits().as_str()),
         }
     }
 }
