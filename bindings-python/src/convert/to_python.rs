@@ -9,8 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
+use super::Library;
 use super::shapes::{self, Made, Shape};
-use super::{Library, values};
+use super::values::{self, Kept};
 
 /// The name under which `serde_json` hands on a number with its own digits.
 const NUMBER: &str = "$serde_json::private::Number";
@@ -46,7 +47,8 @@ fn decimal<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, PyAny>> {
 }
 
 fn build<'py>(py: Python<'py>, value: &impl Serialize, shape: &Shape) -> PyResult<Bound<'py, PyAny>> {
-    value.serialize(Builder { py, shape }).map_err(|error| error.0)
+    let kept = Kept::take();
+    value.serialize(Builder { py, shape, kept: &kept }).map_err(|error| error.0)
 }
 
 /// Why a value cannot be built: an exception of Python.
@@ -80,6 +82,7 @@ type Built<'py> = Result<Bound<'py, PyAny>, Unbuilt>;
 struct Builder<'a, 'py> {
     py: Python<'py>,
     shape: &'a Shape,
+    kept: &'a Kept,
 }
 
 impl<'a, 'py> Builder<'a, 'py> {
@@ -89,11 +92,15 @@ impl<'a, 'py> Builder<'a, 'py> {
             Shape::List(inner) | Shape::Map(inner) => inner,
             _ => &Shape::Json,
         };
-        Builder { shape, ..self }
+        self.as_is(shape)
     }
 
-    fn json(self) -> Builder<'static, 'py> {
-        Builder { py: self.py, shape: &Shape::Json }
+    fn json(self) -> Builder<'a, 'py> {
+        self.as_is(&Shape::Json)
+    }
+
+    fn as_is(self, shape: &'a Shape) -> Builder<'a, 'py> {
+        Builder { shape, ..self }
     }
 
     /// The struct that is to be built, if its class is defined.
@@ -122,7 +129,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     type SerializeTupleVariant = Impossible<Bound<'py, PyAny>, Unbuilt>;
     type SerializeMap = Entries<'a, 'py>;
     type SerializeStruct = Fields<'a, 'py>;
-    type SerializeStructVariant = VariantFields<'py>;
+    type SerializeStructVariant = VariantFields<'a, 'py>;
 
     /// Nobody reads it on the way: amounts and instants come as numbers.
     fn is_human_readable(&self) -> bool {
@@ -147,7 +154,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
 
     fn serialize_i64(self, value: i64) -> Built<'py> {
         match self.shape {
-            Shape::Millionths => return Ok(values::amount(self.py, value)?),
+            Shape::Millionths => return Ok(self.kept.amount(self.py, value)?),
             Shape::Micros => return Ok(values::instant(self.py, value)?),
             _ => {}
         }
@@ -156,7 +163,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
 
     fn serialize_i128(self, value: i128) -> Built<'py> {
         match self.shape {
-            Shape::Rate => Ok(values::rate(self.py, value)?),
+            Shape::Rate => Ok(self.kept.rate(self.py, value)?),
             _ => Ok(number(self.py, &value.to_string())?),
         }
     }
@@ -231,17 +238,17 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Built<'py> {
-        Ok(values::word(self.py, variant)?)
+        Ok(self.kept.word(self.py, variant)?)
     }
 
     /// Amounts and instants say their names so, and a struct that writes itself as a map.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Built<'py> {
         match name {
-            "Amount" => value.serialize(Builder { py: self.py, shape: &Shape::Millionths }),
-            "Rate" => value.serialize(Builder { py: self.py, shape: &Shape::Rate }),
-            "Timestamp" => value.serialize(Builder { py: self.py, shape: &Shape::Micros }),
+            "Amount" => value.serialize(self.as_is(&Shape::Millionths)),
+            "Rate" => value.serialize(self.as_is(&Shape::Rate)),
+            "Timestamp" => value.serialize(self.as_is(&Shape::Micros)),
             _ if matches!(self.shape, Shape::Json) => match shapes::of_struct(name) {
-                Some(made) => value.serialize(Builder { py: self.py, shape: &made.shape }),
+                Some(made) => value.serialize(self.as_is(&made.shape)),
                 None => value.serialize(self),
             },
             _ => value.serialize(self),
@@ -288,7 +295,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a, 'py>, Unbuilt> {
         let into = match self.shape {
             Shape::Struct(link) => match link.made() {
-                Some(made) => Into::Class(Object::begin(self.py, made)?),
+                Some(made) => Into::Class(Object::begin(self, made)?),
                 None => Into::Dict(PyDict::new(self.py)),
             },
             _ => Into::Dict(PyDict::new(self.py)),
@@ -301,7 +308,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
             return Ok(Fields::Number(self, None));
         }
         match self.made(name) {
-            Some(made) => Ok(Fields::Class(Object::begin(self.py, made)?)),
+            Some(made) => Ok(Fields::Class(Object::begin(self, made)?)),
             None => Ok(Fields::Dict(self.inner(), PyDict::new(self.py))),
         }
     }
@@ -312,14 +319,14 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<VariantFields<'py>, Unbuilt> {
+    ) -> Result<VariantFields<'a, 'py>, Unbuilt> {
         Ok(VariantFields { builder: self.json(), variant, dict: PyDict::new(self.py) })
     }
 }
 
 /// An instance of a frozen dataclass in the making.
-struct Object<'py> {
-    py: Python<'py>,
+struct Object<'a, 'py> {
+    builder: Builder<'a, 'py>,
     made: &'static Made,
     object: Bound<'py, PyAny>,
     /// Which fields are there.
@@ -328,13 +335,13 @@ struct Object<'py> {
     next: usize,
 }
 
-impl<'py> Object<'py> {
-    fn begin(py: Python<'py>, made: &'static Made) -> PyResult<Object<'py>> {
+impl<'a, 'py> Object<'a, 'py> {
+    fn begin(builder: Builder<'a, 'py>, made: &'static Made) -> PyResult<Object<'a, 'py>> {
         if made.fields.len() > 64 {
             return Err(PyRuntimeError::new_err("no class has more than 64 fields"));
         }
-        let object = made.draft.bind(py).call0()?;
-        Ok(Object { py, made, object, given: 0, next: 0 })
+        let object = made.draft.bind(builder.py).call0()?;
+        Ok(Object { builder, made, object, given: 0, next: 0 })
     }
 
     fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Unbuilt> {
@@ -345,10 +352,10 @@ impl<'py> Object<'py> {
             _ => made.fields.iter().position(is_next),
         };
         let Some((at, field)) = at.and_then(|at| made.fields.get(at).map(|field| (at, field))) else {
-            let class = made.class.bind(self.py).name()?;
+            let class = made.class.bind(self.builder.py).name()?;
             return Err(ser::Error::custom(format_args!("`{class}` has no field `{name}`: run `make generate`")));
         };
-        let value = value.serialize(Builder { py: self.py, shape: &field.shape })?;
+        let value = value.serialize(self.builder.as_is(&field.shape))?;
         self.write(field, value)?;
         self.given |= 1 << at;
         self.next = at + 1;
@@ -356,7 +363,7 @@ impl<'py> Object<'py> {
     }
 
     fn write(&self, field: &shapes::Field, value: Bound<'py, PyAny>) -> PyResult<()> {
-        self.object.setattr(field.key.bind(self.py), value)
+        self.object.setattr(field.key.bind(self.builder.py), value)
     }
 
     /// What was left out is none.
@@ -364,10 +371,11 @@ impl<'py> Object<'py> {
         let made = self.made;
         for (at, field) in made.fields.iter().enumerate() {
             if self.given & (1 << at) == 0 {
-                self.write(field, self.py.None().into_bound(self.py))?;
+                self.write(field, self.builder.py.None().into_bound(self.builder.py))?;
             }
         }
-        self.object.setattr(intern!(self.py, "__class__"), made.class.bind(self.py))?;
+        let py = self.builder.py;
+        self.object.setattr(intern!(py, "__class__"), made.class.bind(py))?;
         Ok(self.object)
     }
 }
@@ -422,15 +430,15 @@ impl<'py> ser::SerializeTupleStruct for Items<'_, 'py> {
     }
 }
 
-enum Into<'py> {
-    Class(Object<'py>),
+enum Into<'a, 'py> {
+    Class(Object<'a, 'py>),
     Dict(Bound<'py, PyDict>),
 }
 
 /// A map, or a struct that writes itself as one.
 struct Entries<'a, 'py> {
     builder: Builder<'a, 'py>,
-    into: Into<'py>,
+    into: Into<'a, 'py>,
     key: Option<Bound<'py, PyString>>,
 }
 
@@ -439,7 +447,7 @@ impl<'py> ser::SerializeMap for Entries<'_, 'py> {
     type Error = Unbuilt;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unbuilt> {
-        let key = key.serialize(Builder { py: self.builder.py, shape: &Shape::Text })?;
+        let key = key.serialize(self.builder.as_is(&Shape::Text))?;
         self.key = Some(key.str()?);
         Ok(())
     }
@@ -462,7 +470,7 @@ impl<'py> ser::SerializeMap for Entries<'_, 'py> {
 
 /// The fields of a struct.
 enum Fields<'a, 'py> {
-    Class(Object<'py>),
+    Class(Object<'a, 'py>),
     Dict(Builder<'a, 'py>, Bound<'py, PyDict>),
     /// A number of JSON with its own digits.
     Number(Builder<'a, 'py>, Option<Bound<'py, PyAny>>),
@@ -480,7 +488,7 @@ impl<'py> ser::SerializeStruct for Fields<'_, 'py> {
                 Ok(dict.set_item(key, value.serialize(*builder)?)?)
             }
             Fields::Number(builder, number_built) => {
-                let digits = value.serialize(Builder { py: builder.py, shape: &Shape::Text })?;
+                let digits = value.serialize(builder.as_is(&Shape::Text))?;
                 let digits = digits.cast::<PyString>().map_err(PyErr::from)?;
                 *number_built = Some(number(builder.py, digits.to_str()?)?);
                 Ok(())
@@ -498,13 +506,13 @@ impl<'py> ser::SerializeStruct for Fields<'_, 'py> {
 }
 
 /// The fields of a variant.
-struct VariantFields<'py> {
-    builder: Builder<'static, 'py>,
+struct VariantFields<'a, 'py> {
+    builder: Builder<'a, 'py>,
     variant: &'static str,
     dict: Bound<'py, PyDict>,
 }
 
-impl<'py> ser::SerializeStructVariant for VariantFields<'py> {
+impl<'py> ser::SerializeStructVariant for VariantFields<'_, 'py> {
     type Ok = Bound<'py, PyAny>;
     type Error = Unbuilt;
 

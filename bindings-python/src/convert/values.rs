@@ -1,6 +1,7 @@
 //! What results are full of, Decimals, instants and words, made fast.
 
-use std::sync::Mutex;
+use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -16,28 +17,73 @@ const MICROS_A_DAY: i64 = 86_400_000_000;
 /// From the first of March of year 0, where leap days come last, to 1970.
 const DAYS_BEFORE_1970: i64 = 719_468;
 
-/// The Decimal of so many millionths.
-pub(super) fn amount(py: Python<'_>, millionths: i64) -> PyResult<Bound<'_, PyAny>> {
-    rate(py, i128::from(millionths) * MILLIONTH)
-}
-
-/// The Decimal of so many of 10^-18: without trailing zeros, as the core writes its numbers.
+/// What results that were built before have in common with this one: prices, factors, zeros and what one thing costs come again and
+/// again, and to make a Decimal takes as long as ten fields.
 ///
-/// Prices, factors, zeros and what one thing costs come again and again, and to make a Decimal takes as long as ten fields.
-pub(super) fn rate(py: Python<'_>, number: i128) -> PyResult<Bound<'_, PyAny>> {
-    static MADE: Recent<i128, 1024> = Recent::new();
-    MADE.get(py, number, spread(number.cast_unsigned() as u64 ^ (number >> 64) as u64), || {
-        let mut buffer = [b'0'; 64];
-        Library::get(py)?.decimal.bind(py).call1((digits(&mut buffer, number),))
-    })
+/// It is taken for a whole result, since to lock for each value takes longer than to find it. Python can call back meanwhile, and other
+/// threads can run: who finds it taken does without.
+pub(super) struct Kept(RefCell<Option<MutexGuard<'static, Values>>>);
+
+struct Values {
+    rates: Recent<i128, 1024>,
+    words: Recent<(usize, usize), 512>,
 }
 
-/// A word that stands in the program.
-pub(super) fn word<'py>(py: Python<'py>, word: &'static str) -> PyResult<Bound<'py, PyAny>> {
-    static MADE: Recent<(usize, usize), 512> = Recent::new();
-    // What stands there never changes, so its place says what it is.
-    let place = (word.as_ptr().addr(), word.len());
-    MADE.get(py, place, spread(place.0 as u64), || Ok(PyString::intern(py, word).into_any()))
+impl Kept {
+    pub(super) fn take() -> Kept {
+        static VALUES: Mutex<Values> = Mutex::new(Values { rates: Recent::new(), words: Recent::new() });
+        Kept(RefCell::new(VALUES.try_lock().ok()))
+    }
+
+    /// The Decimal of so many millionths.
+    pub(super) fn amount<'py>(&self, py: Python<'py>, millionths: i64) -> PyResult<Bound<'py, PyAny>> {
+        self.rate(py, i128::from(millionths) * MILLIONTH)
+    }
+
+    /// The Decimal of so many of 10^-18: without trailing zeros, as the core writes its numbers.
+    pub(super) fn rate<'py>(&self, py: Python<'py>, number: i128) -> PyResult<Bound<'py, PyAny>> {
+        let spread = spread(number.cast_unsigned() as u64 ^ (number >> 64) as u64);
+        self.get(
+            py,
+            |values| &mut values.rates,
+            number,
+            spread,
+            || {
+                let mut buffer = [b'0'; 64];
+                Library::get(py)?.decimal.bind(py).call1((digits(&mut buffer, number),))
+            },
+        )
+    }
+
+    /// A word that stands in the program.
+    pub(super) fn word<'py>(&self, py: Python<'py>, word: &'static str) -> PyResult<Bound<'py, PyAny>> {
+        // What stands there never changes, so its place says what it is.
+        let place = (word.as_ptr().addr(), word.len());
+        self.get(py, |values| &mut values.words, place, spread(place.0 as u64), || Ok(PyString::intern(py, word).into_any()))
+    }
+
+    fn get<'py, K: Copy + PartialEq, const PLACES: usize>(
+        &self,
+        py: Python<'py>,
+        of: impl Fn(&mut Values) -> &mut Recent<K, PLACES>,
+        key: K,
+        spread: usize,
+        make: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(values) = self.0.borrow_mut().as_deref_mut()
+            && let Some(Some((made, value))) = of(values).0.get(spread % PLACES)
+            && *made == key
+        {
+            return Ok(value.bind(py).clone());
+        }
+        let value = make()?;
+        if let Some(values) = self.0.borrow_mut().as_deref_mut()
+            && let Some(place) = of(values).0.get_mut(spread % PLACES)
+        {
+            *place = Some((key, value.clone().unbind()));
+        }
+        Ok(value)
+    }
 }
 
 /// An aware datetime in UTC, of an instant in the years 1 to 9999.
@@ -120,41 +166,11 @@ const fn spread(key: u64) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
-/// The last values that were made: where two have the same place, the newer one stays.
-///
-/// The lock is held for no call of Python, which could let go of the interpreter; who finds it taken does without.
-struct Recent<K, const PLACES: usize>(Mutex<[Kept<K>; PLACES]>);
+/// The last values that were made, Decimals or words: where two have the same place, the newer one stays.
+struct Recent<K, const PLACES: usize>([Option<(K, Py<PyAny>)>; PLACES]);
 
-/// A value, and what it was made of.
-type Kept<K> = Option<(K, Py<PyAny>)>;
-
-impl<K: Copy + PartialEq, const PLACES: usize> Recent<K, PLACES> {
+impl<K, const PLACES: usize> Recent<K, PLACES> {
     const fn new() -> Recent<K, PLACES> {
-        Recent(Mutex::new([const { None }; PLACES]))
-    }
-
-    fn get<'py>(
-        &self,
-        py: Python<'py>,
-        key: K,
-        spread: usize,
-        make: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let place = spread % PLACES;
-        if let Ok(kept) = self.0.try_lock()
-            && let Some(Some((made, value))) = kept.get(place)
-            && *made == key
-        {
-            return Ok(value.bind(py).clone());
-        }
-        let value = make()?;
-        let mut older = Some((key, value.clone().unbind()));
-        if let Ok(mut kept) = self.0.try_lock()
-            && let Some(place) = kept.get_mut(place)
-        {
-            std::mem::swap(place, &mut older);
-        }
-        drop(older); // Once the lock is let go.
-        Ok(value)
+        Recent([const { None }; PLACES])
     }
 }
