@@ -3,7 +3,7 @@
 use super::{DAY, Model, spending};
 use crate::Timestamp;
 use crate::command::Charge;
-use crate::credit::LimitPeriod;
+use crate::credit::{HoldState, LimitPeriod};
 use crate::denial::DenialKind::{self, *};
 use crate::id::{AppId, TenantId, Unit, UserId};
 use crate::owner::{AccountKey, Owner};
@@ -175,8 +175,18 @@ impl Model {
         let zone = self.policies.of(&tally.key.tenant_id).zone.to_string();
         let date = |at: i64| spending::period(&zone, LimitPeriod::Day, at);
         let recent = tally.marks.iter().filter(|mark| mark.at > now - 3 * DAY);
-        let of_day = recent.filter(|mark| date(mark.at) == date(now));
-        of_day.fold((0, 0), |(amount, times), mark| (amount + mark.amount, times + mark.times))
+        let of_day = recent.filter(|mark| date(mark.at) == date(now)).map(|mark| {
+            let (amount, times) = self.overdue(mark.freeze, now);
+            (mark.amount - amount, mark.times - times)
+        });
+        of_day.fold((0, 0), |(amount, times), (more, again)| (amount + more, times + again))
+    }
+
+    /// What comes back of a hold whose time is over, in whatever account: it need not be booked for that.
+    fn overdue(&self, freeze: Option<usize>, now: i64) -> (i64, i64) {
+        let freeze = freeze.map(|freeze| &self.freezes[freeze]);
+        let Some(freeze) = freeze.filter(|freeze| freeze.state == HoldState::Frozen && freeze.until <= now) else { return (0, 0) };
+        (freeze.lines.iter().map(|(_, part)| part).sum(), i64::from(freeze.captured == 0))
     }
 
     fn controls(&self, tenant: &TenantId, app: Option<&AppId>) -> Option<RiskControls> {
