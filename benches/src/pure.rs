@@ -59,7 +59,8 @@ fn decision(time: Duration, table: &mut Table) -> Outcome<()> {
     let op_id = |random| OpId::new(now, &tenant, None, random);
     let account = engine::account(0)?;
     let mut facts = Facts { now, ..Facts::default() };
-    facts.accounts.insert(account.clone(), AccountFacts::new(Arc::new(account)));
+    let account = Arc::new(account);
+    facts.accounts.insert(Arc::clone(&account), AccountFacts::new(account));
     for (random, grant_type) in [(1, GrantType::Trial), (2, GrantType::Campaign), (3, GrantType::Purchased)] {
         let grant = GrantCredit::new(engine::owner(0)?, grant_type, Amount::from_micros(1_000_000));
         let changes = accepted(&context.request(grant).into_command(), op_id(random), &policy, &facts)?;

@@ -290,10 +290,10 @@ impl Facts {
 
     fn apply_account(&mut self, changes: &Changes, row: &Account, looks: Looks) {
         let key: &Arc<AccountKey> = &row.key;
-        // The key of an account that is known is not copied.
-        let account = match self.accounts.get_mut(&**key) {
+        // The key of an account that is known is not counted once more.
+        let account = match self.accounts.get_mut(key) {
             Some(known) => known,
-            None => self.accounts.entry((**key).clone()).or_insert_with(|| AccountFacts::new(Arc::clone(key))),
+            None => self.accounts.entry(Arc::clone(key)).or_insert_with(|| AccountFacts::new(Arc::clone(key))),
         };
         account.account.clone_from(row);
         for grant in changes.new_grants.iter().chain(&changes.changed_grants) {

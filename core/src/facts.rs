@@ -1,5 +1,6 @@
 //! What a batch of commands is decided from.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -139,7 +140,7 @@ pub struct Facts {
     pub replays: Map<(TenantId, IdempotencyKey), Arc<StoredOperation>>,
     /// Accounts that exist, with all that can be drawn or has become due.
     #[serde(with = "crate::pairs")]
-    pub accounts: Map<AccountKey, AccountFacts>,
+    pub accounts: Map<Arc<AccountKey>, AccountFacts>,
     /// Tasks that exist.
     #[serde(with = "crate::pairs")]
     pub tasks: Map<(TenantId, TaskId), Task>,
@@ -420,8 +421,14 @@ impl Facts {
 }
 
 /// Copies what stands under these keys.
-fn keep<'a, K: Clone + Eq + Hash + 'a, V: Clone>(to: &mut Map<K, V>, from: &Map<K, V>, keys: impl IntoIterator<Item = &'a K>) {
-    to.extend(keys.into_iter().filter_map(|key| Some((key.clone(), from.get(key)?.clone()))));
+fn keep<'a, K, Q, V>(to: &mut Map<K, V>, from: &Map<K, V>, keys: impl IntoIterator<Item = &'a Q>)
+where
+    K: Borrow<Q> + Clone + Eq + Hash,
+    Q: Eq + Hash + 'a,
+    V: Clone,
+{
+    let found = keys.into_iter().filter_map(|key| from.get_key_value(key));
+    to.extend(found.map(|(key, value)| (key.clone(), value.clone())));
 }
 
 impl Account {

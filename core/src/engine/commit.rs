@@ -141,7 +141,9 @@ impl Bench {
 
     /// Goes on with the refusals of a batch that is committed.
     pub(super) fn keep(&self, kept: Kept) {
-        self.refusals.learn(kept.first);
+        if !kept.first.is_empty() {
+            self.refusals.learn(kept.first);
+        }
         kept.later.into_iter().for_each(|record| self.trail.push(record));
     }
 
@@ -362,11 +364,12 @@ impl Batch for DecideBatch<'_> {
         let mut outbox = Outbox::new(&self.bench.refusals, self.is_staged, jobs.len(), kept);
         let must_begin = !self.in_doubt && jobs.iter().any(Job::has_deadline);
         let present = must_begin.then(|| self.clock.clock.now());
-        for job in jobs {
+        let last = jobs.len().saturating_sub(1);
+        for (at, job) in jobs.iter_mut().enumerate() {
             if present.is_some_and(|now| job.is_late(now)) {
                 job.refuse_late();
             } else {
-                job.decide(&mut facts, self.looks, &mut outbox);
+                job.decide(&mut facts, self.looks, &mut outbox, at == last);
             }
         }
         self.decided = Some(Decided { began, ended: pause.now(), skew_micros });

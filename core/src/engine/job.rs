@@ -83,12 +83,13 @@ impl Prepared {
         self.command.needs(&self.policy)
     }
 
-    /// Decides it on the facts, and shows what it changes to the commands after it.
+    /// Decides it on the facts, and shows what it changes to the commands after it, which look at no more than `looks`: there are none
+    /// without it.
     /// `is_alone`: it is no part of a group, of which no denial is remembered.
     pub(super) fn decide(
         &self,
         facts: &mut Facts,
-        looks: Looks,
+        looks: Option<Looks>,
         outbox: &mut Outbox<'_>,
         is_alone: bool,
     ) -> Result<Receipt, Failure> {
@@ -99,7 +100,7 @@ impl Prepared {
         let decision = catch_unwind(AssertUnwindSafe(|| decide(&self.command, self.op_id, &self.policy, facts)));
         match decision {
             Ok(Decision::Accepted(changes, receipt)) => {
-                facts.show(&changes, looks);
+                looks.into_iter().for_each(|looks| facts.show(&changes, looks));
                 outbox.changes.push(*changes);
                 Ok(receipt)
             }
@@ -107,7 +108,7 @@ impl Prepared {
             Ok(Decision::Replayed(receipt)) if receipt.stored.operation.op_id == self.op_id => Ok(first_answer(receipt.stored)),
             Ok(Decision::Replayed(receipt)) => Ok(receipt),
             Ok(Decision::Remembered(mut changes, denial, trace)) if is_alone => {
-                facts.show(&changes, looks);
+                looks.into_iter().for_each(|looks| facts.show(&changes, looks));
                 outbox.keep(trace, || self.said(&denial), Some(&mut changes));
                 outbox.changes.push(*changes);
                 Err(denial.into())
@@ -188,11 +189,11 @@ impl Job {
         }
     }
 
-    /// Decides it on the facts, and shows what it changes to the jobs after it.
-    pub(super) fn decide(&mut self, facts: &mut Facts, looks: Looks, outbox: &mut Outbox<'_>) {
+    /// Decides it on the facts, and shows what it changes to the jobs after it, unless it is the last.
+    pub(super) fn decide(&mut self, facts: &mut Facts, looks: Looks, outbox: &mut Outbox<'_>, is_last: bool) {
         let outcome = match self.items.as_slice() {
             [item] => {
-                let decided = item.decide(facts, looks, outbox, true);
+                let decided = item.decide(facts, (!is_last).then_some(looks), outbox, true);
                 decided.map(Receipts::One).map_err(|failure| GroupFailure::at(0, failure))
             }
             items => decide_group(items, facts, looks, outbox),
@@ -313,7 +314,7 @@ fn decide_group(items: &[Prepared], facts: &mut Facts, looks: Looks, outbox: &mu
     let before = outbox.changes.len();
     let mut receipts = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        match item.decide(&mut layer, looks, outbox, false) {
+        match item.decide(&mut layer, Some(looks), outbox, false) {
             Ok(receipt) => receipts.push(receipt),
             Err(failure) => {
                 let of_group = outbox.changes.split_off(before);

@@ -3,10 +3,8 @@
 use super::job::late;
 use super::refusals::{Kept, Outbox, Refusals};
 use super::{Engine, typed};
-use crate::changes::Looks;
 use crate::command::{Operate, Request};
 use crate::error::Failure;
-use crate::facts::Needs;
 
 impl Engine {
     /// Decides a command as it would be decided now, and commits nothing: the receipt, or the denial, that it would be
@@ -38,6 +36,6 @@ impl Engine {
         let mut facts = self.facts_of(&prepared)?;
         let refusals = Refusals::default();
         let mut outbox = Outbox::new(&refusals, false, 1, Kept::default());
-        typed::<B>(&prepared.decide(&mut facts, Looks::of(&Needs::default(), false), &mut outbox, true)?)
+        typed::<B>(&prepared.decide(&mut facts, None, &mut outbox, true)?)
     }
 }

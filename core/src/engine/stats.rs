@@ -252,7 +252,7 @@ impl Work {
 
     pub(super) fn note_skew(&self, micros: u64) {
         self.skew_micros.store(micros, Relaxed);
-        self.skew_max_micros.fetch_max(micros, Relaxed);
+        raise(&self.skew_max_micros, micros);
     }
 
     /// A batch was given up. What one account alone is to blame for says nothing about the store.
@@ -293,7 +293,7 @@ impl<const PLACES: usize> Histogram<PLACES> {
             add(bucket, 1);
         }
         add(&self.sum, value);
-        self.max.fetch_max(value, Relaxed);
+        raise(&self.max, value);
     }
 
     fn read(&self) -> Distribution {
@@ -304,6 +304,13 @@ impl<const PLACES: usize> Histogram<PLACES> {
 
 fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Relaxed);
+}
+
+/// Raises what is rarely raised: to look first takes a tenth of the time.
+fn raise(max: &AtomicU64, value: u64) {
+    if value > max.load(Relaxed) {
+        max.fetch_max(value, Relaxed);
+    }
 }
 
 /// A time as it is counted.

@@ -41,7 +41,6 @@ pub(super) struct Books {
     /// In the order of the feed, shared with the receipts: the position of an operation is its index and 1, whatever stands in it.
     pub(super) operations: Vec<Arc<StoredOperation>>,
     pub(super) by_op_id: Map<OpId, usize>,
-    pub(super) by_key: Map<(TenantId, IdempotencyKey), usize>,
     pub(super) by_tenant: Map<TenantId, TenantIndex>,
     pub(super) by_task: Map<(TenantId, TaskId), Vec<Place>>,
     /// How far those who read events have come.
@@ -69,8 +68,9 @@ pub(super) struct AccountRow {
 /// Operations and entries of a tenant.
 #[derive(Debug, Default)]
 pub(super) struct TenantIndex {
-    /// Indexes in `operations`.
+    /// Indexes in `operations`, of all and of those that have a key.
     pub(super) operations: Vec<usize>,
+    pub(super) by_key: Map<IdempotencyKey, usize>,
     pub(super) entries: Vec<Place>,
 }
 
@@ -92,6 +92,11 @@ impl Books {
         let stored = self.operation(index)?;
         let position = u64::try_from(index).map_or(u64::MAX, |index| index.saturating_add(1));
         Some(Arc::new(StoredOperation { position, ..StoredOperation::clone(stored) }))
+    }
+
+    /// The index of the operation under this key.
+    pub(super) fn index_of_key(&self, tenant_id: &TenantId, key: &IdempotencyKey) -> Option<usize> {
+        self.by_tenant.get(tenant_id)?.by_key.get(key).copied()
     }
 
     /// The operation and the entry at a place.

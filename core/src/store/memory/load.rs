@@ -36,17 +36,17 @@ impl Books {
         self.load_licences(needs, &mut facts);
         needs.risk.iter().for_each(|key| self.load_risk(key, &mut facts));
         self.load_quotes(needs, &mut facts)?;
-        let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(key).map(|row| (key, row))).collect();
-        let anchors = rows.iter().map(|(_, row)| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
+        let rows: Vec<_> = accounts.into_iter().filter_map(|key| self.accounts.get(key)).collect();
+        let anchors = rows.iter().map(|row| row.account.last_at).chain(facts.tasks.values().map(|task| task.last_at));
         let anchors = anchors.chain(facts.subjects.values().map(|row| row.last_at));
         let anchors = anchors.chain(facts.members.values().map(|member| member.last_at));
         let anchors = anchors.chain(facts.licences.values().map(|known| known.licence.last_at));
         let anchors = anchors.chain(facts.risk.values().map(|known| known.count.last_at));
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
-        for (key, row) in rows {
+        for row in rows {
             // Several handles can lead to an account.
-            if !facts.accounts.contains_key(key) {
-                facts.accounts.insert(key.clone(), self.account_facts(row, facts.now));
+            if !facts.accounts.contains_key(&row.account.key) {
+                facts.accounts.insert(Arc::clone(&row.account.key), self.account_facts(row, facts.now));
             }
         }
         if facts.has_holds() {
@@ -143,9 +143,9 @@ impl Books {
     }
 
     fn load_replays(&self, needs: &Needs, facts: &mut Facts) {
-        for key in &needs.keys {
-            if let Some(stored) = self.by_key.get(key).and_then(|index| self.placed(*index)) {
-                facts.replays.insert(key.clone(), stored);
+        for (tenant_id, key) in &needs.keys {
+            if let Some(stored) = self.index_of_key(tenant_id, key).and_then(|index| self.placed(index)) {
+                facts.replays.insert((tenant_id.clone(), key.clone()), stored);
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::id::{OpId, TenantId};
 
 /// Keeps the books in memory; they are gone with it.
 ///
-/// One batch is decided at a time, and readers do not wait for it: they wait only while its rows are put in their place.
+/// One batch is decided at a time, and readers do not wait for it: they wait only while its rows are checked and put in their place.
 ///
 /// # Examples
 /// ```
@@ -54,8 +54,9 @@ impl Store for MemoryStore {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = self.read()?.load(batch.needs(), batch.clock().now())?;
         let changes = batch.decide(facts);
-        self.read()?.check(&changes)?;
-        self.write()?.write(changes);
+        let mut books = self.write()?;
+        books.check(&changes)?;
+        books.write(changes);
         Ok(())
     }
 

@@ -32,8 +32,7 @@ impl Books {
                 Answer::TaskOperations(self.operations_of_task(tenant_id, task_id, *order, *beyond, *limit))
             }
             Query::OperationByKey(tenant_id, key) => {
-                let index = self.by_key.get(&(tenant_id.clone(), key.clone()));
-                Answer::OperationByKey(index.and_then(|index| self.placed(*index)))
+                Answer::OperationByKey(self.index_of_key(tenant_id, key).and_then(|index| self.placed(index)))
             }
             Query::Operations(tenant_id, op_ids) => Answer::Operations(self.operations_of(tenant_id, op_ids)),
             Query::Entries(query) => Answer::Entries(self.page(query)),

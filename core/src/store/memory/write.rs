@@ -66,8 +66,7 @@ impl Books {
             return Err(StoreError::new(StoreErrorKind::Conflict, format!("the operation `{op_id}` exists")));
         }
         if let Some(key) = &changes.operation().key {
-            let taken = self.by_key.contains_key(&(changes.tenant_id().clone(), key.clone()));
-            if taken || ahead.keys.contains(&(changes.tenant_id(), key)) {
+            if self.index_of_key(changes.tenant_id(), key).is_some() || ahead.keys.contains(&(changes.tenant_id(), key)) {
                 return Err(StoreError::new(StoreErrorKind::Conflict, format!("the idempotency key `{key}` is taken")));
             }
         }
@@ -158,10 +157,9 @@ impl Books {
 
     fn write_one(&mut self, changes: Changes) {
         let recorded = changes.is_recorded();
-        let tenant_id = changes.tenant_id().clone();
+        let tenant_id = &changes.stored.operation.tenant_id;
         if let Some(account) = changes.account {
-            let key = Arc::clone(&account.key);
-            self.write_account(account);
+            let key = self.write_account(account);
             for grant in changes.new_grants.into_iter().chain(changes.changed_grants) {
                 self.write_grant(&key, grant);
             }
@@ -212,29 +210,38 @@ impl Books {
         }
     }
 
-    fn write_account(&mut self, account: Account) {
-        let key = Arc::clone(&account.key);
+    /// Answers with its name.
+    fn write_account(&mut self, account: Account) -> Arc<AccountKey> {
         let due_at = account.due_at;
-        let row = self.accounts.entry(Arc::clone(&key)).or_insert_with(|| AccountRow::new(Account::new(Arc::clone(&key))));
-        let before = std::mem::replace(&mut row.account, account);
-        if before.seq == 0 {
-            self.names.insert(Arc::clone(&key));
+        let (key, due_before) = match self.accounts.get_mut(&account.key) {
+            Some(row) => {
+                let before = std::mem::replace(&mut row.account, account);
+                (before.key, before.due_at)
+            }
+            None => {
+                let key = Arc::clone(&account.key);
+                self.names.insert(Arc::clone(&key));
+                self.accounts.insert(Arc::clone(&key), AccountRow::new(account));
+                (key, None)
+            }
+        };
+        if due_before != due_at {
+            due_before.map(|at| self.due.remove(&(at, Arc::clone(&key))));
+            self.due.extend(due_at.map(|at| (at, Arc::clone(&key))));
         }
-        if before.due_at == due_at {
-            return;
-        }
-        if let Some(at) = before.due_at {
-            self.due.remove(&(at, Arc::clone(&key)));
-        }
-        if let Some(at) = due_at {
-            self.due.insert((at, key));
-        }
+        key
     }
 
     fn write_grant(&mut self, key: &Arc<AccountKey>, grant: Grant) {
         let (id, is_open) = (grant.id, grant.is_open());
-        let before = self.grants.insert(id, (Arc::clone(key), grant));
-        if before.is_some_and(|(_, before)| before.is_open()) == is_open {
+        let was_open = match self.grants.get_mut(&id) {
+            Some((_, known)) => std::mem::replace(known, grant).is_open(),
+            None => {
+                self.grants.insert(id, (Arc::clone(key), grant));
+                false
+            }
+        };
+        if was_open == is_open {
             return;
         }
         let Some(row) = self.accounts.get_mut(key) else { return };
@@ -304,14 +311,15 @@ impl Books {
         let operation = self.operations.len();
         let tenant_id = &stored.operation.tenant_id;
         self.by_op_id.insert(stored.operation.op_id, operation);
-        if let Some(key) = &stored.operation.key {
-            self.by_key.insert((tenant_id.clone(), key.clone()), operation);
-        }
         if let Some(subject) = &stored.operation.subject {
             self.by_subject.entry((tenant_id.clone(), subject.clone())).or_default().push(operation);
         }
-        let tenant = self.by_tenant.entry(tenant_id.clone()).or_default();
+        let tenant = match self.by_tenant.get_mut(tenant_id) {
+            Some(tenant) => tenant,
+            None => self.by_tenant.entry(tenant_id.clone()).or_default(),
+        };
         tenant.operations.push(operation);
+        tenant.by_key.extend(stored.operation.key.clone().map(|key| (key, operation)));
         for (entry, row) in stored.entries.iter().enumerate() {
             let place = Place { operation, entry };
             tenant.entries.push(place);

@@ -258,7 +258,7 @@ impl BatchMachine {
         }
         self.known.add_account(remembered.account_id, &remembered.account);
         self.known.grant_rows.extend(remembered.grants.iter().map(|(row, grant)| (grant.id, *row)));
-        self.facts.accounts.insert(key.clone(), remembered.facts());
+        self.facts.accounts.insert(Arc::clone(&remembered.account.key), remembered.facts());
         self.queue_texts(key);
     }
 
@@ -369,7 +369,7 @@ impl BatchMachine {
         self.phase = Phase::Due;
         let due = self.facts.accounts.iter().filter(|(_, facts)| facts.account.hold_due_at.is_some_and(|at| at <= now));
         for (key, _) in due {
-            self.queued.extend([Lookup::DueHolds(key.clone()), Lookup::NextHold(key.clone())]);
+            self.queued.extend([Lookup::DueHolds((**key).clone()), Lookup::NextHold((**key).clone())]);
         }
         if self.remembered.last_position.is_none() {
             self.queued.push(Lookup::LastPosition);
@@ -448,7 +448,7 @@ impl BatchMachine {
                         self.queued.push(Lookup::RunningRules(key.clone()));
                     }
                     self.queue_texts(&key);
-                    self.facts.accounts.insert(key.clone(), AccountFacts::of(account));
+                    self.facts.accounts.insert(Arc::clone(&account.key), AccountFacts::of(account));
                     self.queued.push(Lookup::OpenGrants(key));
                 } else {
                     self.account_is_new = true;
