@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -158,7 +159,11 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock of the host is read")]
     fn now(&self) -> Timestamp {
-        Timestamp::from(Utc::now())
+        // Without the calendar, which would be worked out for each command.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let micros =
+            since.map_or_else(|before| -(before.duration().as_micros().cast_signed()), |since| since.as_micros().cast_signed());
+        i64::try_from(micros).ok().and_then(Timestamp::from_micros).unwrap_or(Timestamp::MAX)
     }
 }
 

@@ -270,7 +270,7 @@ pub(super) struct DecideBatch<'a> {
     jobs: &'a mut Vec<Job>,
     /// The jobs before this one are decided, and written in the same transaction.
     begun: usize,
-    needs: Needs,
+    needs: Box<Needs>,
     looks: Looks,
     bench: &'a Bench,
     clock: SeenClock<'a>,
@@ -399,7 +399,7 @@ impl Batch for DecideBatch<'_> {
 }
 
 /// The handles of these jobs, and how they are looked at.
-fn needs_of(jobs: &mut [Job]) -> (Needs, Looks) {
+fn needs_of(jobs: &mut [Job]) -> (Box<Needs>, Looks) {
     let mut needs = None;
     jobs.iter_mut().for_each(|job| job.add_needs(&mut needs));
     let mut needs = needs.unwrap_or_default();

@@ -167,10 +167,10 @@ impl Job {
     }
 
     /// Adds the handles of all its commands to those of a batch.
-    pub(super) fn add_needs(&mut self, needs: &mut Option<Needs>) {
+    pub(super) fn add_needs(&mut self, needs: &mut Option<Box<Needs>>) {
         for item in &mut self.items {
             match (item.needs.take(), &mut *needs) {
-                (Some(own), None) => *needs = Some(*own),
+                (Some(own), None) => *needs = Some(own),
                 (Some(own), Some(others)) => others.append(*own),
                 (None, others) => item.command.add_needs(&item.policy, others.get_or_insert_default()),
             }

@@ -45,9 +45,8 @@ impl Books {
         facts.now = batch_now(clock, anchors).map_err(clock_behind)?;
         for row in rows {
             // Several handles can lead to an account.
-            if !facts.accounts.contains_key(&row.account.key) {
-                facts.accounts.insert(Arc::clone(&row.account.key), self.account_facts(row, facts.now));
-            }
+            let known = facts.accounts.entry(Arc::clone(&row.account.key));
+            known.or_insert_with(|| self.account_facts(row, facts.now));
         }
         if facts.has_holds() {
             let made_holds = holders(&facts);

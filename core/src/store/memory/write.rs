@@ -175,8 +175,12 @@ impl Books {
         }
         self.subjects.extend(changes.subjects.into_iter().map(|(subject, row)| ((tenant_id.clone(), subject), row)));
         self.members.extend(changes.members);
-        self.write_licences(changes.licences);
-        self.write_risk(changes.risk);
+        if !changes.licences.is_empty() {
+            self.write_licences(changes.licences);
+        }
+        if !changes.risk.is_empty() {
+            self.write_risk(changes.risk);
+        }
         for (ledger_id, refunded) in changes.refunded {
             let index = self.by_op_id.get(&ledger_id.operation().0);
             if let Some(stored) = index.and_then(|index| self.operations.get_mut(*index)) {
