@@ -103,10 +103,15 @@ impl Contender for Charging {
 
 /// The engine over a file, with its accounts granted.
 pub(crate) fn open(file: &Path) -> Outcome<Engine> {
-    let path = file.to_str().ok_or("the path of the books is no UTF-8")?;
-    let engine = Engine::open(&format!("sqlite://{path}"))?;
+    let engine = reopen(file)?;
     grant_all(&engine)?;
     Ok(engine)
+}
+
+/// The engine over a file, as it is.
+pub(crate) fn reopen(file: &Path) -> Outcome<Engine> {
+    let path = file.to_str().ok_or("the path of the books is no UTF-8")?;
+    Ok(Engine::open(&format!("sqlite://{path}"))?)
 }
 
 /// Gives every account one grant that lasts.

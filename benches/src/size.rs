@@ -92,8 +92,7 @@ impl Growing {
 /// Opens books, reads a balance, and prints how long that took and what the process keeps in memory.
 pub(crate) fn open(file: &Path) -> Outcome<()> {
     let began = Instant::now();
-    let path = file.to_str().ok_or("the path of the books is no UTF-8")?;
-    let engine = Engine::open(&format!("sqlite://{path}"))?;
+    let engine = engine::reopen(file)?;
     engine.balance(&engine::account(0)?)?;
     let passed = began.elapsed().as_micros();
     // Where the system does not say what a process keeps there is nothing to print.

@@ -11,6 +11,7 @@ mod readers;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod writing;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::id::{OpId, TenantId};
 use open::OpenedFile;
 use prepared::PreparedStatements;
 use readers::Readers;
+use turns::Turns;
 use writing::Writing;
 
 /// How much a commit waits for the disk.
@@ -77,6 +79,7 @@ pub struct SqliteStore {
     file: OpenedFile,
     options: SqliteOptions,
     writer: Mutex<Connection>,
+    turns: Turns,
     /// What the writer knows of accounts. A batch takes it, and gives it back when it is committed.
     remembered: Mutex<Option<Remembered>>,
     readers: Readers,
@@ -115,6 +118,7 @@ impl SqliteStore {
             file,
             options,
             writer: Mutex::new(writer),
+            turns: Turns::default(),
             remembered: Mutex::default(),
             readers,
             log_limit: LOG_LIMIT,
@@ -177,13 +181,16 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         let writer = self.writer();
         self.file.check()?;
+        self.turns.wait();
         let transaction = retry::until(self.options.deadline, || Writing::begin(&writer))?;
         let began = data_version(&writer)?;
+        self.turns.began(began);
         let written = write(&writer, began)?;
         transaction.commit()?;
         committed(written);
         // What others commit from here on is seen when the next transaction begins, and makes another version then.
         if let Ok(version) = data_version(&writer) {
+            self.turns.committed(version);
             self.remembered().iter_mut().for_each(|remembered| remembered.go_on(began, version));
         }
         self.bound_log(&writer);
