@@ -204,7 +204,7 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
                 let at = value.parse().map_err(|denial: Denial| PyValueError::new_err(denial.to_string()))?;
                 Ok(time(self.py, at)?)
             }
-            _ => Ok(PyString::new(self.py, value).into_any()),
+            _ => Ok(self.kept.text(self.py, value)?),
         }
     }
 
@@ -369,8 +369,8 @@ impl<'a, 'py> Object<'a, 'py> {
     /// What was left out is none.
     fn end(self) -> Built<'py> {
         let made = self.made;
-        for (at, field) in made.fields.iter().enumerate() {
-            if self.given & (1 << at) == 0 {
+        if usize::try_from(self.given.count_ones()).is_ok_and(|given| given < made.fields.len()) {
+            for (_, field) in made.fields.iter().enumerate().filter(|(at, _)| self.given & (1 << at) == 0) {
                 self.write(field, self.builder.py.None().into_bound(self.builder.py))?;
             }
         }

@@ -27,11 +27,12 @@ pub(super) struct Kept(RefCell<Option<MutexGuard<'static, Values>>>);
 struct Values {
     rates: Recent<i128, 1024>,
     words: Recent<(usize, usize), 512>,
+    texts: Recent<[u64; 3], 1024>,
 }
 
 impl Kept {
     pub(super) fn take() -> Kept {
-        static VALUES: Mutex<Values> = Mutex::new(Values { rates: Recent::new(), words: Recent::new() });
+        static VALUES: Mutex<Values> = Mutex::new(Values { rates: Recent::new(), words: Recent::new(), texts: Recent::new() });
         Kept(RefCell::new(VALUES.try_lock().ok()))
     }
 
@@ -60,6 +61,18 @@ impl Kept {
         // What stands there never changes, so its place says what it is.
         let place = (word.as_ptr().addr(), word.len());
         self.get(py, |values| &mut values.words, place, spread(place.0 as u64), || Ok(PyString::intern(py, word).into_any()))
+    }
+
+    /// A text: those that are short are mostly names of units, owners and templates, which every answer says again.
+    pub(super) fn text<'py>(&self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+        let make = || Ok(PyString::new(py, text).into_any());
+        let mut bytes = [0xff; 24]; // Which no text ends with.
+        let Some(place) = bytes.get_mut(..text.len()) else { return make() };
+        place.copy_from_slice(text.as_bytes());
+        let (words, _) = bytes.as_chunks::<8>();
+        let key = [0, 1, 2].map(|word: usize| words.get(word).map_or(0, |bytes| u64::from_le_bytes(*bytes)));
+        let mixed = key.iter().fold(0, |mixed: u64, word| (mixed ^ word).wrapping_mul(SPREAD).rotate_left(29));
+        self.get(py, |values| &mut values.texts, key, spread(mixed), make)
     }
 
     fn get<'py, K: Copy + PartialEq, const PLACES: usize>(
@@ -161,9 +174,12 @@ fn digits(buffer: &mut [u8; 64], number: i128) -> &str {
     buffer.get(first..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default()
 }
 
+/// 2^64 by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Spreads what differs little over the highest bits.
 const fn spread(key: u64) -> usize {
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+    (key.wrapping_mul(SPREAD) >> 32) as usize
 }
 
 /// The last values that were made, Decimals or words: where two have the same place, the newer one stays.
