@@ -65,10 +65,11 @@ impl Books {
         if self.by_op_id.contains_key(&op_id) || ahead.op_ids.contains(&op_id) {
             return Err(StoreError::new(StoreErrorKind::Conflict, format!("the operation `{op_id}` exists")));
         }
-        if let Some(key) = &changes.operation().key {
-            if self.index_of_key(changes.tenant_id(), key).is_some() || ahead.keys.contains(&(changes.tenant_id(), key)) {
-                return Err(StoreError::new(StoreErrorKind::Conflict, format!("the idempotency key `{key}` is taken")));
-            }
+        let tenant_id = changes.tenant_id();
+        let is_taken =
+            |key: &&IdempotencyKey| self.index_of_key(tenant_id, key).is_some() || ahead.keys.contains(&(tenant_id, *key));
+        if let Some(key) = changes.operation().key.as_ref().filter(is_taken) {
+            return Err(StoreError::new(StoreErrorKind::Conflict, format!("the idempotency key `{key}` is taken")));
         }
         Ok(())
     }

@@ -17,17 +17,18 @@ pub(super) struct Turns(Mutex<State>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    /// When this store last committed, and the version of the file then.
-    committed: Option<(Instant, u32)>,
+    /// When this store last committed.
+    committed: Option<Instant>,
+    /// The version of the file then.
+    version: Option<u32>,
     /// So many commits from now on are courteous.
     courteous: u32,
 }
 
 impl Turns {
     /// Waits for as long as it is the turn of others.
-    #[expect(clippy::disallowed_methods, reason = "waiting for a lock is measured on the host's clock; no decision reads it")]
     pub(super) fn wait(&self) {
-        let left = self.change(|state| state.left(Instant::now()));
+        let left = self.change(|state| state.committed.map_or(Duration::ZERO, |at| state.left(at.elapsed())));
         if !left.is_zero() {
             std::thread::sleep(left);
         }
@@ -41,7 +42,7 @@ impl Turns {
     /// It was committed, and has this version.
     #[expect(clippy::disallowed_methods, reason = "waiting for a lock is measured on the host's clock; no decision reads it")]
     pub(super) fn committed(&self, version: u32) {
-        self.change(|state| state.committed = Some((Instant::now(), version)));
+        self.change(|state| (state.committed, state.version) = (Some(Instant::now()), Some(version)));
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -50,59 +51,55 @@ impl Turns {
 }
 
 impl State {
-    /// How long it is still the turn of others.
-    fn left(&self, now: Instant) -> Duration {
-        let since = self.committed.filter(|_| self.courteous > 0).map(|(at, _)| now.saturating_duration_since(at));
-        since.map_or(Duration::ZERO, |since| COURTESY.saturating_sub(since))
+    /// How long it is still the turn of others when so much has passed since the last commit.
+    const fn left(self, passed: Duration) -> Duration {
+        if self.courteous > 0 { COURTESY.saturating_sub(passed) } else { Duration::ZERO }
     }
 
     fn began(&mut self, version: u32) {
-        let is_shared = self.committed.is_some_and(|(_, last)| last != version);
+        let is_shared = self.version.is_some_and(|last| last != version);
         self.courteous = if is_shared { COURTEOUS_COMMITS } else { self.courteous.saturating_sub(1) };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     /// A store that commits again and again, and finds the file as it left it or not.
-    fn commit(state: &mut State, found: u32, at: Instant) {
+    fn commit(state: &mut State, found: u32) {
         state.began(found);
-        state.committed = Some((at, found + 1));
+        state.version = Some(found + 1);
     }
 
     #[test]
     fn who_writes_alone_does_not_wait() {
-        let (mut state, now) = (State::default(), Instant::now());
-        assert_eq!(state.left(now), Duration::ZERO);
+        let mut state = State::default();
         for version in 0..3 {
-            commit(&mut state, version, now);
-            assert_eq!(state.left(now), Duration::ZERO);
+            assert_eq!(state.left(Duration::ZERO), Duration::ZERO);
+            commit(&mut state, version);
         }
     }
 
     #[test]
     fn beside_others_it_waits_for_what_is_left_since_its_commit() {
-        let (mut state, now) = (State::default(), Instant::now());
-        commit(&mut state, 0, now);
-        commit(&mut state, 5, now);
-        assert_eq!(state.left(now), COURTESY);
-        assert_eq!(state.left(now + COURTESY / 4), COURTESY * 3 / 4);
-        assert_eq!(state.left(now + COURTESY * 2), Duration::ZERO);
+        let mut state = State::default();
+        commit(&mut state, 0);
+        commit(&mut state, 5);
+        assert_eq!(state.left(Duration::ZERO), COURTESY);
+        assert_eq!(state.left(COURTESY / 4), COURTESY * 3 / 4);
+        assert_eq!(state.left(COURTESY * 2), Duration::ZERO);
     }
 
     #[test]
     fn once_the_others_have_gone_it_stops_waiting() {
-        let (mut state, now) = (State::default(), Instant::now());
-        commit(&mut state, 0, now);
-        commit(&mut state, 5, now);
+        let mut state = State::default();
+        commit(&mut state, 0);
+        commit(&mut state, 5);
         for version in 6..6 + COURTEOUS_COMMITS {
-            assert_eq!(state.left(now), COURTESY, "{version}");
-            commit(&mut state, version, now);
+            assert_eq!(state.left(Duration::ZERO), COURTESY, "{version}");
+            commit(&mut state, version);
         }
-        assert_eq!(state.left(now), Duration::ZERO);
+        assert_eq!(state.left(Duration::ZERO), Duration::ZERO);
     }
 }
