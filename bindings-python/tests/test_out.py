@@ -130,6 +130,17 @@ def test_every_rate_has_its_digits_alone(rate: str) -> None:
         assert (f"{line.rate:f}", line.quantity) == (digits, Decimal("0.000001"))
 
 
+def test_short_texts_stay_apart(engine: Engine) -> None:
+    grant(engine)
+    edges = ["a", "a" * 23, "a" * 24, "a" * 25, "é" * 12, "é" * 11 + "ab", "漢" * 8, "漢" * 7 + "é" + "a", "\U0001f600" * 6]
+    texts = [*edges, *(f"reason {number}" for number in range(3_000))]
+    names = ("tenant_id", "payer", "amount", "reason")
+    commands: list[tuple[str, tuple[str, ...], tuple[object, ...]]]
+    commands = [("charge", names, ("acme", "user:u1", Decimal("0.01"), text)) for text in texts]
+    for _ in range(2):  # the second time those are remembered that nothing has replaced
+        assert [receipt.reason for receipt in engine._native.run_many(commands)] == texts
+
+
 def test_more_amounts_than_are_remembered_stay_apart(engine: Engine) -> None:
     grant(engine)
     amounts = [Decimal(index).scaleb(-6) for index in range(1, 5_001)]

@@ -290,7 +290,7 @@ impl Facts {
 
     fn apply_account(&mut self, changes: &Changes, row: &Account, looks: Looks) {
         let key: &Arc<AccountKey> = &row.key;
-        // The key of an account that is known is not counted once more.
+        // The name of an account that is known needs no further reference.
         let account = match self.accounts.get_mut(key) {
             Some(known) => known,
             None => self.accounts.entry(Arc::clone(key)).or_insert_with(|| AccountFacts::new(Arc::clone(key))),

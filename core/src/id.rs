@@ -108,7 +108,7 @@ impl fmt::Debug for OpId {
     }
 }
 
-/// Hands on an id as text. Answers are full of ids, so they are written at one stroke.
+/// Hands on an id as text, behind a prefix of at most 12 bytes. Answers are full of ids, so they are written at one stroke.
 fn with_prefix<T>(prefix: &str, uuid: Uuid, then: impl FnOnce(&str) -> T) -> T {
     let mut text = [0; 48];
     let (start, rest) = text.split_at_mut(prefix.len());
@@ -144,6 +144,8 @@ macro_rules! derived_ids {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Uuid);
+
+        const _: () = assert!(concat!($prefix, "_").len() <= 12, "an id has a short prefix");
 
         impl $name {
             /// The id of the `ordinal`-th thing made by `operation`.

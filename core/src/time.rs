@@ -161,9 +161,9 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // Without the calendar, which would be worked out for each command.
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let micros =
-            since.map_or_else(|before| -(before.duration().as_micros().cast_signed()), |since| since.as_micros().cast_signed());
-        i64::try_from(micros).ok().and_then(Timestamp::from_micros).unwrap_or(Timestamp::MAX)
+        let nanos = since.map_or_else(|before| -before.duration().as_nanos().cast_signed(), |since| since.as_nanos().cast_signed());
+        let micros = nanos.div_euclid(1_000).clamp(Timestamp::MIN.0.into(), Timestamp::MAX.0.into());
+        Timestamp(i64::try_from(micros).unwrap_or_default())
     }
 }
 

@@ -92,14 +92,14 @@ impl<'a, 'py> Builder<'a, 'py> {
             Shape::List(inner) | Shape::Map(inner) => inner,
             _ => &Shape::Json,
         };
-        self.as_is(shape)
+        self.shaped(shape)
     }
 
     fn json(self) -> Builder<'a, 'py> {
-        self.as_is(&Shape::Json)
+        self.shaped(&Shape::Json)
     }
 
-    fn as_is(self, shape: &'a Shape) -> Builder<'a, 'py> {
+    fn shaped(self, shape: &'a Shape) -> Builder<'a, 'py> {
         Builder { shape, ..self }
     }
 
@@ -204,7 +204,9 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
                 let at = value.parse().map_err(|denial: Denial| PyValueError::new_err(denial.to_string()))?;
                 Ok(time(self.py, at)?)
             }
-            _ => Ok(self.kept.text(self.py, value)?),
+            Shape::Text => Ok(self.kept.text(self.py, value)?),
+            // What the host noted is not kept.
+            _ => Ok(PyString::new(self.py, value).into_any()),
         }
     }
 
@@ -244,11 +246,11 @@ impl<'a, 'py> Serializer for Builder<'a, 'py> {
     /// Amounts and instants say their names so, and a struct that writes itself as a map.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Built<'py> {
         match name {
-            "Amount" => value.serialize(self.as_is(&Shape::Millionths)),
-            "Rate" => value.serialize(self.as_is(&Shape::Rate)),
-            "Timestamp" => value.serialize(self.as_is(&Shape::Micros)),
+            "Amount" => value.serialize(self.shaped(&Shape::Millionths)),
+            "Rate" => value.serialize(self.shaped(&Shape::Rate)),
+            "Timestamp" => value.serialize(self.shaped(&Shape::Micros)),
             _ if matches!(self.shape, Shape::Json) => match shapes::of_struct(name) {
-                Some(made) => value.serialize(self.as_is(&made.shape)),
+                Some(made) => value.serialize(self.shaped(&made.shape)),
                 None => value.serialize(self),
             },
             _ => value.serialize(self),
@@ -355,7 +357,7 @@ impl<'a, 'py> Object<'a, 'py> {
             let class = made.class.bind(self.builder.py).name()?;
             return Err(ser::Error::custom(format_args!("`{class}` has no field `{name}`: run `make generate`")));
         };
-        let value = value.serialize(self.builder.as_is(&field.shape))?;
+        let value = value.serialize(self.builder.shaped(&field.shape))?;
         self.write(field, value)?;
         self.given |= 1 << at;
         self.next = at + 1;
@@ -447,7 +449,7 @@ impl<'py> ser::SerializeMap for Entries<'_, 'py> {
     type Error = Unbuilt;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unbuilt> {
-        let key = key.serialize(self.builder.as_is(&Shape::Text))?;
+        let key = key.serialize(self.builder.shaped(&Shape::Text))?;
         self.key = Some(key.str()?);
         Ok(())
     }
@@ -488,7 +490,7 @@ impl<'py> ser::SerializeStruct for Fields<'_, 'py> {
                 Ok(dict.set_item(key, value.serialize(*builder)?)?)
             }
             Fields::Number(builder, number_built) => {
-                let digits = value.serialize(builder.as_is(&Shape::Text))?;
+                let digits = value.serialize(builder.shaped(&Shape::Text))?;
                 let digits = digits.cast::<PyString>().map_err(PyErr::from)?;
                 *number_built = Some(number(builder.py, digits.to_str()?)?);
                 Ok(())

@@ -1,7 +1,7 @@
-//! What results are full of, Decimals, instants and words, made fast.
+//! What results are full of, Decimals, instants, words and short texts, made fast.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -17,8 +17,8 @@ const MICROS_A_DAY: i64 = 86_400_000_000;
 /// From the first of March of year 0, where leap days come last, to 1970.
 const DAYS_BEFORE_1970: i64 = 719_468;
 
-/// What results that were built before have in common with this one: prices, factors, zeros and what one thing costs come again and
-/// again, and to make a Decimal takes as long as ten fields.
+/// What results that were built before have in common with this one: prices, factors, zeros, what one thing costs and the names of units,
+/// owners and templates come again and again, and to make a Decimal takes as long as ten fields.
 ///
 /// It is taken for a whole result, since to lock for each value takes longer than to find it. Python can call back meanwhile, and other
 /// threads can run: who finds it taken does without.
@@ -33,7 +33,12 @@ struct Values {
 impl Kept {
     pub(super) fn take() -> Kept {
         static VALUES: Mutex<Values> = Mutex::new(Values { rates: Recent::new(), words: Recent::new(), texts: Recent::new() });
-        Kept(RefCell::new(VALUES.try_lock().ok()))
+        Kept(RefCell::new(match VALUES.try_lock() {
+            Ok(values) => Some(values),
+            // What is kept is whole at any moment.
+            Err(TryLockError::Poisoned(values)) => Some(values.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }))
     }
 
     /// The Decimal of so many millionths.
@@ -63,7 +68,7 @@ impl Kept {
         self.get(py, |values| &mut values.words, place, spread(place.0 as u64), || Ok(PyString::intern(py, word).into_any()))
     }
 
-    /// A text: those that are short are mostly names of units, owners and templates, which every answer says again.
+    /// A text, kept if it is short: then it is mostly a name.
     pub(super) fn text<'py>(&self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
         let make = || Ok(PyString::new(py, text).into_any());
         let mut bytes = [0xff; 24]; // Which no text ends with.
@@ -182,7 +187,7 @@ const fn spread(key: u64) -> usize {
     (key.wrapping_mul(SPREAD) >> 32) as usize
 }
 
-/// The last values that were made, Decimals or words: where two have the same place, the newer one stays.
+/// The last values that were made: where two have the same place, the newer one stays.
 struct Recent<K, const PLACES: usize>([Option<(K, Py<PyAny>)>; PLACES]);
 
 impl<K, const PLACES: usize> Recent<K, PLACES> {

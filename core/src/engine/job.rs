@@ -83,8 +83,8 @@ impl Prepared {
         self.command.needs(&self.policy)
     }
 
-    /// Decides it on the facts, and shows what it changes to the commands after it, which look at no more than `looks`: there are none
-    /// without it.
+    /// Decides it on the facts, and shows what it changes to the commands after it, which look at no more than `looks`. Without that no
+    /// command comes after it.
     /// `is_alone`: it is no part of a group, of which no denial is remembered.
     pub(super) fn decide(
         &self,

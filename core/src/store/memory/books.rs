@@ -68,8 +68,9 @@ pub(super) struct AccountRow {
 /// Operations and entries of a tenant.
 #[derive(Debug, Default)]
 pub(super) struct TenantIndex {
-    /// Indexes in `operations`, of all and of those that have a key.
+    /// Indexes in `operations`.
     pub(super) operations: Vec<usize>,
+    /// The indexes of those that have a key.
     pub(super) by_key: Map<IdempotencyKey, usize>,
     pub(super) entries: Vec<Place>,
 }

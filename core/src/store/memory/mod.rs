@@ -82,7 +82,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// Only a panic in the midst of writing leaves this behind.
+/// Only a panic while they were checked or written leaves this behind.
 fn half_written() -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, "a thread ended while it wrote the books")
 }

@@ -231,7 +231,7 @@ impl Books {
             }
         };
         if due_before != due_at {
-            due_before.map(|at| self.due.remove(&(at, Arc::clone(&key))));
+            due_before.into_iter().for_each(|at| _ = self.due.remove(&(at, Arc::clone(&key))));
             self.due.extend(due_at.map(|at| (at, Arc::clone(&key))));
         }
         key

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// The shortest and the longest pause between two tries, in microseconds: so short that a try falls into the moment between two
-/// commits of another process, which comes back at once.
+/// The shortest and the longest pause between two tries, in microseconds: so short that a try falls into the moment that another
+/// process leaves between two commits of its own.
 const PAUSE_MICROS: std::ops::RangeInclusive<u64> = 20..=120;
 
 /// After so long it is no commit that is waited for, but a transaction of somebody who takes his time.

@@ -45,6 +45,12 @@ impl Turns {
         self.change(|state| (state.committed, state.version) = (Some(Instant::now()), Some(version)));
     }
 
+    /// Whether others have written lately.
+    #[cfg(test)]
+    pub(super) fn are_shared(&self) -> bool {
+        self.change(|state| state.courteous > 0)
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

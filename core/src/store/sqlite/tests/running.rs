@@ -23,6 +23,21 @@ fn available(store: &SqliteStore) -> String {
 }
 
 #[test]
+fn stores_that_share_a_file_are_courteous_until_they_are_alone() {
+    let (_folder, path) = place();
+    let (store, other) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    grant(&store, "1000").unwrap();
+    (0..2).for_each(|number| charge(&store, &format!("alone{number}")).unwrap());
+    assert!(!store.turns.are_shared());
+    charge(&other, "other").unwrap();
+    assert!(!store.turns.are_shared(), "it has not looked since");
+    charge(&store, "shared").unwrap();
+    assert!(store.turns.are_shared() && !other.turns.are_shared());
+    (0..8).for_each(|number| charge(&store, &format!("again{number}")).unwrap());
+    assert!(!store.turns.are_shared());
+}
+
+#[test]
 fn a_full_disk_leaves_the_batch_out_and_nothing_else() {
     let (_folder, path) = place();
     let store = SqliteStore::open(&path).unwrap();
