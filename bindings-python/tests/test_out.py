@@ -132,7 +132,17 @@ def test_every_rate_has_its_digits_alone(rate: str) -> None:
 
 def test_short_texts_stay_apart(engine: Engine) -> None:
     grant(engine)
-    edges = ["a", "a" * 23, "a" * 24, "a" * 25, "é" * 12, "é" * 11 + "ab", "漢" * 8, "漢" * 7 + "é" + "a", "\U0001f600" * 6]
+    edges = [
+        "a",
+        "a" * 23,
+        "a" * 24,
+        "a" * 25,
+        "é" * 12,
+        "é" * 11 + "ab",
+        "漢" * 8,
+        "漢" * 7 + "é" + "a",
+        "\U0001f600" * 6,
+    ]
     texts = [*edges, *(f"reason {number}" for number in range(3_000))]
     names = ("tenant_id", "payer", "amount", "reason")
     commands: list[tuple[str, tuple[str, ...], tuple[object, ...]]]
