@@ -1,78 +1,14 @@
 //! A batch takes in what comes until it is committed: one commit for all, and each answered as it would be alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use drawdown::audit::{AuditKind, AuditQuery, AuditRecord, Audited};
-use drawdown::changes::Changes;
-use drawdown::event::{Consumer, EventCursor};
-use drawdown::facts::{Facts, Needs};
+use drawdown::audit::{AuditKind, AuditQuery, Audited};
 use drawdown::store::sqlite::SqliteStore;
-use drawdown::store::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
+use drawdown::store::{Store, StoreErrorKind};
 use drawdown::testing::fault::{Fault, FaultStore, When};
-use drawdown::{Clock, Command, Engine, Failure, OpId, Receipt, TenantId, Ticket};
-
-/// What happens while a batch is written and not yet committed: the first time, the second time, and so on.
-type Meanwhile = Box<dyn FnOnce() + Send>;
-
-struct Gate {
-    inner: Arc<dyn Store>,
-    meanwhile: Mutex<VecDeque<Meanwhile>>,
-}
-
-impl Store for Gate {
-    fn run(&self, batch: &mut dyn Batch) -> Result<(), StoreError> {
-        self.inner.run(&mut Gated { batch, gate: self })
-    }
-
-    fn query(&self, query: &Query) -> Result<Answer, StoreError> {
-        self.inner.query(query)
-    }
-
-    fn forget(&self, tenant_id: &TenantId, op_ids: &[OpId]) -> Result<(), StoreError> {
-        self.inner.forget(tenant_id, op_ids)
-    }
-
-    fn acknowledge(&self, consumer: &Consumer, cursor: EventCursor) -> Result<EventCursor, StoreError> {
-        self.inner.acknowledge(consumer, cursor)
-    }
-
-    fn record(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
-        self.inner.record(records)
-    }
-}
-
-struct Gated<'a> {
-    batch: &'a mut dyn Batch,
-    gate: &'a Gate,
-}
-
-impl Batch for Gated<'_> {
-    fn needs(&self) -> &Needs {
-        self.batch.needs()
-    }
-
-    fn clock(&self) -> &dyn Clock {
-        self.batch.clock()
-    }
-
-    fn decide(&mut self, facts: Facts) -> Vec<Changes> {
-        self.batch.decide(facts)
-    }
-
-    fn grow(&mut self) -> bool {
-        let meanwhile = self.gate.meanwhile.lock().unwrap().pop_front();
-        if let Some(meanwhile) = meanwhile {
-            meanwhile();
-        }
-        self.batch.grow()
-    }
-
-    fn restart(&mut self) {
-        self.batch.restart();
-    }
-}
+use drawdown::testing::gate::Gate;
+use drawdown::{Command, Engine, Failure, Receipt, Ticket};
 
 /// An engine over a file, whose batches are met by what a test has planned.
 struct Desk {
@@ -90,7 +26,7 @@ impl Desk {
         let store = Arc::new(SqliteStore::open(folder.path().join("books.db")).unwrap());
         // Faults below the gate: what fails is a batch that has grown.
         let faults = Arc::new(FaultStore::planned(store, []));
-        let gate = Arc::new(Gate { inner: Arc::clone(&faults) as Arc<dyn Store>, meanwhile: Mutex::default() });
+        let gate = Arc::new(Gate::new(Arc::clone(&faults) as Arc<dyn Store>));
         let engine = Engine::builder().store(Arc::clone(&gate) as Arc<dyn Store>).build().unwrap();
         engine.run(command(r#""command": "grant", "owner": "user:u1", "type": "purchased", "amount": "10""#)).unwrap();
         let slot = OnceLock::new();
@@ -104,12 +40,17 @@ impl Desk {
 
     /// These commands come when the first batch is written, and is not yet committed.
     fn meanwhile(&self, commands: Vec<Command>) -> &Desk {
+        self.gate.meanwhile(self.coming(commands));
+        self
+    }
+
+    /// Submits these commands.
+    fn coming(&self, commands: Vec<Command>) -> impl FnOnce() + Send + 'static {
         let (engine, tickets) = (Arc::clone(&self.engine), Arc::clone(&self.tickets));
-        self.gate.meanwhile.lock().unwrap().push_back(Box::new(move || {
+        move || {
             let engine = engine.get().unwrap();
             tickets.lock().unwrap().extend(commands.into_iter().map(|command| engine.submit(command).unwrap()));
-        }));
-        self
+        }
     }
 
     /// Submits a command, and answers its outcome and those of all that came meanwhile, in order.
@@ -228,16 +169,11 @@ fn no_batch_grows_beyond_its_bound() {
 fn a_command_that_comes_meanwhile_and_too_late_is_not_begun() {
     let desk = Desk::new();
     let late = format!(r#", "deadline": "{}""#, desk.engine().now().plus_micros(3_000).unwrap());
-    let soon = charge("2", &late);
-    desk.meanwhile(vec![soon]);
-    let pause: Meanwhile = {
-        let submit = desk.gate.meanwhile.lock().unwrap().pop_back().unwrap();
-        Box::new(move || {
-            submit();
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        })
-    };
-    desk.gate.meanwhile.lock().unwrap().push_back(pause);
+    let comes = desk.coming(vec![charge("2", &late)]);
+    desk.gate.meanwhile(|| {
+        comes();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    });
     assert_eq!(names(&desk.submit(charge("1", ""))), ["9", "busy: the command did not begin by its `deadline`"]);
 }
 
@@ -245,12 +181,11 @@ fn a_command_that_comes_meanwhile_and_too_late_is_not_begun() {
 fn a_batch_of_an_engine_that_closes_is_answered() {
     let desk = Desk::new();
     let engine = Arc::clone(&desk.engine);
-    let closing: Meanwhile = Box::new(move || {
+    desk.gate.meanwhile(move || {
         let ticket = engine.get().unwrap().submit(charge("2", "")).unwrap();
         // On the engine's own thread it does not wait.
         engine.get().unwrap().close();
         drop(ticket);
     });
-    desk.gate.meanwhile.lock().unwrap().push_back(closing);
     assert_eq!(names(&desk.submit(charge("1", ""))), ["9"]);
 }

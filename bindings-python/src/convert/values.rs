@@ -20,7 +20,7 @@ const DAYS_BEFORE_1970: i64 = 719_468;
 /// What results that were built before have in common with this one: prices, factors, zeros, what one thing costs and the names of units,
 /// owners and templates come again and again, and to make a Decimal takes as long as ten fields.
 ///
-/// It is taken for a whole result, since to lock for each value takes longer than to find it. Python can call back meanwhile, and other
+/// It is locked once for a whole result, not for each of its values. Python can call back meanwhile, and other
 /// threads can run: who finds it taken does without.
 pub(super) struct Kept(RefCell<Option<MutexGuard<'static, Values>>>);
 

@@ -306,7 +306,7 @@ fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Relaxed);
 }
 
-/// Raises what is rarely raised: to look first takes a tenth of the time.
+/// Raises what is rarely raised: to look first spares an atomic change of it.
 fn raise(max: &AtomicU64, value: u64) {
     if value > max.load(Relaxed) {
         max.fetch_max(value, Relaxed);

@@ -3,6 +3,7 @@
 
 pub mod conformance;
 pub mod fault;
+pub mod gate;
 pub mod generate;
 pub mod model;
 pub mod scripted;

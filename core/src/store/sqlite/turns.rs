@@ -10,8 +10,8 @@ const COURTEOUS_COMMITS: u32 = 8;
 
 /// When this store has written, and whether others have.
 ///
-/// Who has just committed comes back at once, while the others sleep between two tries: without courtesy it would nearly always be the
-/// next as well, and one of the others would now and then wait for very long.
+/// Who has just committed comes back at once, while the others sleep between two tries: without courtesy it is often the next as well,
+/// and one of the others waits for very long now and then.
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<State>);
 
