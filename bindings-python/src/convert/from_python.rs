@@ -27,16 +27,6 @@ const VALUE_BYTES: usize = 64;
 
 const INSTANT: &str = "an aware datetime, or an ISO 8601 instant with an offset and at most 6 digits after the second";
 
-/// The fields of a command or call that are given.
-pub(crate) fn fields(given: &[(Bound<'_, PyString>, Bound<'_, PyAny>)]) -> Result<Map<String, Value>, Unread> {
-    let mut fields = Map::new();
-    for (name, value) in given {
-        let name = name.to_str()?;
-        fields.insert(name.to_owned(), field(Library::get(value.py())?, name, value)?);
-    }
-    Ok(fields)
-}
-
 /// The value of one field.
 pub(super) fn field(library: &Library, name: &str, value: &Bound<'_, PyAny>) -> Result<Value, Unread> {
     let path = Path { above: None, part: Part::Field(name), depth: 1 };

@@ -13,33 +13,28 @@ use serde_json::{Map, Value};
 use super::{Library, from_python};
 use crate::errors::Unread;
 
-/// The fields of one command or call that are given. None means that a field is not.
-pub(crate) struct Reading<'py> {
+/// The fields of one command or call: their names, and as many values. None means that a field is not given.
+pub(crate) struct Reading<'a, 'py> {
     library: &'static Library,
-    given: Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>,
+    names: &'a Bound<'py, PyTuple>,
+    values: &'a Bound<'py, PyTuple>,
     /// What Python raised meanwhile: that is no mistake of the value.
     raised: RefCell<Option<PyErr>>,
 }
 
-impl<'py> Reading<'py> {
-    pub(crate) fn new(names: &Bound<'py, PyTuple>, values: &Bound<'py, PyTuple>) -> PyResult<Reading<'py>> {
+impl<'a, 'py> Reading<'a, 'py> {
+    pub(crate) fn new(names: &'a Bound<'py, PyTuple>, values: &'a Bound<'py, PyTuple>) -> PyResult<Reading<'a, 'py>> {
         if names.len() != values.len() {
             return Err(PyTypeError::new_err("there is not one value for each name"));
         }
-        let mut given = Vec::with_capacity(8);
-        for (at, value) in values.iter_borrowed().enumerate() {
-            if !value.is_none() {
-                given.push((names.get_item(at)?.cast_into()?, value.to_owned()));
-            }
-        }
-        Ok(Reading { library: Library::get(names.py())?, given, raised: RefCell::default() })
+        Ok(Reading { library: Library::get(names.py())?, names, values, raised: RefCell::default() })
     }
 
-    /// Each field as it stands. None if a name is not Unicode: no field has such a name.
+    /// Each field as it stands. None if a name is no text of Unicode: no field has such a name.
     pub(crate) fn fields(&self) -> Option<Vec<(&str, Field<'_, 'py>)>> {
-        let mut fields = Vec::with_capacity(self.given.len());
-        for (name, value) in &self.given {
-            let name = name.to_str().ok()?;
+        let mut fields = Vec::with_capacity(8);
+        for (name, value) in self.given() {
+            let name = <&str>::extract(name).ok()?;
             fields.push((name, Field { name, value, reading: self }));
         }
         Some(fields)
@@ -47,10 +42,19 @@ impl<'py> Reading<'py> {
 
     /// The fields as JSON, unless Python raised something while they were read.
     pub(crate) fn json(self) -> Result<Map<String, Value>, Unread> {
-        match self.raised.into_inner() {
-            Some(error) => Err(error.into()),
-            None => from_python::fields(&self.given),
+        if let Some(error) = self.raised.take() {
+            return Err(error.into());
         }
+        let mut fields = Map::new();
+        for (name, value) in self.given() {
+            let name = <&str>::extract(name)?;
+            fields.insert(name.to_owned(), from_python::field(self.library, name, &value)?);
+        }
+        Ok(fields)
+    }
+
+    fn given(&self) -> impl Iterator<Item = (Borrowed<'a, 'py, PyAny>, Borrowed<'a, 'py, PyAny>)> {
+        self.names.iter_borrowed().zip(self.values.iter_borrowed()).filter(|(_, value)| !value.is_none())
     }
 }
 
@@ -58,8 +62,8 @@ impl<'py> Reading<'py> {
 #[derive(Clone, Copy)]
 pub(crate) struct Field<'a, 'py> {
     name: &'a str,
-    value: &'a Bound<'py, PyAny>,
-    reading: &'a Reading<'py>,
+    value: Borrowed<'a, 'py, PyAny>,
+    reading: &'a Reading<'a, 'py>,
 }
 
 /// Why a value is not read here. It is read once more, from its JSON, and that says what is wrong.
@@ -107,7 +111,7 @@ impl de::Error for NotHere {
 
 impl<'a> Field<'a, '_> {
     fn text(self) -> Option<Result<&'a str, NotHere>> {
-        self.value.cast::<PyString>().ok().map(|text| text.to_str().map_err(|_| NotHere))
+        self.value.is_instance_of::<PyString>().then(|| <&str>::extract(self.value).map_err(|_| NotHere))
     }
 
     fn is_decimal(self) -> bool {
@@ -119,7 +123,7 @@ impl Given for Field<'_, '_> {
     type Unread = NotHere;
 
     fn to_json(self) -> Result<Value, NotHere> {
-        from_python::field(self.reading.library, self.name, self.value).map_err(|unread| {
+        from_python::field(self.reading.library, self.name, &self.value).map_err(|unread| {
             if let Unread::Raised(error) = unread {
                 self.reading.raised.borrow_mut().get_or_insert(error);
             }
@@ -222,6 +226,6 @@ impl<'de> MapAccess<'de> for Items<'_, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, NotHere> {
         let value = self.value.take().ok_or(NotHere)?;
-        seed.deserialize(Field { value: &value, ..self.of })
+        seed.deserialize(Field { value: value.as_borrowed(), ..self.of })
     }
 }

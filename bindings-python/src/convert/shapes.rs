@@ -1,6 +1,7 @@
 //! How results look in Python: which class answers which struct of the core, and what each of its fields is.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -48,6 +49,8 @@ pub(crate) struct Made {
 pub(crate) struct Field {
     /// In the core and in JSON.
     pub(crate) name: String,
+    /// Where the core's program has the name, once it was seen.
+    place: AtomicUsize,
     /// Of the class.
     pub(crate) key: Py<PyString>,
     pub(crate) shape: Shape,
@@ -108,12 +111,25 @@ impl Link {
 }
 
 impl Field {
+    /// Whether the core calls it so. What stands in a program never changes, so its place says what it is.
+    pub(crate) fn is(&self, name: &'static str) -> bool {
+        if self.place.load(Ordering::Relaxed) == name.as_ptr().addr() && self.name.len() == name.len() {
+            return true;
+        }
+        let is_same = self.name == name;
+        if is_same {
+            self.place.store(name.as_ptr().addr(), Ordering::Relaxed);
+        }
+        is_same
+    }
+
     fn read(field: &Bound<'_, PyTuple>) -> PyResult<Field> {
         let (name, shape): (Bound<'_, PyString>, Bound<'_, PyAny>) = field.extract()?;
         // `from_` is how Python can call a field that is named by a word of its own.
         let attribute = name.to_str()?;
         let key = PyString::intern(name.py(), attribute).unbind();
-        Ok(Field { name: attribute.trim_end_matches('_').to_owned(), key, shape: Shape::read(&shape)? })
+        let name = attribute.trim_end_matches('_').to_owned();
+        Ok(Field { name, place: AtomicUsize::new(0), key, shape: Shape::read(&shape)? })
     }
 }
 

@@ -48,12 +48,12 @@ fn decimal<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, PyAny>> {
 
 fn build<'py>(py: Python<'py>, value: &impl Serialize, shape: &Shape) -> PyResult<Bound<'py, PyAny>> {
     let kept = Kept::take();
-    value.serialize(Builder { py, shape, kept: &kept }).map_err(|error| error.0)
+    value.serialize(Builder { py, shape, kept: &kept }).map_err(|error| *error.0)
 }
 
 /// Why a value cannot be built: an exception of Python.
 #[derive(Debug)]
-pub(crate) struct Unbuilt(PyErr);
+pub(crate) struct Unbuilt(Box<PyErr>);
 
 impl Display for Unbuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,13 +65,13 @@ impl std::error::Error for Unbuilt {}
 
 impl ser::Error for Unbuilt {
     fn custom<T: Display>(message: T) -> Unbuilt {
-        Unbuilt(PyRuntimeError::new_err(message.to_string()))
+        Unbuilt(Box::new(PyRuntimeError::new_err(message.to_string())))
     }
 }
 
 impl From<PyErr> for Unbuilt {
     fn from(error: PyErr) -> Unbuilt {
-        Unbuilt(error)
+        Unbuilt(Box::new(error))
     }
 }
 
@@ -346,17 +346,23 @@ impl<'a, 'py> Object<'a, 'py> {
         Ok(Object { builder, made, object, given: 0, next: 0 })
     }
 
-    fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Unbuilt> {
-        let made = self.made;
-        let is_next = |field: &shapes::Field| field.name == name;
-        let at = match made.fields.get(self.next) {
-            Some(field) if is_next(field) => Some(self.next),
-            _ => made.fields.iter().position(is_next),
-        };
-        let Some((at, field)) = at.and_then(|at| made.fields.get(at).map(|field| (at, field))) else {
-            let class = made.class.bind(self.builder.py).name()?;
+    /// Sets the field that a struct says next: mostly it is the one that the class says next.
+    fn set<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unbuilt> {
+        match self.made.fields.get(self.next) {
+            Some(field) if field.is(name) => self.put(self.next, field, value),
+            _ => self.find(name, value),
+        }
+    }
+
+    fn find<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Unbuilt> {
+        let Some((at, field)) = self.made.fields.iter().enumerate().find(|(_, field)| field.name == name) else {
+            let class = self.made.class.bind(self.builder.py).name()?;
             return Err(ser::Error::custom(format_args!("`{class}` has no field `{name}`: run `make generate`")));
         };
+        self.put(at, field, value)
+    }
+
+    fn put<T: Serialize + ?Sized>(&mut self, at: usize, field: &'static shapes::Field, value: &T) -> Result<(), Unbuilt> {
         let value = value.serialize(self.builder.shaped(&field.shape))?;
         self.write(field, value)?;
         self.given |= 1 << at;
@@ -457,7 +463,7 @@ impl<'py> ser::SerializeMap for Entries<'_, 'py> {
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unbuilt> {
         let Some(key) = self.key.take() else { return Err(ser::Error::custom("a value has no key")) };
         match &mut self.into {
-            Into::Class(object) => object.set(key.to_str()?, value),
+            Into::Class(object) => object.find(key.to_str()?, value),
             Into::Dict(dict) => Ok(dict.set_item(key, value.serialize(self.builder)?)?),
         }
     }

@@ -25,14 +25,21 @@ const DAYS_BEFORE_1970: i64 = 719_468;
 pub(super) struct Kept(RefCell<Option<MutexGuard<'static, Values>>>);
 
 struct Values {
+    amounts: Recent<i64, 1024>,
     rates: Recent<i128, 1024>,
     words: Recent<(usize, usize), 512>,
     texts: Recent<[u64; 3], 1024>,
 }
 
+impl Values {
+    const fn new() -> Values {
+        Values { amounts: Recent::new(), rates: Recent::new(), words: Recent::new(), texts: Recent::new() }
+    }
+}
+
 impl Kept {
     pub(super) fn take() -> Kept {
-        static VALUES: Mutex<Values> = Mutex::new(Values { rates: Recent::new(), words: Recent::new(), texts: Recent::new() });
+        static VALUES: Mutex<Values> = Mutex::new(Values::new());
         Kept(RefCell::new(match VALUES.try_lock() {
             Ok(values) => Some(values),
             // What is kept is whole at any moment.
@@ -43,22 +50,14 @@ impl Kept {
 
     /// The Decimal of so many millionths.
     pub(super) fn amount<'py>(&self, py: Python<'py>, millionths: i64) -> PyResult<Bound<'py, PyAny>> {
-        self.rate(py, i128::from(millionths) * MILLIONTH)
+        let make = || decimal(py, i128::from(millionths) * MILLIONTH);
+        self.get(py, |values| &mut values.amounts, millionths, spread(millionths.cast_unsigned()), make)
     }
 
     /// The Decimal of so many of 10^-18: without trailing zeros, as the core writes its numbers.
     pub(super) fn rate<'py>(&self, py: Python<'py>, number: i128) -> PyResult<Bound<'py, PyAny>> {
         let spread = spread(number.cast_unsigned() as u64 ^ (number >> 64) as u64);
-        self.get(
-            py,
-            |values| &mut values.rates,
-            number,
-            spread,
-            || {
-                let mut buffer = [b'0'; 64];
-                Library::get(py)?.decimal.bind(py).call1((digits(&mut buffer, number),))
-            },
-        )
+        self.get(py, |values| &mut values.rates, number, spread, || decimal(py, number))
     }
 
     /// A word that stands in the program.
@@ -102,6 +101,12 @@ impl Kept {
         }
         Ok(value)
     }
+}
+
+/// The Decimal of so many of 10^-18.
+fn decimal(py: Python<'_>, number: i128) -> PyResult<Bound<'_, PyAny>> {
+    let mut buffer = [b'0'; 64];
+    Library::get(py)?.decimal.bind(py).call1((digits(&mut buffer, number),))
 }
 
 /// An aware datetime in UTC, of an instant in the years 1 to 9999.
