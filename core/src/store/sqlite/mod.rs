@@ -5,6 +5,7 @@
 
 mod error;
 mod joined;
+mod log;
 mod open;
 mod prepared;
 mod readers;
@@ -15,7 +16,6 @@ mod turns;
 mod writing;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use super::{Answer, Batch, Query, Store, StoreError, StoreErrorKind};
 use crate::audit::AuditRecord;
 use crate::event::{Consumer, EventCursor};
 use crate::id::{OpId, TenantId};
+use log::Log;
 use open::OpenedFile;
 use prepared::PreparedStatements;
 use readers::Readers;
@@ -83,17 +84,8 @@ pub struct SqliteStore {
     /// What the writer knows of accounts. A batch takes it, and gives it back when it is committed.
     remembered: Mutex<Option<Remembered>>,
     readers: Readers,
-    /// The log is emptied when it is so many bytes longer than when that last failed.
-    log_limit: u64,
-    log_left: AtomicU64,
-    /// So many transactions were committed.
-    commits: AtomicU64,
+    log: Log,
 }
-
-/// Twice what the log comes to when there are moments without a reader.
-const LOG_LIMIT: u64 = 128 * 1024 * 1024;
-/// One of so many commits looks how long the log is: what the others add to it is little beside the limit.
-const LOG_LOOKS: u64 = 16;
 
 impl SqliteStore {
     /// Opens the file, or makes it.
@@ -111,7 +103,8 @@ impl SqliteStore {
     /// As [`SqliteStore::open`].
     pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
         let path = path.as_ref().to_path_buf();
-        let (writer, file) = open::writer(&path, &options)?;
+        let (mut writer, file) = open::writer(&path, &options)?;
+        let log = Log::watch(&mut writer)?;
         let readers = Readers::new(file.clone(), &options);
         Ok(SqliteStore {
             path,
@@ -121,9 +114,7 @@ impl SqliteStore {
             turns: Turns::default(),
             remembered: Mutex::default(),
             readers,
-            log_limit: LOG_LIMIT,
-            log_left: AtomicU64::new(0),
-            commits: AtomicU64::new(0),
+            log,
         })
     }
 
@@ -136,21 +127,6 @@ impl SqliteStore {
     /// Every statement that the store runs on its tables, for whoever wants to read their plans.
     pub fn statements() -> impl Iterator<Item = &'static str> {
         sql::ALL.iter().copied()
-    }
-
-    /// Empties a log that has become too long: SQLite begins it anew only in a moment without readers, which those of a busy
-    /// service never leave. What was committed stands whatever comes of it.
-    fn bound_log(&self, writer: &Connection) {
-        if !self.commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOG_LOOKS) {
-            return;
-        }
-        let bytes = self.file.log_bytes();
-        if bytes < self.log_limit.saturating_add(self.log_left.load(Ordering::Relaxed)) {
-            return;
-        }
-        let empty = || writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-        let is_empty = self.readers.hold(empty).is_ok_and(|busy: i64| busy == 0);
-        self.log_left.store(if is_empty { 0 } else { bytes }, Ordering::Relaxed);
     }
 
     fn remembered(&self) -> MutexGuard<'_, Option<Remembered>> {
@@ -193,7 +169,7 @@ impl SqliteStore {
             self.turns.committed(version);
             self.remembered().iter_mut().for_each(|remembered| remembered.go_on(began, version));
         }
-        self.bound_log(&writer);
+        self.log.bound(&writer, &self.readers);
         Ok(())
     }
 

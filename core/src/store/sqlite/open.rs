@@ -22,8 +22,6 @@ const SETTINGS: &str = "PRAGMA busy_timeout = 0; PRAGMA trusted_schema = OFF; PR
 #[derive(Clone, Debug)]
 pub(super) struct OpenedFile {
     path: PathBuf,
-    /// Its log.
-    log: PathBuf,
     identity: Identity,
 }
 
@@ -35,17 +33,8 @@ type Identity = ();
 
 impl OpenedFile {
     fn at(path: &Path) -> Result<OpenedFile, StoreError> {
-        let found = path.canonicalize().and_then(|path| {
-            let mut log = path.clone().into_os_string();
-            log.push("-wal");
-            Ok(OpenedFile { identity: identity(&path)?, log: log.into(), path })
-        });
+        let found = path.canonicalize().and_then(|path| Ok(OpenedFile { identity: identity(&path)?, path }));
         found.map_err(|error| refused(path, &format!("cannot be found again: {error}")))
-    }
-
-    /// How long its log is.
-    pub(super) fn log_bytes(&self) -> u64 {
-        std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len())
     }
 
     /// Refuses a path that leads to another file by now, or to none: SQLite would go on in the file without a name, and
@@ -187,11 +176,9 @@ fn set_up(connection: &Connection, path: &Path, synchronous: Synchronous) -> Res
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
-    // 64 MB of cache. Past 16,000 pages of log the commit that finds them there moves them into the file, without waiting for
-    // readers; foreign keys are the engine's care.
+    // 64 MB of cache; foreign keys are the engine's care.
     let settings = format!(
-        "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000; \
-         PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON;"
+        "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -65536; PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON;"
     );
     connection.execute_batch(&settings).map_err(error::store_error)
 }

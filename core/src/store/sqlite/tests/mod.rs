@@ -1,6 +1,7 @@
 //! What the file does to the store, and the store to the file. The laws of a store are in the conformance suite.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod log;
 mod opening;
 mod plans;
 mod remembering;
@@ -19,6 +20,7 @@ use crate::credit::TenantPolicy;
 use crate::decide::{Decision, decide};
 use crate::facts::{Facts, Needs};
 use crate::id::OpId;
+use crate::owner::AccountKey;
 use crate::store::{Answer, Batch, Query, Store, StoreError};
 use crate::time::{Clock, ManualClock};
 
@@ -110,5 +112,17 @@ fn operations(store: &SqliteStore) -> usize {
     match store.query(&Query::Feed { tenant_id: None, after: 0, limit: 100_000 }) {
         Ok(Answer::Feed(operations)) => operations.len(),
         other => panic!("no feed: {other:?}"),
+    }
+}
+
+fn account() -> AccountKey {
+    AccountKey::new("acme".parse().unwrap(), "user:u1".parse().unwrap(), "credit".parse().unwrap())
+}
+
+/// What is available, as booked.
+fn available(store: &SqliteStore) -> String {
+    match store.query(&Query::AccountImage(account())) {
+        Ok(Answer::AccountImage(Some(image))) => image.facts.account.available.to_string(),
+        other => panic!("no account: {other:?}"),
     }
 }

@@ -3,24 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{charge, grant, impatient, operations, place, run_tampered, stranger};
+use super::{account, available, charge, grant, impatient, operations, place, run_tampered, stranger};
 use crate::amount::Amount;
 use crate::credit::GrantState;
 use crate::ledger::{EntryQuery, EntryScope};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Answer, Query, Store, StoreErrorKind};
-
-fn account() -> crate::AccountKey {
-    crate::AccountKey::new("acme".parse().unwrap(), "user:u1".parse().unwrap(), "credit".parse().unwrap())
-}
-
-/// What is available, as booked.
-fn available(store: &SqliteStore) -> String {
-    match store.query(&Query::AccountImage(account())) {
-        Ok(Answer::AccountImage(Some(image))) => image.facts.account.available.to_string(),
-        other => panic!("no account: {other:?}"),
-    }
-}
 
 #[test]
 fn stores_that_share_a_file_are_courteous_until_they_are_alone() {
@@ -122,30 +110,6 @@ fn more_may_read_than_there_are_connections() {
         })
         .collect();
     readers.into_iter().for_each(|reader| reader.join().unwrap());
-}
-
-#[test]
-fn readers_without_a_pause_do_not_let_the_log_grow() {
-    let (_folder, path) = place();
-    let options = SqliteOptions { synchronous: crate::store::sqlite::Synchronous::Normal, ..SqliteOptions::default() };
-    let mut store = SqliteStore::open_with(&path, options).unwrap();
-    store.log_limit = 1024 * 1024;
-    grant(&store, "1000").unwrap();
-    let (store, stop) = (&store, &std::sync::atomic::AtomicBool::new(false));
-    let longest = std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    available(store);
-                }
-            });
-        }
-        let longest = (0..150).map(|n| charge(store, &format!("k{n}")).map(|()| store.file.log_bytes()).unwrap()).max();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        longest
-    });
-    assert!(longest.is_some_and(|bytes| bytes > 512 * 1024 && bytes < 2 * 1024 * 1024), "{longest:?}");
-    assert_eq!(operations(store), 151);
 }
 
 #[test]
