@@ -23,6 +23,9 @@ struct State {
     version: Option<u32>,
     /// So many commits from now on are courteous.
     courteous: u32,
+    /// How often it was waited.
+    #[cfg(test)]
+    waits: u32,
 }
 
 impl Turns {
@@ -30,6 +33,8 @@ impl Turns {
     pub(super) fn wait(&self) {
         let left = self.change(|state| state.committed.map_or(Duration::ZERO, |at| state.left(at.elapsed())));
         if !left.is_zero() {
+            #[cfg(test)]
+            self.change(|state| state.waits += 1);
             std::thread::sleep(left);
         }
     }
@@ -49,6 +54,12 @@ impl Turns {
     #[cfg(test)]
     pub(super) fn are_shared(&self) -> bool {
         self.change(|state| state.courteous > 0)
+    }
+
+    /// How often it was waited.
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> u32 {
+        self.change(|state| state.waits)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {

@@ -26,6 +26,22 @@ fn stores_that_share_a_file_are_courteous_until_they_are_alone() {
 }
 
 #[test]
+fn a_store_that_comes_back_at_once_lets_the_others_go_first() {
+    let (_folder, path) = place();
+    let (store, other) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    grant(&store, "1000").unwrap();
+    (0..8).for_each(|number| charge(&store, &format!("alone{number}")).unwrap());
+    assert_eq!(store.turns.waits(), 0);
+    // Unless the machine is slower than the turn of the others is long, the first time.
+    let has_waited = |round: u32| {
+        charge(&other, &format!("other{round}")).unwrap();
+        (0..4).for_each(|number| charge(&store, &format!("{round}-{number}")).unwrap());
+        store.turns.waits() > 0
+    };
+    assert!((0..200).any(has_waited));
+}
+
+#[test]
 fn a_full_disk_leaves_the_batch_out_and_nothing_else() {
     let (_folder, path) = place();
     let store = SqliteStore::open(&path).unwrap();
