@@ -7,12 +7,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{available, charge, grant, operations, place, stranger};
-use crate::store::sqlite::{SqliteOptions, SqliteStore, Synchronous};
+use crate::store::sqlite::SqliteStore;
 
-/// A store whose log is full with so many pages, of 4,120 bytes each.
+/// A store whose log is full with so many pages. A charge writes about nine.
 fn with_log(path: &Path, pages: u32) -> SqliteStore {
-    let options = SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::default() };
-    let mut store = SqliteStore::open_with(path, options).unwrap();
+    let store = SqliteStore::open(path).unwrap();
     store.log.set_full(pages);
     store
 }
@@ -24,7 +23,7 @@ fn log_bytes(path: &Path) -> u64 {
 #[test]
 fn readers_without_a_pause_do_not_let_the_log_grow() {
     let (_folder, path) = place();
-    let store = &with_log(&path, 128);
+    let store = &with_log(&path, 256);
     grant(store, "1000").unwrap();
     let stop = &AtomicBool::new(false);
     let longest = std::thread::scope(|scope| {
@@ -40,31 +39,32 @@ fn readers_without_a_pause_do_not_let_the_log_grow() {
                 }
             });
         }
-        let longest = (0..150).map(|n| charge(store, &format!("k{n}")).map(|()| store.log.pages()).unwrap()).max();
+        let longest = (0..300).map(|n| charge(store, &format!("k{n}")).map(|()| store.log.pages()).unwrap()).max();
         stop.store(true, Ordering::Relaxed);
         longest
     });
-    assert!(longest.is_some_and(|pages| (128..512).contains(&pages)), "{longest:?}");
-    assert_eq!(operations(store), 151);
+    assert!(longest.is_some_and(|pages| (256..1_024).contains(&pages)), "{longest:?}");
+    assert_eq!(operations(store), 301);
 }
 
 #[test]
 fn writers_without_a_pause_do_not_let_the_log_grow() {
     let (_folder, path) = place();
-    grant(&with_log(&path, 128), "1000").unwrap();
+    grant(&with_log(&path, 256), "1000").unwrap();
     let writer = |name: u32| {
-        let store = with_log(&path, 128);
-        (0..150).map(|n| charge(&store, &format!("{name}-{n}")).map(|()| (store.log.pages(), log_bytes(&path))).unwrap()).collect()
+        let store = with_log(&path, 256);
+        (0..300).map(|n| charge(&store, &format!("{name}-{n}")).map(|()| (store.log.pages(), log_bytes(&path))).unwrap()).collect()
     };
     let seen: Vec<Vec<(u32, u64)>> = std::thread::scope(|scope| {
         let writers = [0, 1].map(|name| scope.spawn(move || writer(name)));
         writers.into_iter().map(|writer| writer.join().unwrap()).collect()
     });
+    // When a moment is found is a matter of luck, and they write some 5,000 pages.
     let longest = seen.iter().flatten().map(|(pages, _)| *pages).max();
-    assert!(longest.is_some_and(|pages| (128..512).contains(&pages)), "{longest:?}");
+    assert!(longest.is_some_and(|pages| (256..1_280).contains(&pages)), "{longest:?}");
     // To cut it off would make everybody wait.
     assert!(seen.iter().all(|of_one| of_one.is_sorted_by_key(|(_, bytes)| *bytes)), "{seen:?}");
-    assert_eq!(operations(&SqliteStore::open(&path).unwrap()), 301);
+    assert_eq!(operations(&SqliteStore::open(&path).unwrap()), 601);
 }
 
 #[test]
