@@ -12,7 +12,7 @@ use crate::Outcome;
 use crate::contender::{Contender, Spread};
 use crate::engine::ACCOUNTS;
 
-/// The engine's own settings of its writing connection.
+/// The engine's own settings of its writing connection, which moves its log by itself from as many pages on.
 const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; \
     PRAGMA wal_autocheckpoint = 16000; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; \
     PRAGMA secure_delete = ON;";

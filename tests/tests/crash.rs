@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command as Program, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use drawdown::ledger::EntryKind;
 use drawdown::{Amount, Engine};
@@ -96,6 +96,42 @@ fn what_was_acknowledged_before_a_kill_is_there_exactly_once() {
     }
     assert!(acknowledged.len() > 100, "only {} commands were acknowledged in all rounds", acknowledged.len());
     check_replays(&load::open(path, DEADLINE).unwrap(), &acknowledged);
+}
+
+/// Two processes that write in turns, so that the log has to be begun anew. With pages of 64 kB it is full soon.
+#[test]
+fn a_kill_while_a_full_log_is_written_over_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("books.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA page_size = 65536; PRAGMA journal_mode = WAL").unwrap();
+    drop(connection);
+    let log_bytes = || std::fs::metadata(path.with_extension("db-wal")).map_or(0, |log| log.len());
+    let path = path.to_str().unwrap();
+    let mut acknowledged = Vec::new();
+    for round in 0..3 {
+        let before = acknowledged.len();
+        let mut workers = ["a", "b"].map(|name| {
+            let prefix = format!("round{round}{name}");
+            let mut worker = Program::new(env!("CARGO_BIN_EXE_crash_worker"));
+            worker.args(["load", path, &prefix, "2", "30000"]).stdout(Stdio::piped()).spawn().unwrap()
+        });
+        let readers = workers.each_mut().map(acknowledgements);
+        let began = Instant::now();
+        while log_bytes() < 64_000_000 {
+            assert!(began.elapsed() < DEADLINE, "the log has {} bytes", log_bytes());
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(40 + 70 * round));
+        workers.iter_mut().for_each(|worker| worker.kill().unwrap());
+        workers.iter_mut().for_each(|worker| assert!(!worker.wait().unwrap().success()));
+        acknowledged.extend(readers.into_iter().flat_map(|reader| reader.join().unwrap()));
+        assert!(!acknowledged.iter().any(|line: &String| line.starts_with("failed")), "{acknowledged:?}");
+
+        let engine = load::open(path, DEADLINE).unwrap();
+        check_books(&engine, &acknowledged);
+        check_replays(&engine, &acknowledged[before..]);
+    }
 }
 
 /// The shell gives the worker a limit on the size of its files: from some write on, its disk takes no more.

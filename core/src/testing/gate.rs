@@ -14,7 +14,8 @@ use crate::time::Clock;
 
 type Meanwhile = Box<dyn FnOnce() + Send>;
 
-/// Hands everything but [`Engine::join`](crate::Engine::join) on to another store, and calls what a test has planned whenever that one asks a batch whether it grows.
+/// Hands everything but [`Engine::join`](crate::Engine::join) on to another store, and calls what a test has planned whenever that
+/// one asks a batch whether it grows.
 pub struct Gate {
     inner: Arc<dyn Store>,
     planned: Mutex<VecDeque<Meanwhile>>,

@@ -86,6 +86,12 @@ impl Log {
         self.change(|state| *state = State::new(pages));
     }
 
+    /// With how many pages it is full.
+    #[cfg(test)]
+    pub(super) fn full(&self) -> u32 {
+        self.change(|state| state.full)
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }

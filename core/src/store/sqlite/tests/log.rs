@@ -93,3 +93,13 @@ fn a_reader_that_stays_lets_the_log_grow_and_nobody_waits_for_him() {
     assert!(store.log.pages() < grown, "{}", store.log.pages());
     assert_eq!((operations(&store), available(&store)), (81, "980".to_owned()));
 }
+
+#[test]
+fn a_log_is_full_by_its_bytes_however_large_its_pages_are() {
+    for (page_bytes, full) in [(4_096, 16_000), (65_536, 1_000), (512, 128_000)] {
+        let (_folder, path) = place();
+        // A file that the host has made, with nothing in it.
+        stranger(&path).execute_batch(&format!("PRAGMA page_size = {page_bytes}; PRAGMA journal_mode = WAL")).unwrap();
+        assert_eq!(SqliteStore::open(&path).unwrap().log.full(), full, "{page_bytes}");
+    }
+}

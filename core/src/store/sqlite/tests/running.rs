@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::{account, available, charge, grant, impatient, operations, place, run_tampered, stranger};
 use crate::amount::Amount;
 use crate::credit::GrantState;
@@ -10,11 +12,17 @@ use crate::ledger::{EntryQuery, EntryScope};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Answer, Query, Store, StoreErrorKind};
 
-#[test]
-fn stores_that_share_a_file_are_courteous_until_they_are_alone() {
-    let (_folder, path) = place();
+/// Two stores at one file, of which the second has not written.
+fn two() -> (TempDir, SqliteStore, SqliteStore) {
+    let (folder, path) = place();
     let (store, other) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
     grant(&store, "1000").unwrap();
+    (folder, store, other)
+}
+
+#[test]
+fn stores_that_share_a_file_are_courteous_until_they_are_alone() {
+    let (_folder, store, other) = two();
     (0..2).for_each(|number| charge(&store, &format!("alone{number}")).unwrap());
     assert!(!store.turns.are_shared());
     charge(&other, "other").unwrap();
@@ -27,9 +35,7 @@ fn stores_that_share_a_file_are_courteous_until_they_are_alone() {
 
 #[test]
 fn a_store_that_comes_back_at_once_lets_the_others_go_first() {
-    let (_folder, path) = place();
-    let (store, other) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
-    grant(&store, "1000").unwrap();
+    let (_folder, store, other) = two();
     (0..8).for_each(|number| charge(&store, &format!("alone{number}")).unwrap());
     assert_eq!(store.turns.waits(), 0);
     // Unless the machine is slower than the turn of the others is long, the first time.
